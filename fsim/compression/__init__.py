@@ -1,0 +1,9 @@
+"""Compression policies: an adapter's update to bytes and back.
+
+Nothing here knows of the event loop, the network or the server.
+"""
+
+from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.registry import POLICIES, make_policy
+
+__all__ = ["POLICIES", "EncodingContext", "Policy", "make_policy"]

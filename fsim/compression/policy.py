@@ -1,0 +1,68 @@
+"""What a compression policy is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import ConfigDict
+
+from fsim.vocabulary import Layout, SensitivitySettings, Update
+
+
+@dataclass(frozen=True)
+class EncodingContext:
+    """What a client knows when it encodes.
+
+    Attributes
+    ----------
+    rng
+        For stochastic rounding; a stream of this client and round alone.
+    fisher
+        Diagonal Fisher of the update's coordinates, where the policy asked training for it.
+    memory
+        The client's own store, kept from one of its rounds to the next (error feedback).
+    """
+
+    rng: np.random.Generator
+    fisher: Update | None = None
+    memory: dict[str, Any] = field(default_factory=dict)
+
+
+class Policy(ABC):
+    """How an update becomes a payload, and a payload an update.
+
+    A policy is a frozen dataclass; its fields are its options, each with a default and, in the
+    docstring, its meaning. The upload is billed by ``len(encode(...))`` and the server aggregates
+    what ``decode`` makes of those very bytes.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def encode(self, update: Update, context: EncodingContext) -> bytes:
+        """Serialise an update (float32 arrays by name).
+
+        Raises
+        ------
+        ValueError
+            The update holds a value that the policy cannot express.
+        """
+
+    @abstractmethod
+    def decode(self, payload: bytes, layout: Layout) -> Update:
+        """The update that a payload stands for.
+
+        Raises
+        ------
+        PayloadError
+            The bytes are not a payload of this policy for this layout.
+        """
+
+    def sensitivity(self) -> SensitivitySettings | None:
+        """What training must measure for this policy; None leaves training alone."""
+        return None

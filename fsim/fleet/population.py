@@ -1,0 +1,168 @@
+"""Drawing a population of clients from a description of the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fsim.distribution import Distribution
+from fsim.errors import ScenarioError
+from fsim.fleet.availability import AlwaysOn, Availability, Dropout, OnOff
+from fsim.fleet.devices import DEVICES, Device
+from fsim.network import Capacity
+from fsim.streams import stream
+
+
+@dataclass(frozen=True)
+class Link:
+    """One direction of a client's connection.
+
+    Attributes
+    ----------
+    capacity
+        Bytes/s over time.
+    round_trip
+        Seconds.
+    """
+
+    capacity: Capacity
+    round_trip: float
+
+
+@dataclass(frozen=True)
+class ClientProfile:
+    """Everything about a client that is neither its data nor its model.
+
+    Attributes
+    ----------
+    seconds_per_step
+        Measured seconds of one local step; None to work it out from the device's rate.
+    """
+
+    client: int
+    device: Device
+    uplink: Link
+    downlink: Link
+    availability: Availability
+    seconds_per_step: float | None = None
+
+    def compute_seconds(self, operations: float, steps: int) -> float:
+        """Seconds of local training, from floating-point operations or measured steps."""
+        if self.seconds_per_step is not None:
+            return self.seconds_per_step * steps
+        return self.device.seconds_for(operations)
+
+
+@dataclass(frozen=True)
+class LinkLaw:
+    """How the links of one direction are drawn.
+
+    Attributes
+    ----------
+    trace
+        The staircase that every client's capacity follows, each from its own random offset; None
+        for a capacity that is constant in time.
+    rate
+        Bytes/s: the constant rate, or the mean that the trace is scaled to; None leaves the
+        trace's own mean.
+    round_trip
+        Seconds.
+    random_offset
+        Whether each client enters the trace at its own moment, or all at its beginning.
+    """
+
+    trace: Capacity | None
+    rate: Distribution | None
+    round_trip: Distribution
+    random_offset: bool = True
+
+    def draw(self, seed: int, direction: str, client: int) -> Link:
+        """The link of one client, each quantity from its own named stream."""
+        round_trip = self.round_trip.draw(stream(seed, f"fleet.{direction}.round_trip", client))
+        rate = None
+        if self.rate is not None:
+            rate = self.rate.draw(stream(seed, f"fleet.{direction}.rate", client))
+        if self.trace is None:
+            if rate is None:
+                raise ScenarioError(f"fleet.{direction}: needs a rate or a trace, found neither")
+            return Link(Capacity.constant(rate), round_trip)
+        capacity = self.trace if rate is None else self.trace.scaled_to(rate)
+        if self.random_offset:
+            offsets = stream(seed, f"fleet.{direction}.offset", client)
+            capacity = capacity.with_offset(float(offsets.uniform(0, capacity.duration)))
+        return Link(capacity, round_trip)
+
+
+AvailabilityLaw = Callable[[int], Availability]
+"""Client -> its availability."""
+
+
+def always_on() -> AvailabilityLaw:
+    """Every client at all times."""
+    return lambda client: AlwaysOn()
+
+
+def dropout(seed: int, probability: float) -> AvailabilityLaw:
+    """Every client lost with the same probability in every round it takes part in."""
+
+    def law(client: int) -> Availability:
+        def draws(round_number: int) -> np.random.Generator:
+            return stream(seed, "fleet.dropout", client, round_number)
+
+        return Dropout(probability, draws)
+
+    return law
+
+
+def on_off(seed: int, on: float, off: float) -> AvailabilityLaw:
+    """Every client alternately on and off with the same mean times (seconds)."""
+    return lambda client: OnOff(on, off, stream(seed, "fleet.on_off", client))
+
+
+Population = tuple[ClientProfile, ...]
+
+
+def draw_population(
+    seed: int,
+    clients: int,
+    devices: Mapping[str, float],
+    uplink: LinkLaw,
+    downlink: LinkLaw,
+    availability: AvailabilityLaw,
+    seconds_per_step: Mapping[str, float] | None = None,
+) -> Population:
+    """Draw the clients of a run.
+
+    Parameters
+    ----------
+    seed
+        The scenario's seed.
+    clients
+        How many.
+    devices
+        Device name -> share; shares are taken relative to their sum.
+    uplink, downlink, availability
+        The laws that each client's own are drawn from.
+    seconds_per_step
+        Device name -> measured seconds of one local step.
+    """
+    names = sorted(devices)
+    shares = np.array([devices[name] for name in names], dtype=np.float64)
+    measured = seconds_per_step or {}
+    population = []
+    for client in range(clients):
+        draw = stream(seed, "fleet.device", client)
+        name = names[int(draw.choice(len(names), p=shares / shares.sum()))]
+        population.append(
+            ClientProfile(
+                client=client,
+                device=DEVICES[name],
+                uplink=uplink.draw(seed, "uplink", client),
+                downlink=downlink.draw(seed, "downlink", client),
+                availability=availability(client),
+                seconds_per_step=measured.get(name),
+            )
+        )
+    return tuple(population)

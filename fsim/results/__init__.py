@@ -1,0 +1,1 @@
+"""Results: records, metrics, tables, figures. Nothing here knows how a run comes about."""

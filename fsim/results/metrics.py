@@ -1,0 +1,94 @@
+"""Figures of merit, read from the tables of a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from fsim.results.records import Kind
+
+SMOOTHING_WINDOW = 3
+"""Evaluations in the trailing mean of ``time_to_target_smoothed_s``."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What a run comes to. None stands for a target never reached: nothing is extrapolated.
+
+    Attributes
+    ----------
+    time_to_target_s
+        Simulated seconds until an evaluation first reached the target.
+    time_to_target_smoothed_s
+        The same for the mean of the last three evaluations.
+    uplink_bytes_to_target, energy_to_target_j
+        All clients together, until then.
+    rounds_to_target
+        Rounds until then.
+    final_accuracy, best_accuracy
+        Of the last and of the best evaluation.
+    mean_payload_bytes
+        Of the payloads received; None if there was none.
+    simulated_s, uplink_bytes, energy_j
+        Of the whole run.
+    dropouts
+        Clients that the server gave up.
+    """
+
+    time_to_target_s: float | None
+    time_to_target_smoothed_s: float | None
+    uplink_bytes_to_target: int | None
+    rounds_to_target: int | None
+    energy_to_target_j: float | None
+    final_accuracy: float
+    best_accuracy: float
+    mean_payload_bytes: float | None
+    simulated_s: float
+    uplink_bytes: int
+    energy_j: float
+    dropouts: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """By name, for JSON and tables."""
+        return asdict(self)
+
+
+def measure(records: pd.DataFrame, evaluations: pd.DataFrame, target: float) -> Metrics:
+    """The metrics of a run with at least one evaluation.
+
+    Parameters
+    ----------
+    records, evaluations
+        As :class:`fsim.results.records.Recorder` gives them.
+    target
+        Accuracy to reach, in [0, 1].
+    """
+    accuracy = evaluations["accuracy"]
+    smoothed = accuracy.rolling(SMOOTHING_WINDOW).mean()
+    first = _first(accuracy >= target)
+    first_smoothed = _first(smoothed >= target)
+    reached = None if first is None else evaluations.iloc[first]
+    received = records.loc[records["kind"] == Kind.RECEIVE, "bytes"]
+    last = evaluations.iloc[-1]
+    return Metrics(
+        time_to_target_s=None if reached is None else float(reached["time_s"]),
+        time_to_target_smoothed_s=(
+            None if first_smoothed is None else float(evaluations["time_s"].iloc[first_smoothed])
+        ),
+        uplink_bytes_to_target=None if reached is None else int(reached["uplink_bytes"]),
+        rounds_to_target=None if reached is None else int(reached["round"]),
+        energy_to_target_j=None if reached is None else float(reached["energy_j"]),
+        final_accuracy=float(last["accuracy"]),
+        best_accuracy=float(accuracy.max()),
+        mean_payload_bytes=float(received.mean()) if len(received) else None,
+        simulated_s=float(last["time_s"]),
+        uplink_bytes=int(last["uplink_bytes"]),
+        energy_j=float(last["energy_j"]),
+        dropouts=int((records["kind"] == Kind.LOST).sum()),
+    )
+
+
+def _first(reached: pd.Series) -> int | None:
+    return int(reached.argmax()) if bool(reached.any()) else None

@@ -1,0 +1,124 @@
+"""The one schema of everything that happens in a run.
+
+Every event is a row: when it began, how long it took, whose it was, in which round, what it was,
+how many bytes it moved, what it cost in energy. Metrics and figures are read from these rows alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import pandas as pd
+
+SERVER = -1
+"""The ``client`` of a row that belongs to the server."""
+
+
+class Kind(StrEnum):
+    """What a row tells of."""
+
+    WAIT = "wait"
+    """A selected client was not available yet."""
+    DOWNLOAD = "download"
+    """The client fetched the global adapter; bytes are the serialised adapter's."""
+    COMPUTE = "compute"
+    """The client trained."""
+    UPLOAD = "upload"
+    """The client sent its payload; bytes are what it sent."""
+    RECEIVE = "receive"
+    """The server received a payload; bytes are what arrived."""
+    LOST = "lost"
+    """The server gave a client up; bytes are what it had sent in vain."""
+    ROUND = "round"
+    """A whole round of the server."""
+
+
+RECORD_TYPES = {
+    "time_s": "float64",
+    "duration_s": "float64",
+    "client": "int64",
+    "round": "int64",
+    "kind": "str",
+    "bytes": "int64",
+    "energy_j": "float64",
+    "details": "str",
+}
+"""Column -> type of the records table."""
+
+EVALUATION_TYPES = {
+    "time_s": "float64",
+    "round": "int64",
+    "accuracy": "float64",
+    "loss": "float64",
+    "uplink_bytes": "int64",
+    "downlink_bytes": "int64",
+    "energy_j": "float64",
+}
+"""Column -> type of the evaluations table; bytes and energy are totals up to that time."""
+
+
+class Recorder:
+    """Collects the rows of one run, and keeps the running totals."""
+
+    def __init__(self) -> None:
+        self._records: list[tuple[Any, ...]] = []
+        self._evaluations: list[tuple[Any, ...]] = []
+        self.uplink_bytes = 0
+        self.downlink_bytes = 0
+        self.energy_j = 0.0
+
+    def record(
+        self,
+        kind: Kind,
+        time: float,
+        duration: float,
+        client: int,
+        round_number: int,
+        size: int = 0,
+        energy: float = 0.0,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add a row: seconds, seconds, client or :data:`SERVER`, round, bytes, joules."""
+        if size < 0 or duration < 0 or energy < 0:
+            raise ValueError(f"a {kind} of {duration} s, {size} bytes, {energy} J cannot be")
+        if kind is Kind.UPLOAD:
+            self.uplink_bytes += size
+        if kind is Kind.DOWNLOAD:
+            self.downlink_bytes += size
+        self.energy_j += energy
+        text = json.dumps(details, sort_keys=True) if details else ""
+        self._records.append(
+            (time, duration, client, round_number, kind.value, size, energy, text)
+        )
+
+    def evaluation(self, time: float, round_number: int, accuracy: float, loss: float) -> None:
+        """Add an evaluation of the global adapter, with the totals so far."""
+        totals = (self.uplink_bytes, self.downlink_bytes, self.energy_j)
+        self._evaluations.append((time, round_number, accuracy, loss, *totals))
+
+    def records(self) -> pd.DataFrame:
+        """All rows, in the order in which they were added."""
+        return pd.DataFrame(self._records, columns=list(RECORD_TYPES)).astype(RECORD_TYPES)
+
+    def evaluations(self) -> pd.DataFrame:
+        """All evaluations, in the order of time."""
+        frame = pd.DataFrame(self._evaluations, columns=list(EVALUATION_TYPES))
+        return frame.astype(EVALUATION_TYPES)
+
+    def check_conservation(self) -> None:
+        """Bytes sent must be bytes received plus bytes lost.
+
+        Raises
+        ------
+        RuntimeError
+            They are not: a fault in the simulator.
+        """
+        totals = dict.fromkeys(Kind, 0)
+        for row in self._records:
+            totals[Kind(row[4])] += row[5]
+        sent, received, lost = (totals[k] for k in (Kind.UPLOAD, Kind.RECEIVE, Kind.LOST))
+        if sent != received + lost:
+            raise RuntimeError(f"{sent} bytes sent, but {received} received and {lost} lost")

@@ -1,0 +1,4 @@
+"""The server: client selection, round protocols, aggregation.
+
+Nothing here knows how bytes travel or how clients train.
+"""

@@ -1,0 +1,107 @@
+"""The few types that several rooms speak of: an adapter's update, its layout, its sensitivities."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+Update = dict[str, FloatArray]
+"""Float32 arrays by tensor name: an adapter, its delta, or anything of the same shapes."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name and shape of one adapter matrix."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and shapes of an adapter's matrices, in the order in which they are serialised.
+
+    Server and clients share it before the first round, so it is never sent.
+    """
+
+    tensors: tuple[TensorSpec, ...]
+
+    @classmethod
+    def of(cls, update: Update) -> Layout:
+        """The layout of an update, sorted by name."""
+        return cls(tuple(TensorSpec(name, update[name].shape) for name in sorted(update)))
+
+    @cached_property
+    def size(self) -> int:
+        """Number of coordinates in all matrices."""
+        return sum(spec.size for spec in self.tensors)
+
+    @cached_property
+    def bounds(self) -> npt.NDArray[np.int64]:
+        """Where each matrix begins in the flat vector, and the total last."""
+        return np.cumsum([0, *(spec.size for spec in self.tensors)], dtype=np.int64)
+
+    @cached_property
+    def digest(self) -> int:
+        """A 32-bit checksum of all names and shapes."""
+        text = ";".join(f"{spec.name}:{spec.shape}" for spec in self.tensors)
+        return zlib.crc32(text.encode("utf-8"))
+
+    def flatten(self, update: Update) -> FloatArray:
+        """All coordinates as one vector of ``size`` float32 values.
+
+        Raises
+        ------
+        ValueError
+            The update's names or shapes are not those of this layout.
+        """
+        if Layout.of(update) != self:
+            raise ValueError("the update does not have the layout's tensors")
+        parts = [update[spec.name].ravel() for spec in self.tensors]
+        return np.concatenate(parts).astype(np.float32, copy=False)
+
+    def unflatten(self, vector: npt.NDArray[Any]) -> Update:
+        """The inverse of :meth:`flatten`.
+
+        Raises
+        ------
+        ValueError
+            The vector does not have ``size`` coordinates.
+        """
+        if vector.shape != (self.size,):
+            raise ValueError(f"expected a vector of {self.size} coordinates, got {vector.shape}")
+        return {
+            spec.name: vector[begin:end].reshape(spec.shape).astype(np.float32, copy=False)
+            for spec, begin, end in zip(self.tensors, self.bounds, self.bounds[1:], strict=False)
+        }
+
+
+@dataclass(frozen=True)
+class SensitivitySettings:
+    """What a policy asks training to measure, and how that changes training.
+
+    Attributes
+    ----------
+    token_ratio
+        Share of the scored token positions that keep their loss between refresh steps (r_tok of
+        the Fed-FSTQ paper); 1 leaves training as it is.
+    refresh_every
+        Local steps from one full-loss refresh step to the next (H).
+    smoothing
+        Weight of the past in both moving averages (rho).
+    """
+
+    token_ratio: float = 1.0
+    refresh_every: int = 10
+    smoothing: float = 0.9
