@@ -76,9 +76,7 @@ class ClientRound:
         if available > env.now:
             yield from self._spend(Kind.WAIT, available - env.now)
         seconds = self._transfer_seconds(profile.downlink, self.download_bytes)
-        yield from self._spend(
-            Kind.DOWNLOAD, seconds, self.download_bytes, around.receive_power
-        )
+        yield from self._spend(Kind.DOWNLOAD, seconds, self.download_bytes, around.receive_power)
         operations = around.trainer.operations(self.job)
         seconds = profile.compute_seconds(operations, len(self.job.batches))
         power = profile.device.compute_power
@@ -145,6 +143,4 @@ class ClientRound:
         try:
             return self.around.policy.encode(result.delta, context)
         except ValueError as error:
-            raise EncodingFailed(
-                f"client {self._who[0]}, round {self._who[1]}: {error}"
-            ) from None
+            raise EncodingFailed(f"client {self._who[0]}, round {self._who[1]}: {error}") from None

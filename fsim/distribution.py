@@ -82,7 +82,8 @@ class Distribution:
         if self.kind == "constant":
             return self.parameters[0]
         if self.kind == "uniform":
-            return float(rng.uniform(*self.parameters))
+            low, high = self.parameters
+            return float(rng.uniform(low, high))
         if self.kind == "lognormal":
             median, sigma = self.parameters
             return float(median * math.exp(sigma * rng.standard_normal()))

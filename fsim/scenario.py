@@ -242,9 +242,7 @@ class TransportSettings(Settings):
 
 
 class ProtocolSettings(Settings):
-    """When the server stops waiting. ``dropout_timeout`` is how long after its last sign of life
-    a silent client is given up.
-    """
+    """When the server stops waiting, and how long after its last sign of life a client is lost."""
 
     kind: Annotated[str, BeforeValidator(lambda kind: _one_of(kind, PROTOCOLS))] = "synchronous"
     clients_per_round: PositiveInt = 10
@@ -432,4 +430,3 @@ def _override(data: dict[str, Any], override: str) -> None:
         if not isinstance(place, dict):
             raise ScenarioError(f"--set {key}: {parent} has no keys below it")
     place[last] = value
-

@@ -28,7 +28,7 @@ from fsim.network.formats import read_trace
 from fsim.network.transport import TRANSPORTS
 from fsim.results.metrics import Metrics, measure
 from fsim.results.records import SERVER, Kind, Recorder
-from fsim.scenario import LinkSettings, LoadedScenario, OnOffSettings, DropoutSettings, Scenario
+from fsim.scenario import DropoutSettings, LinkSettings, LoadedScenario, OnOffSettings, Scenario
 from fsim.server.aggregation import add, fedavg
 from fsim.server.protocols import PROTOCOLS
 from fsim.server.protocols.world import Arrival
@@ -77,9 +77,7 @@ class Run:
     save_adapter: Callable[[Path], None]
 
 
-def simulate(
-    loaded: LoadedScenario, on_progress: Callable[[Progress], None] | None = None
-) -> Run:
+def simulate(loaded: LoadedScenario, on_progress: Callable[[Progress], None] | None = None) -> Run:
     """Run a scenario.
 
     The same scenario gives the same records and the same adapter, to the bit, on the same machine
@@ -200,9 +198,7 @@ class SimulatedWorld:
         )
         return self.env.process(client_round.run())
 
-    def close_round(
-        self, round_number: int, started: float, arrivals: Sequence[Arrival]
-    ) -> None:
+    def close_round(self, round_number: int, started: float, arrivals: Sequence[Arrival]) -> None:
         """Add the weighted mean of what arrived; a round without arrivals changes nothing."""
         if arrivals:
             updates = [arrival.update for arrival in arrivals]
@@ -211,9 +207,7 @@ class SimulatedWorld:
             self._broadcast = None
         duration = self.env.now - started
         details = {"received": len(arrivals)}
-        self.recorder.record(
-            Kind.ROUND, started, duration, SERVER, round_number, details=details
-        )
+        self.recorder.record(Kind.ROUND, started, duration, SERVER, round_number, details=details)
         if round_number % self._scenario.evaluation.every == 0 or round_number == self.rounds:
             self.evaluate(round_number)
 

@@ -64,10 +64,7 @@ def format_bytes(count: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as ``42.1 s``, ``12 min 05 s`` or ``3 h 20 min``."""
-    if seconds < 60:
+    """Seconds as ``82.1 s``, ``3.4 min`` or ``2.6 h``."""
+    if seconds < 100:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

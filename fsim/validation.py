@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -73,7 +73,7 @@ def _walk(model: type, location: tuple[int | str, ...]) -> tuple[str, list[str]]
         tagged = [c for c in candidates if part in _tags(c)]
         if tagged:
             candidates, allowed = tagged, _keys(tagged[0])
-        elif isinstance(part, int) or not candidates or fields:
+        else:
             path.append(str(part))
     return ".".join(path), allowed
 
@@ -81,7 +81,7 @@ def _walk(model: type, location: tuple[int | str, ...]) -> tuple[str, list[str]]
 def _fields(model: type) -> dict[str, Any]:
     if issubclass(model, BaseModel):
         return {name: field.annotation for name, field in model.model_fields.items()}
-    return {field.name: field.type for field in dataclasses.fields(model)}
+    return {field.name: field.type for field in dataclasses.fields(cast(Any, model))}
 
 
 def _keys(model: type) -> list[str]:

@@ -19,7 +19,7 @@ class _Floats(Policy):
         """See :class:`Policy`."""
         layout = Layout.of(update)
         vector = layout.flatten(update)
-        limit = np.finfo(self.dtype).max
+        limit = float(np.finfo(self.dtype).max)
         largest = float(np.max(np.abs(vector), initial=0.0))
         if not largest <= limit:
             raise ValueError(f"{self.name} cannot express {largest:g}, its limit is {limit:g}")

@@ -14,7 +14,6 @@ from fsim.compression.qsgd import Qsgd
 from fsim.compression.topk import TopK
 from fsim.validation import explain
 
-
 POLICIES: dict[str, type[Policy]] = {
     policy.name: policy for policy in (Float32, Float16, Qsgd, TopK, Fstq)
 }

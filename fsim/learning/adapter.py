@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,9 @@ class AdaptedModel:
             task_type="CAUSAL_LM",
         )
         # peft draws from PyTorch's global generator; nobody else's draws may move by that.
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            # peft asks transformers for an attribute that transformers is renaming.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
             torch.manual_seed(seed)
             try:
                 self.model: Any = get_peft_model(base.model, config)

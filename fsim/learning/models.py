@@ -61,6 +61,9 @@ def load_base(name: str) -> BaseModel:
     """Load a base model in float32 on the CPU, frozen. Nothing is downloaded."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
     folder = model_folder(name)
     model: Any = AutoModelForCausalLM.from_pretrained(

@@ -46,8 +46,7 @@ def dirichlet(
     """
     if clients * minimum > len(labels):
         raise ScenarioError(
-            f"task.partition: {len(labels)} examples cannot give {clients} clients "
-            f"{minimum} each"
+            f"task.partition: {len(labels)} examples cannot give {clients} clients {minimum} each"
         )
     names = np.array(labels)
     owned: list[list[int]] = [[] for _ in range(clients)]

@@ -48,15 +48,13 @@ class TokenSensitivity:
         counts = torch.zeros_like(self._average).index_add_(0, ids, torch.ones_like(norms))
         fresh = totals / counts.clamp(min=1)
         rho = self.settings.smoothing
-        blended = torch.where(
-            self._average.isinf(), fresh, rho * self._average + (1 - rho) * fresh
-        )
+        blended = torch.where(self._average.isinf(), fresh, rho * self._average + (1 - rho) * fresh)
         self._average = torch.where(counts > 0, blended, self._average)
         if self.is_refresh(step):
             self._ranking = self._average
 
     def mask(self, batch: Batch) -> torch.Tensor:
-        """z of the paper: which scored columns keep their loss, (rows, scored columns), boolean.
+        """Z of the paper: which scored columns keep their loss, (rows, scored columns), boolean.
 
         In each row the ``ceil(token_ratio x T)`` most sensitive of its T scored positions; ties
         go to the earlier position.

@@ -20,9 +20,7 @@ INITIAL_WINDOW = 10
 class Transport(Protocol):
     """How bytes travel over one link."""
 
-    def finish_time(
-        self, capacity: Capacity, size: int, start: float, round_trip: float
-    ) -> float:
+    def finish_time(self, capacity: Capacity, size: int, start: float, round_trip: float) -> float:
         """When the sender knows that all bytes have arrived.
 
         Parameters
@@ -53,9 +51,7 @@ class Fluid:
 
     name: ClassVar[str] = "fluid"
 
-    def finish_time(
-        self, capacity: Capacity, size: int, start: float, round_trip: float
-    ) -> float:
+    def finish_time(self, capacity: Capacity, size: int, start: float, round_trip: float) -> float:
         """See :class:`Transport`."""
         return capacity.finish_time(start, size)
 
@@ -72,9 +68,7 @@ class Tcp:
 
     name: ClassVar[str] = "tcp"
 
-    def finish_time(
-        self, capacity: Capacity, size: int, start: float, round_trip: float
-    ) -> float:
+    def finish_time(self, capacity: Capacity, size: int, start: float, round_trip: float) -> float:
         """See :class:`Transport`."""
         remaining = size * SEGMENT_WIRE / SEGMENT_PAYLOAD
         flight = float(INITIAL_WINDOW * SEGMENT_WIRE)

@@ -90,9 +90,7 @@ class Recorder:
             self.downlink_bytes += size
         self.energy_j += energy
         text = json.dumps(details, sort_keys=True) if details else ""
-        self._records.append(
-            (time, duration, client, round_number, kind.value, size, energy, text)
-        )
+        self._records.append((time, duration, client, round_number, kind.value, size, energy, text))
 
     def evaluation(self, time: float, round_number: int, accuracy: float, loss: float) -> None:
         """Add an evaluation of the global adapter, with the totals so far."""

@@ -30,13 +30,11 @@ def fedavg(updates: Sequence[Update], weights: Sequence[float]) -> Update:
     if not updates or len(updates) != len(weights):
         raise ValueError(f"cannot average {len(updates)} updates with {len(weights)} weights")
     total = float(np.sum(weights))
-    return {
-        name: sum(
-            (update[name].astype(np.float64) * (weight / total))
-            for update, weight in zip(updates, weights, strict=True)
-        ).astype(np.float32)
-        for name in updates[0]
-    }
+    mean = {name: np.zeros(array.shape) for name, array in updates[0].items()}
+    for update, weight in zip(updates, weights, strict=True):
+        for name, sums in mean.items():
+            sums += update[name].astype(np.float64) * (weight / total)
+    return {name: sums.astype(np.float32) for name, sums in mean.items()}
 
 
 def add(adapter: Update, step: Update) -> Update:

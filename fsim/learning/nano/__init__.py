@@ -1,0 +1,1 @@
+"""The nano base model: its weights, and the programs that make them."""

@@ -101,7 +101,7 @@ def pretrain(
         rows = torch.stack([training[s : s + length] for s in starts])
         loss = model(input_ids=rows, labels=rows).loss
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 50 == 0 or step == steps - 1:
@@ -142,8 +142,9 @@ def evaluate(model: LlamaForCausalLM, stream: torch.Tensor, length: int) -> floa
     """Mean next-token loss in nats over held-out documents, in float32."""
     model.eval()
     rows = stream[: len(stream) // length * length].view(-1, length)
-    losses = [model(input_ids=chunk, labels=chunk).loss.item() for chunk in rows.split(16)]
-    return float(np.average(losses, weights=[len(chunk) for chunk in rows.split(16)]))
+    chunks = [rows[at : at + 16] for at in range(0, len(rows), 16)]
+    losses = [model(input_ids=chunk, labels=chunk).loss.item() for chunk in chunks]
+    return float(np.average(losses, weights=[len(chunk) for chunk in chunks]))
 
 
 def model_card(

@@ -1,4 +1,4 @@
-"""Generic CSV: a header ``time_s,<rate column>`` and a row for each moment at which the rate changes.
+"""Generic CSV: a header ``time_s,<rate column>``, and a row whenever the rate changes.
 
 The rate column names its unit: ``rate_bit_s``, ``rate_kbit_s``, ``rate_mbit_s`` or
 ``rate_byte_s``. Each rate holds from its time to the next row's (left-aligned); the last holds for
@@ -38,7 +38,8 @@ def read(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], 
             f"{path}: found header {','.join(header)!r}, allowed is time_s,RATE with RATE one of "
             f"{', '.join(BYTES_PER_UNIT)}"
         )
-    times, rates = [], []
+    times: list[float] = []
+    rates: list[float] = []
     for number, line in numbered[1:]:
         try:
             moment, rate = (float(field) for field in line.split(","))

@@ -43,8 +43,6 @@ class World(Protocol):
         """
         ...
 
-    def close_round(
-        self, round_number: int, started: float, arrivals: Sequence[Arrival]
-    ) -> None:
+    def close_round(self, round_number: int, started: float, arrivals: Sequence[Arrival]) -> None:
         """Aggregate what arrived, evaluate, and record the round that ``started`` then."""
         ...

@@ -1,0 +1,270 @@
+"""The command line: arguments to calls, results to tables."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from fsim.errors import FsimError, OutputError
+from fsim.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fsim.simulation import Progress as RunProgress
+
+app = typer.Typer(
+    help="Federated LLM fine-tuning in simulated seconds.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+ScenarioFile = Annotated[Path, typer.Argument(help="A scenario file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key by its dotted path."),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder for the results; runs/NAME by default.")
+]
+
+
+def main() -> None:
+    """Run the command line; an error that a user can meet is one line and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except FsimError as error:
+        print(f"fsim: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("fsim: interrupted, nothing was written", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command()
+def run(scenario: ScenarioFile, override: Overrides = None, out: Out = None) -> None:
+    """Run a scenario and write its results."""
+    from fsim.scenario import load_scenario
+
+    loaded = load_scenario(scenario, override or ())
+    folder = out or Path("runs") / loaded.scenario.name
+    from fsim.experiments.run import run_to_folder
+
+    label = loaded.scenario.compression.policy
+    with _progress([label], loaded.scenario.protocol.rounds) as update:
+        summary = run_to_folder(loaded, folder, label, lambda state: update(label, state))
+    metrics = summary["metrics"]
+    table = Table(title=f"{summary['name']}: {summary['task']}, {label}", title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in metrics.items():
+        table.add_row(name, _cell(name, value))
+    console.print(table)
+    _save_figures(folder)
+    if summary["failure"] is not None:
+        raise RunFailed(f"{summary['failure']}; what was recorded is in {folder}")
+    console.print(f"Tables and figures: {folder}")
+
+
+@app.command()
+def compare(
+    scenario: ScenarioFile,
+    policies: Annotated[
+        str,
+        typer.Option(help="Comma-separated, each NAME or NAME:OPTION=VALUE; see `fsim policies`."),
+    ],
+    override: Overrides = None,
+    out: Out = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="What ratios are taken to; the first policy by default.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Policies run at a time; one a core by default.")
+    ] = None,
+) -> None:
+    """Run a scenario under several policies and compare them."""
+    from fsim.experiments.compare import compare as compare_policies
+    from fsim.experiments.compare import parse_policies
+    from fsim.scenario import load_scenario
+
+    loaded = load_scenario(scenario, override or ())
+    choices = parse_policies(policies)
+    folder = out or Path("runs") / loaded.scenario.name
+    base = baseline or choices[0].label
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with _progress([choice.label for choice in choices], loaded.scenario.protocol.rounds) as update:
+        table = compare_policies(loaded, choices, folder, base, jobs or cores or 1, update)
+    _save_figures(folder)
+    target = loaded.scenario.target
+    _print_comparison(
+        table, base, f"{loaded.scenario.name}: target {target.metric} {target.value:.0%}"
+    )
+    failed = table.loc[table["status"] != "completed", "policy"].tolist()
+    if failed:
+        raise RunFailed(f"{', '.join(failed)} could not go on; see summary.json in {folder}")
+    console.print(f"Tables: {folder}/comparison.csv and *.parquet in the folders beside it")
+    console.print(f"Figures: {folder}/*.png and *.svg")
+
+
+@app.command()
+def plot(folder: Annotated[Path, typer.Argument(help="A folder of results.")]) -> None:
+    """Draw the figures of a run or a comparison again."""
+    for path in _save_figures(folder):
+        console.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def policies() -> None:
+    """List the compression policies and their options."""
+    import dataclasses
+
+    from fsim.compression import POLICIES
+
+    for name, policy in POLICIES.items():
+        fields = dataclasses.fields(policy)  # type: ignore[arg-type]
+        options = ", ".join(f"{field.name}={field.default}" for field in fields)
+        _line(name, _first_sentence(policy), options)
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks."""
+    from fsim.learning.tasks import TASKS
+
+    for task in TASKS.values():
+        _line(task.name, task.summary)
+
+
+@app.command()
+def models() -> None:
+    """List the base models."""
+    from fsim.learning.models import MODELS
+
+    for model in MODELS.values():
+        _line(model.name, model.summary)
+    _line("FOLDER", "any local folder with a Hugging Face causal language model")
+
+
+@app.command()
+def protocols() -> None:
+    """List the round protocols."""
+    from fsim.server.protocols import PROTOCOLS
+
+    for protocol in PROTOCOLS.values():
+        _line(protocol.name, protocol.summary)
+
+
+@app.command()
+def devices() -> None:
+    """List the devices that clients can be."""
+    from fsim.fleet import DEVICES
+
+    for device in DEVICES.values():
+        rates = f"{device.sustained_flops / 1e9:.0f} GFLOP/s sustained, {device.compute_power:g} W"
+        _line(device.name, f"{rates}; {device.source}")
+
+
+class RunFailed(FsimError):
+    """A run that could not go on; what it recorded is kept."""
+
+    exit_code = 1
+
+
+def _line(name: str, summary: str, options: str = "") -> None:
+    text = f"{name:<18} {summary}" + (f" [{options}]" if options else "")
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _first_sentence(thing: type) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+@contextmanager
+def _progress(labels: Sequence[str], rounds: int) -> Iterator[Callable[[str, RunProgress], None]]:
+    """A line for each run: rounds done, simulated time, accuracy and uplink so far."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        lines = {
+            label: progress.add_task(label, total=rounds, state="starting") for label in labels
+        }
+
+        def update(label: str, state: RunProgress) -> None:
+            text = (
+                f"{format_duration(state.simulated_s)} simulated, "
+                f"accuracy {state.accuracy:.1%}, uplink {format_bytes(state.uplink_bytes)}"
+            )
+            progress.update(lines[label], completed=state.round_number, state=text)
+
+        yield update
+
+
+def _save_figures(folder: Path) -> list[Path]:
+    from fsim.results.figures import save_figures
+    from fsim.results.output import load_runs
+
+    try:
+        return save_figures(load_runs(folder), folder)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def _print_comparison(table: pd.DataFrame, baseline: str, title: str) -> None:
+    heads = {
+        "policy": "policy",
+        "time_to_target_s": "time",
+        "time_to_target_ratio": "ratio",
+        "uplink_bytes_to_target": "uplink",
+        "uplink_to_target_ratio": "ratio",
+        "rounds_to_target": "rounds",
+        "energy_to_target_j": "energy",
+        "mean_payload_bytes": "payload",
+        "final_accuracy": "final",
+    }
+    caption = f"Until the target; ratios to {baseline}; -: never reached."
+    shown = Table(
+        title=title,
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for column, head in heads.items():
+        shown.add_column(head, justify="left" if column == "policy" else "right", no_wrap=True)
+    for row in table.to_dict("records"):
+        shown.add_row(*(_cell(column, row[column]) for column in heads))
+    console.print(shown)
+
+
+def _cell(column: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None or value != value:  # a NaN is not equal to itself
+        return "-"
+    if column.endswith("_ratio"):
+        return f"{value:.2f}"
+    if column.endswith("_s"):
+        return format_duration(value)
+    if "bytes" in column:
+        return format_bytes(value)
+    if column.endswith("_j") and "energy" in column:
+        return f"{value:.0f} J"
+    return f"{value:.1%}" if "accuracy" in column else f"{value:d}"

@@ -1,0 +1,1 @@
+"""Experiments: one run with its output, and comparisons of policies."""

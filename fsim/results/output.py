@@ -1,0 +1,137 @@
+"""The folder that a run leaves, and reading it back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fsim.errors import OutputError
+
+SUMMARY = "summary.json"
+COMPARISON = "comparison.csv"
+SCHEMA = 1
+"""Version of the files' layout, written to every summary."""
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run read back from its folder."""
+
+    label: str
+    records: pd.DataFrame
+    evaluations: pd.DataFrame
+    summary: dict[str, Any]
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something other than an earlier output of fsim.
+
+    Raises
+    ------
+    OutputError
+        Naming the folder and what was found.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: found a file, allowed is a folder for the results")
+    if folder.is_dir() and any(folder.iterdir()):
+        ours = (folder / SUMMARY).exists() or (folder / COMPARISON).exists()
+        if not ours:
+            raise OutputError(
+                f"{folder}: found a folder with other files in it, allowed is an empty one or "
+                "an earlier run's"
+            )
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A folder to write to, which becomes ``folder`` when all is written.
+
+    If writing fails, what ``folder`` held before is left as it was.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or the place cannot be written.
+    """
+    check_folder(folder)
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary)
+
+
+def write_run(
+    folder: Path,
+    scenario: str,
+    records: pd.DataFrame,
+    evaluations: pd.DataFrame,
+    summary: Mapping[str, Any],
+    save_adapter: Callable[[Path], None],
+) -> None:
+    """Write a run's files into a folder that exists.
+
+    ``scenario.yaml`` (every default written out), ``records.parquet``, ``evaluations.parquet``,
+    ``summary.json`` and ``adapter/`` in peft's own form.
+    """
+    (folder / "scenario.yaml").write_text(scenario, encoding="utf-8")
+    records.to_parquet(folder / "records.parquet", index=False)
+    evaluations.to_parquet(folder / "evaluations.parquet", index=False)
+    save_adapter(folder / "adapter")
+    text = json.dumps({"schema": SCHEMA, **summary}, indent=2) + "\n"
+    (folder / SUMMARY).write_text(text, encoding="utf-8")
+
+
+def load_runs(folder: Path) -> list[SavedRun]:
+    """The run in a folder, or the runs of the comparison in it, in the comparison's order.
+
+    Raises
+    ------
+    OutputError
+        There is none, it is damaged, or its files are of another version.
+    """
+    if (folder / SUMMARY).is_file():
+        return [_load_run(folder)]
+    if (folder / COMPARISON).is_file():
+        labels = pd.read_csv(folder / COMPARISON)["policy"]
+        return [_load_run(folder / folder_name(label)) for label in labels]
+    raise OutputError(f"{folder}: found no {SUMMARY} and no {COMPARISON}, so no results")
+
+
+def folder_name(label: str) -> str:
+    """The folder of a policy's run within a comparison: ``qsgd:bits=2`` -> ``qsgd-bits=2``."""
+    return label.replace(":", "-")
+
+
+def _load_run(folder: Path) -> SavedRun:
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        found = summary.get("schema")
+        if found != SCHEMA:
+            raise OutputError(f"{folder}: found results of version {found}, allowed is {SCHEMA}")
+        return SavedRun(
+            label=summary["label"],
+            records=pd.read_parquet(folder / "records.parquet"),
+            evaluations=pd.read_parquet(folder / "evaluations.parquet"),
+            summary=summary,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"{folder}: the results cannot be read: {error}") from None

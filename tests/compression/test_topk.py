@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from fsim.compression import EncodingContext, make_policy
+from fsim.compression.positions import decode_positions, encode_positions
+from fsim.errors import PayloadError
+from fsim.vocabulary import Layout
+
+RNG = np.random.default_rng(0)
+
+
+def test_only_the_largest_arrive():
+    update = {"w": np.array([[0.5, -3, 1], [0.25, 2, -0.125]], dtype=np.float32)}
+    policy = make_policy("topk", {"ratio": 0.5})
+    decoded = policy.decode(policy.encode(update, EncodingContext(RNG)), Layout.of(update))
+    assert decoded["w"].tolist() == [[0, -3, 1], [0, 2, 0]]
+
+
+def test_ties_go_to_the_first():
+    update = {"w": np.ones(8, dtype=np.float32)}
+    policy = make_policy("topk", {"ratio": 0.25})
+    decoded = policy.decode(policy.encode(update, EncodingContext(RNG)), Layout.of(update))
+    assert decoded["w"].tolist() == [1, 1, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.05, 0.06, 0.5, 1])
+@pytest.mark.parametrize("size", [1, 7, 8, 1000, 4097])
+def test_positions_survive_and_take_the_smaller_form(share, size):
+    chosen = np.random.default_rng(0).random(size) < share
+    data = encode_positions(chosen)
+    assert np.array_equal(decode_positions(data, size), chosen)
+    width = max(1, (size - 1).bit_length())
+    bitmap, indices = (size + 7) // 8, 4 + (int(chosen.sum()) * width + 7) // 8
+    assert len(data) == 1 + min(bitmap, indices)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x02", b"\x01\x01", b"\x00\x00", b"\x01\xff\xff\xff\xff",
+     b"\x01\x02\x00\x00\x00\x33", b"\x01\x01\x00\x00\x00\xf0"],
+)  # fmt: skip
+def test_hostile_positions_are_refused(data):
+    with pytest.raises(PayloadError):
+        decode_positions(data, 10)
