@@ -2,8 +2,52 @@
 
 A scenario goes in, a SimPy clock runs, and out comes when each accuracy was reached, every byte,
 second and gradient in between being real or accounted for.
+
+    import fsim
+    loaded = fsim.load_scenario(Path("scenarios/quickstart.yaml"), ["protocol.rounds=3"])
+    run = fsim.simulate(loaded)
+    run.evaluations        # a pandas DataFrame
 """
 
+from __future__ import annotations
+
+import importlib
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fsim.experiments.compare import compare, parse_policies
+    from fsim.results.figures import FIGURES
+    from fsim.results.output import load_runs
+    from fsim.scenario import check_scenario, load_scenario
+    from fsim.simulation import simulate
 
 __version__ = version("fsim")
+
+# Imported on first use: `import fsim` and `fsim --help` do not wait for PyTorch.
+_WHERE = {
+    "FIGURES": "fsim.results.figures",
+    "check_scenario": "fsim.scenario",
+    "compare": "fsim.experiments.compare",
+    "load_runs": "fsim.results.output",
+    "load_scenario": "fsim.scenario",
+    "parse_policies": "fsim.experiments.compare",
+    "simulate": "fsim.simulation",
+}
+
+__all__ = [
+    "FIGURES",
+    "__version__",
+    "check_scenario",
+    "compare",
+    "load_runs",
+    "load_scenario",
+    "parse_policies",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'fsim' has no attribute {name!r}")
+    return getattr(importlib.import_module(_WHERE[name]), name)

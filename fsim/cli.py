@@ -102,9 +102,10 @@ def compare(
     choices = parse_policies(policies)
     folder = out or Path("runs") / loaded.scenario.name
     base = baseline or choices[0].label
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if jobs is None:
+        jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     with _progress([choice.label for choice in choices], loaded.scenario.protocol.rounds) as update:
-        table = compare_policies(loaded, choices, folder, base, jobs or cores or 1, update)
+        table = compare_policies(loaded, choices, folder, base, jobs, update)
     _save_figures(folder)
     target = loaded.scenario.target
     _print_comparison(

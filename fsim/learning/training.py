@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from fsim.errors import TrainingDiverged
@@ -178,6 +179,11 @@ class Trainer:
                 torch.nn.utils.clip_grad_norm_(parameters, self._settings.max_gradient_norm)
             optimizer.step()
         after = adapted.read()
+        if not all(np.isfinite(array).all() for array in after.values()):
+            raise TrainingDiverged(
+                f"client {job.client}, round {job.round_number}: the adapter is no longer finite "
+                "after the last local step"
+            )
         return TrainingResult(
             delta={name: after[name] - job.adapter[name] for name in after},
             fisher=None if fisher is None else {n: f.numpy() for n, f in fisher.read().items()},

@@ -62,7 +62,8 @@ def save_figures(runs: Sequence[SavedRun], folder: Path) -> list[Path]:
             path = folder / f"{name}.{suffix}"
             # No date in the file: the same run draws the same bytes.
             metadata = {"Date": None} if suffix == "svg" else None
-            figure.savefig(path, dpi=150, metadata=metadata)
+            with mpl.rc_context(STYLE):
+                figure.savefig(path, dpi=150, metadata=metadata)
             paths.append(path)
     return paths
 
@@ -119,14 +120,17 @@ def _accuracy_figure(
 
 
 def _time_scale(axes: Axes, longest: float) -> float:
-    factor, unit = next((f, u) for f, u in ((3600, "h"), (60, "min"), (1, "s")) if longest > 3 * f)
+    units = ((3600.0, "h"), (60.0, "min"))
+    factor, unit = next(((f, u) for f, u in units if longest > 3 * f), (1.0, "s"))
     axes.set_xlabel(f"simulated time ({unit})")
-    return float(factor)
+    return factor
 
 
 def _byte_scale(axes: Axes, largest: float) -> float:
-    factor, unit = (1e9, "GB") if largest > 2e9 else (1e6, "MB")
-    axes.set_xscale("log")
+    units = ((1e9, "GB"), (1e6, "MB"))
+    factor, unit = next(((f, u) for f, u in units if largest > 2 * f), (1e3, "kB"))
+    if largest > 0:
+        axes.set_xscale("log")
     axes.set_xlabel(f"uplink of all clients together ({unit})")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     return factor

@@ -34,7 +34,7 @@ def policy(request):
 
 
 def test_decoding_gives_the_layout_and_lowers_the_error(policy):
-    update, fisher = example()
+    update, _ = example()
     decoded = policy.decode(*payload_of(policy))
     assert Layout.of(decoded) == Layout.of(update)
     assert all(array.dtype == np.float32 for array in decoded.values())

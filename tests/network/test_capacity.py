@@ -12,7 +12,7 @@ MBIT = 1e6 / 8
 
 
 @st.composite
-def capacities(draw, past_end=st.sampled_from(["loop", "hold"])):
+def capacities(draw):
     gaps = draw(st.lists(st.floats(0.1, 20), min_size=1, max_size=8))
     rates = draw(
         st.lists(
@@ -21,7 +21,9 @@ def capacities(draw, past_end=st.sampled_from(["loop", "hold"])):
     )
     starts = np.concatenate(([0.0], np.cumsum(gaps)[:-1]))
     offset = draw(st.floats(0, 50))
-    return Capacity(starts, rates, float(np.sum(gaps)), draw(past_end), offset)
+    return Capacity(
+        starts, rates, float(np.sum(gaps)), draw(st.sampled_from(["loop", "hold"])), offset
+    )
 
 
 sizes = st.floats(1, 1e8)

@@ -1,0 +1,5 @@
+"""``python -m fsim``: the command line."""
+
+from fsim.cli import main
+
+main()

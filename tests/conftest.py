@@ -1,0 +1,62 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fsim.scenario import check_scenario
+
+TINY = {
+    "name": "tiny",
+    "task": {"name": "medical", "partition": {"kind": "dirichlet", "alpha": 1.0},
+             "max_prompt_tokens": 24},
+    "model": {"name": "nano", "lora": {"rank": 4, "alpha": 8, "targets": ["q_proj", "v_proj"]}},
+    "training": {"local_steps": 2, "batch_size": 4},
+    "fleet": {
+        "clients": 6,
+        "devices": {"laptop": 1.0},
+        "uplink": {"rate": "1 Mbit/s", "round_trip": "50 ms"},
+        "downlink": {"rate": "10 Mbit/s", "round_trip": "50 ms"},
+    },
+    "protocol": {"kind": "synchronous", "clients_per_round": 3, "rounds": 2},
+    "compression": {"policy": "float16"},
+    "evaluation": {"examples": 20},
+    "target": {"metric": "accuracy", "value": 0.5},
+}  # fmt: skip
+"""A scenario that runs in a second or two."""
+
+ROOT = Path(__file__).parents[1]
+
+
+def tiny_data(**changes):
+    """The tiny scenario as nested mappings, keys changed by their dotted path (`.` as `__`)."""
+    data = copy.deepcopy(TINY)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = data
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return data
+
+
+@pytest.fixture
+def tiny():
+    """Make the tiny scenario, checked, with changes."""
+
+    def make(**changes):
+        return check_scenario(tiny_data(**changes), "tiny", (ROOT,))
+
+    return make
+
+
+@pytest.fixture
+def tiny_file(tmp_path):
+    """Write the tiny scenario, with changes, and return its path."""
+
+    def make(**changes):
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump(tiny_data(**changes)), encoding="utf-8")
+        return path
+
+    return make

@@ -1,0 +1,213 @@
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+
+from fsim.errors import ScenarioError, TrainingDiverged
+from fsim.learning.adapter import AdaptedModel, LoraSettings
+from fsim.learning.encoding import Batch, draw_batches, encode_examples
+from fsim.learning.evaluation import Evaluator
+from fsim.learning.models import load_base
+from fsim.learning.tasks import TASKS
+from fsim.learning.training import Trainer, TrainingJob, TrainingSettings
+from fsim.vocabulary import SensitivitySettings
+
+ADAMW = TrainingSettings("adamw", 3e-3, 0.0, 1.0)
+
+
+@pytest.fixture
+def rows(nano):
+    return encode_examples(nano.tokenizer, TASKS["medical"].load().train[:64], 32)
+
+
+def job_of(nano, rows, steps=3, client=0):
+    batches = draw_batches(rows, steps, 4, np.random.default_rng(client))
+    return TrainingJob(client, 1, nano.initial, batches)
+
+
+def train(nano, job, sensitivity=None, settings=ADAMW):
+    trainer = Trainer(nano, settings, sensitivity)
+    return trainer.result(trainer.submit(job))
+
+
+@pytest.mark.parametrize(
+    "settings", [ADAMW, TrainingSettings("sgd", 0.1, 0.01, None)], ids=["adamw", "sgd"]
+)
+def test_equals_a_plain_peft_loop_that_knows_nothing_of_this_project(nano, rows, settings):
+    # Right-padded, logits everywhere, labels through the model's own loss.
+    job = job_of(nano, rows)
+    model = copy.deepcopy(nano.model)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.SGD
+    optimizer = kind(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    for batch in job.batches:
+        length = max(len(row.ids) for row in batch)
+        ids = torch.zeros(len(batch), length, dtype=torch.long)
+        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+        for at, row in enumerate(batch):
+            ids[at, : len(row.ids)] = torch.tensor(row.ids)
+            mask[at, : len(row.ids)] = 1
+            begin = len(row.ids) - row.scored
+            labels[at, begin : len(row.ids)] = torch.tensor(row.ids[begin:])
+        optimizer.zero_grad()
+        model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
+        if settings.max_gradient_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
+        optimizer.step()
+    after = {
+        name.replace(".default.", "."): p.detach().numpy()
+        for name, p in model.named_parameters()
+        if p.requires_grad
+    }
+    result = train(nano, job, settings=settings)
+    for name, delta in result.delta.items():
+        expected = after[name] - nano.initial[name]
+        assert np.linalg.norm(delta - expected) <= 1e-3 * np.linalg.norm(expected) + 1e-9, name
+    # The parameters themselves, as one vector: AdamW's first steps turn the rounding noise of a
+    # coordinate without gradient into a full step, so single coordinates may differ by more.
+    ours = nano.layout.flatten(nano.initial) + nano.layout.flatten(result.delta)
+    theirs = nano.layout.flatten(after)
+    assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
+
+
+def test_the_loss_falls_and_jobs_do_not_touch_each_other(nano, rows):
+    first, second = job_of(nano, rows, 12, client=0), job_of(nano, rows, 12, client=1)
+    trainer = Trainer(nano, ADAMW, None)
+    tickets = [trainer.submit(first), trainer.submit(second)]
+    together = [trainer.result(ticket) for ticket in tickets]
+    assert together[0].losses[-1] < 0.7 * together[0].losses[0]
+    for job, result in zip((second, first), reversed(together), strict=True):
+        alone = train(nano, job)
+        assert alone.losses == result.losses
+        assert all(np.array_equal(alone.delta[n], result.delta[n]) for n in alone.delta)
+
+
+def test_plain_training_is_what_a_token_ratio_of_one_gives(nano, rows):
+    plain = train(nano, job_of(nano, rows))
+    measured = train(nano, job_of(nano, rows), SensitivitySettings(token_ratio=1.0))
+    assert plain.fisher is None
+    assert measured.tokens_kept == 1.0
+    assert measured.losses == pytest.approx(plain.losses, rel=1e-5)
+    assert all(np.allclose(plain.delta[n], measured.delta[n], atol=1e-6) for n in plain.delta)
+
+
+def test_fisher_is_the_moving_average_of_squared_gradients(nano, rows):
+    job = job_of(nano, rows, steps=2)
+    result = train(nano, job, SensitivitySettings(token_ratio=1.0, smoothing=0.9))
+    one = train(nano, dataclasses.replace(job, batches=job.batches[:1]), SensitivitySettings(1.0))
+    # After one step F = 0.1 g1^2. Nudging a coordinate of B gives g1 by finite differences.
+    name = next(n for n in nano.parameters if "lora_B" in n and "v_proj" in n)
+    batch = Batch.of(job.batches[0])
+
+    def loss(adapter):
+        nano.write(adapter)
+        with torch.no_grad():
+            keep = batch.targets != -100
+            logits = nano.logits(batch)[keep].double()
+            return torch.nn.functional.cross_entropy(logits, batch.targets[keep]).item()
+
+    at = np.unravel_index(np.argmax(one.fisher[name]), one.fisher[name].shape)
+    up, down = copy.deepcopy(nano.initial), copy.deepcopy(nano.initial)
+    up[name][at] += 1e-2
+    down[name][at] -= 1e-2
+    gradient = (loss(up) - loss(down)) / 2e-2
+    assert one.fisher[name][at] == pytest.approx(0.1 * gradient**2, rel=0.02)
+    assert set(result.fisher) == set(nano.initial)
+    assert all(np.all(f >= 0) for f in result.fisher.values())
+    # F2 = 0.9 F1 + 0.1 g2^2, so it is nowhere below 0.9 F1.
+    assert all(np.all(result.fisher[n] >= 0.8999 * one.fisher[n]) for n in one.fisher)
+
+
+def test_token_filter_drops_the_stated_share_after_the_refresh_step(nano, rows):
+    job = job_of(nano, rows, steps=4)
+    scored = [row.scored for batch in job.batches for row in batch]
+    kept = [row.scored for row in job.batches[0]]
+    kept += [-(-row.scored // 2) for batch in job.batches[1:] for row in batch]
+    result = train(nano, job, SensitivitySettings(token_ratio=0.5))
+    assert result.tokens_kept == pytest.approx(sum(kept) / sum(scored))
+
+
+def test_divergence_names_client_round_and_step(nano, rows):
+    broken = copy.deepcopy(nano.initial)
+    name = next(iter(broken))
+    broken[name][:] = np.nan
+    trainer = Trainer(nano, ADAMW, None)
+    job = dataclasses.replace(job_of(nano, rows, client=7), adapter=broken)
+    healthy = trainer.submit(job_of(nano, rows))
+    ticket = trainer.submit(job)
+    assert trainer.result(healthy).losses
+    with pytest.raises(TrainingDiverged, match=r"client 7, round 1: .* became nan at local step 1"):
+        trainer.result(ticket)
+
+
+def test_operations_worked_by_hand(nano, rows):
+    # 4 layers of 4 x 128^2 attention and 3 x 128 x 384 MLP weights, rank 8 beside each.
+    row = rows[0]
+    length = len(row.ids) - 1
+    frozen = 4 * (4 * 128**2 + 3 * 128 * 384)
+    adapter = 4 * 8 * (4 * 256 + 3 * 512)
+    expected = length * (4 * frozen + 6 * adapter)
+    expected += 3 * 4 * 4 * 128 * length**2 + row.scored * 4 * 128 * 4096
+    job = TrainingJob(0, 1, nano.initial, [[row], [row, row]])
+    assert Trainer(nano, ADAMW, None).operations(job) == 3 * expected
+
+
+def test_exact_match_without_generating_is_what_generating_gives(nano):
+    # After some training, so that a good share of the answers is right.
+    data = TASKS["medical"].load()
+    train_rows = encode_examples(nano.tokenizer, data.train, 32)
+    batches = draw_batches(train_rows, 40, 16, np.random.default_rng(0))
+    delta = train(nano, TrainingJob(0, 1, nano.initial, batches)).delta
+    adapter = {n: nano.initial[n] + delta[n] for n in delta}
+    test_rows = encode_examples(nano.tokenizer, data.test[:60], 32)
+    said = Evaluator(nano, test_rows).evaluate(adapter)
+    right = 0
+    for row in test_rows:
+        prompt = torch.tensor([row.ids[: -row.scored]])
+        mask = torch.ones_like(prompt)
+        output = nano.model.generate(
+            input_ids=prompt, attention_mask=mask, max_new_tokens=12, do_sample=False
+        )
+        answer = tuple(output[0, prompt.shape[1] :].tolist())[: row.scored]
+        right += answer == row.ids[-row.scored :]
+    assert 5 < right < 55
+    assert said.accuracy == right / 60
+
+
+def test_a_saved_adapter_loads_in_peft_and_gives_the_same_logits(nano, rows, tmp_path):
+    adapter = {n: a + 0.01 for n, a in nano.initial.items()}
+    nano.save(adapter, tmp_path)
+    loaded = PeftModel.from_pretrained(load_base("nano").model, str(tmp_path))
+    batch = Batch.of(rows[:4])
+    nano.write(adapter)
+    with torch.no_grad():
+        output = loaded(
+            input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions
+        )
+        ours = nano.logits(batch)
+    assert torch.allclose(output.logits[:, -ours.shape[1] :], ours, atol=1e-6)
+
+
+def test_a_model_without_the_named_layers():
+    with pytest.raises(ScenarioError, match=r"model\.lora\.targets: .*nothing_of_the_kind"):
+        AdaptedModel(load_base("nano"), LoraSettings(8, 16, ("nothing_of_the_kind",)), seed=0)
+
+
+def test_initial_adapter_comes_from_the_seed_alone():
+    def initial(seed):
+        return AdaptedModel(load_base("nano"), LoraSettings(4, 8, ("q_proj",)), seed).initial
+
+    state = torch.get_rng_state()
+    first, again, other = initial(1), initial(1), initial(2)
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(np.array_equal(first[n], again[n]) for n in first)
+    assert any(not np.array_equal(first[n], other[n]) for n in first)
+
+
+def test_nano_knows_nothing_of_the_task_before_training(nano):
+    data = TASKS["medical"].load()
+    rows = encode_examples(nano.tokenizer, data.test[:200], 64)
+    assert Evaluator(nano, rows).evaluate(nano.initial).accuracy < 0.05

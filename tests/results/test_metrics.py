@@ -1,0 +1,71 @@
+import pandas as pd
+import pytest
+
+from fsim.results.comparison import COLUMNS, comparison_table
+from fsim.results.metrics import measure
+from fsim.results.records import Kind, Recorder
+
+ACCURACY = [0.0, 0.5, 0.2, 0.45, 0.5, 0.6]
+
+
+def recorder(accuracies=ACCURACY):
+    recorder = Recorder()
+    recorder.evaluation(0.0, 0, accuracies[0], 1.0)
+    for number, accuracy in enumerate(accuracies[1:], 1):
+        recorder.record(Kind.UPLOAD, 0, 1, 0, number, size=100 * number, energy=2.0)
+        recorder.record(Kind.RECEIVE, 0, 0, 0, number, size=100 * number)
+        recorder.evaluation(10.0 * number, number, accuracy, 1.0)
+    recorder.record(Kind.LOST, 0, 0, 1, 1)
+    return recorder
+
+
+def metrics(target, accuracies=ACCURACY):
+    source = recorder(accuracies)
+    return measure(source.records(), source.evaluations(), target)
+
+
+def test_metrics_worked_by_hand():
+    reached = metrics(0.4)
+    assert reached.time_to_target_s == 10.0
+    # Means of three: -, -, .233, .383, .383, .517.
+    assert reached.time_to_target_smoothed_s == 50.0
+    assert reached.rounds_to_target == 1
+    assert reached.uplink_bytes_to_target == 100
+    assert reached.energy_to_target_j == 2.0
+    assert reached.final_accuracy == reached.best_accuracy == 0.6
+    assert reached.mean_payload_bytes == 300
+    assert (reached.simulated_s, reached.uplink_bytes, reached.energy_j) == (50.0, 1500, 10.0)
+    assert reached.dropouts == 1
+
+
+def test_a_target_never_reached_is_empty():
+    never = metrics(0.7)
+    assert never.time_to_target_s is None
+    assert never.time_to_target_smoothed_s is None
+    assert never.uplink_bytes_to_target is None
+    assert never.rounds_to_target is None
+    assert never.energy_to_target_j is None
+    assert never.best_accuracy == 0.6
+
+
+def test_comparison_takes_ratios_and_leaves_the_unreached_empty():
+    fast, slow = metrics(0.4), metrics(0.4, [0, 0.1, 0.1, 0.1, 0.41, 0.6])
+    never = metrics(0.4, [0, 0.1, 0.1, 0.1, 0.1, 0.1])
+    summaries = {
+        label: {"metrics": m.as_dict(), "status": "completed"}
+        for label, m in {"slow": slow, "fast": fast, "never": never}.items()
+    }
+    table = comparison_table(summaries, "slow").set_index("policy")
+    assert ["policy", *table.columns] == list(COLUMNS)
+    assert table.loc["fast", "time_to_target_ratio"] == 0.25
+    assert table.loc["fast", "uplink_to_target_ratio"] == pytest.approx(100 / 1000)
+    assert table.loc["slow", "rounds_to_target_ratio"] == 1
+    assert table.loc["never"].isna().sum() == 9
+    assert pd.isna(comparison_table(summaries, "never")["time_to_target_ratio"]).all()
+
+
+def test_empty_cells_survive_the_file(tmp_path):
+    summaries = {"never": {"metrics": metrics(0.9).as_dict(), "status": "completed"}}
+    path = tmp_path / "comparison.csv"
+    comparison_table(summaries, "never").to_csv(path, index=False)
+    assert ",,,,,0.6," in path.read_text()

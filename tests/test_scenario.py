@@ -1,0 +1,143 @@
+import pytest
+import yaml
+
+from fsim.errors import ScenarioError
+from fsim.scenario import LoadedScenario, check_scenario, load_scenario
+from tests.conftest import ROOT, tiny_data
+
+SCENARIOS = sorted((ROOT / "scenarios").glob("**/*.yaml"))
+
+
+def refused(**changes):
+    with pytest.raises(ScenarioError) as caught:
+        check_scenario(tiny_data(**changes), "tiny.yaml", (ROOT,))
+    message = str(caught.value)
+    assert message.startswith("tiny.yaml: ")
+    assert "\n" not in message
+    return message.removeprefix("tiny.yaml: ")
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_every_scenario_loads_and_says_what_it_asks(path):
+    loaded = load_scenario(path)
+    assert loaded.scenario.name == path.stem
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# Question:")
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_a_scenario_written_out_is_the_same_scenario(path, tmp_path):
+    loaded = load_scenario(path)
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(loaded.scenario.to_yaml(), encoding="utf-8")
+    again = check_scenario(yaml.safe_load(copy.read_text()), str(copy), loaded.folders)
+    assert again.scenario == loaded.scenario
+    assert again.digest == loaded.digest
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"protocol__round": 3}, "protocol.round: unknown key, allowed are kind, clients_per_round, "
+         "rounds, dropout_timeout"),
+        ({"protocol__rounds": "many"}, "protocol.rounds: found 'many', allowed is a valid integer"),
+        ({"protocol__rounds": 0}, "protocol.rounds: found 0, allowed is greater than 0"),
+        ({"protocol__kind": "anarchy"}, "protocol.kind: found 'anarchy', allowed are synchronous"),
+        ({"protocol__clients_per_round": 7}, "protocol.clients_per_round: found 7, the fleet has 6"),
+        ({"compression__policy": "zip"}, "compression: found policy 'zip', allowed are float32"),
+        ({"compression__bits": 3}, "compression: policy float16: bits: unknown key"),
+        ({"fleet__uplink__rate": "-1 Mbit/s"}, "fleet.uplink.rate: found '-1 Mbit/s', a rate cannot"),
+        ({"fleet__uplink__rate": 5}, "fleet.uplink.rate: found 5, allowed is a rate with a unit"),
+        ({"fleet__uplink__rate": "0 Mbit/s"}, "fleet.uplink: rate: found a rate of zero"),
+        ({"fleet__uplink__trace": "t.csv"}, "fleet.uplink.trace: t.csv: no such file"),
+        ({"fleet__uplink": {"round_trip": "1 s"}}, "fleet.uplink: found neither of rate and trace"),
+        ({"fleet__uplink__mean": "1 Mbit/s"}, "fleet.uplink: found a mean without a trace"),
+        ({"fleet__devices": {"abacus": 1}}, "fleet.devices: found 'abacus', allowed are jetson"),
+        ({"fleet__devices": {}}, "fleet.devices: found no device"),
+        ({"fleet__devices": {"laptop": -1}}, "fleet.devices.laptop: found -1, allowed is greater"),
+        ({"fleet__availability": {"kind": "dropout", "probability": 1}},
+         "fleet.availability.probability: found 1: no client would ever be available"),
+        ({"fleet__availability": {"kind": "on-off", "on": "0 s", "off": "1 h"}},
+         "fleet.availability: on: found 0 s: no client would ever be available"),
+        ({"fleet__availability": {"kind": "sometimes"}},
+         "fleet.availability: kind: found 'sometimes', allowed are 'always', 'dropout', 'on-off'"),
+        ({"fleet__availability": {"kind": "dropout", "chance": 1}},
+         "fleet.availability.chance: unknown key, allowed are kind, probability"),
+        ({"fleet": 3}, "fleet: found 3, allowed is a mapping with the keys clients, devices"),
+        ({"model__name": "gpt-17"}, "model.name: found 'gpt-17', allowed are nano or a folder"),
+        ({"task__name": "poetry"}, "task.name: found 'poetry', allowed are medical"),
+        ({"target__value": 40}, "target.value: found 40, allowed is less than or equal to 1"),
+        ({"name": "../up"}, "name: found '../up', allowed is"),
+        ({"transport": {"kind": "pigeon"}}, "transport.kind: found 'pigeon', allowed is 'tcp' or"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_told_with_path_found_and_allowed(changes, message):
+    assert refused(**changes).startswith(message)
+
+
+def test_a_missing_part_is_named():
+    data = tiny_data()
+    del data["target"]
+    with pytest.raises(ScenarioError, match="tiny: target: is missing"):
+        check_scenario(data, "tiny")
+
+
+def test_a_trace_with_one_sample(tmp_path):
+    trace = tmp_path / "short.csv"
+    trace.write_text("time_s,rate_mbit_s\n0,5\n")
+    message = refused(fleet__uplink={"trace": str(trace)})
+    assert message == (f"fleet.uplink.trace: {trace}: found 1 samples, a trace needs at least 2")
+
+
+def test_a_trace_of_nothing_but_outage(tmp_path):
+    trace = tmp_path / "dead.csv"
+    trace.write_text("time_s,rate_mbit_s\n0,0\n1,0\n")
+    assert "the capacity is zero throughout" in refused(fleet__uplink={"trace": str(trace)})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "no mapping"), ("- 1", "no mapping"), ("a: [", "not YAML"), ("name: x", "is missing")],
+)
+def test_files_that_are_no_scenario(tmp_path, text, message):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(ScenarioError, match=message) as caught:
+        load_scenario(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ScenarioError, match=r"none\.yaml: No such file"):
+        load_scenario(tmp_path / "none.yaml")
+
+
+def test_overrides(tiny_file):
+    loaded = load_scenario(tiny_file(), ["protocol.rounds=7", "fleet.uplink.rate=3 Mbit/s"])
+    assert loaded.scenario.protocol.rounds == 7
+    assert loaded.scenario.fleet.uplink.rate.parameters == (375_000.0,)
+    for override, message in [
+        ("protocol.rounds", "allowed is key.path=value"),
+        ("protocol.rounds.x=1", "rounds has no keys below it"),
+        ("protocol.turns=1", "protocol.turns: unknown key"),
+        ("seed=[", "not a YAML value"),
+    ]:
+        with pytest.raises(ScenarioError, match=message):
+            load_scenario(tiny_file(), [override])
+
+
+def test_the_digest_follows_scenario_and_trace(tmp_path):
+    trace = tmp_path / "t.csv"
+    trace.write_text("time_s,rate_mbit_s\n0,5\n1,6\n")
+
+    def digest(**changes):
+        data = tiny_data(fleet__uplink={"trace": str(trace)}, **changes)
+        loaded: LoadedScenario = check_scenario(data, "tiny")
+        return loaded.digest
+
+    first = digest()
+    assert digest() == first
+    assert digest(seed=1) != first
+    trace.write_text("time_s,rate_mbit_s\n0,5\n1,7\n")
+    assert digest() != first

@@ -1,0 +1,211 @@
+"""Whole runs: real models, real bytes, the clock worked out by hand."""
+
+import copy
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fsim.errors import ScenarioError
+from fsim.learning.adapter import AdaptedModel
+from fsim.network import Capacity, Tcp
+from fsim.simulation import build_population, simulate
+from tests.conftest import ROOT
+
+
+def of_kind(run, kind):
+    return run.records[run.records["kind"] == kind].reset_index(drop=True)
+
+
+def test_a_round_is_the_schedule_worked_by_hand(tiny):
+    # fluid, 8 kbit/s up (1000 bytes/s), 80 kbit/s down (10,000 bytes/s), 0.25 s a step x 2 steps.
+    loaded = tiny(
+        transport={"kind": "fluid"},
+        fleet__uplink={"rate": "8 kbit/s"},
+        fleet__downlink={"rate": "80 kbit/s"},
+        fleet__seconds_per_step={"laptop": "250 ms"},
+    )
+    run = simulate(loaded)
+    coordinates = run.facts["adapter_parameters"]
+    down, up = 4 * coordinates + 21, 2 * coordinates + 21
+    assert of_kind(run, "download")["bytes"].tolist() == [down] * 6
+    assert of_kind(run, "upload")["bytes"].tolist() == [up] * 6
+    round_s = down / 10_000 + 0.5 + up / 1000
+    assert of_kind(run, "round")["duration_s"].tolist() == pytest.approx([round_s] * 2, rel=1e-12)
+    first = run.records[(run.records["round"] == 1) & (run.records["client"] >= 0)]
+    for _, rows in first.groupby("client"):
+        assert rows["kind"].tolist() == ["download", "compute", "upload", "receive"]
+        assert rows["time_s"].tolist() == pytest.approx(
+            [0, down / 10_000, down / 10_000 + 0.5, round_s], abs=1e-9
+        )
+    # 2 W up, 1 W down, 35 W for a laptop's compute.
+    energy = 6 * (1 * down / 10_000 + 35 * 0.5 + 2 * up / 1000)
+    assert run.metrics.energy_j == pytest.approx(energy)
+    assert run.evaluations["time_s"].tolist() == pytest.approx([0, round_s, 2 * round_s])
+    assert run.evaluations["uplink_bytes"].tolist() == [0, 3 * up, 6 * up]
+
+
+def test_the_slowest_client_decides_the_round(tiny):
+    loaded = tiny(fleet__uplink={"rate": "lognormal(1 Mbit/s, 1.0)"})
+    run = simulate(loaded)
+    population = build_population(loaded)
+    for number, rows in run.records[run.records["client"] >= 0].groupby("round"):
+        ends = (rows["time_s"] + rows["duration_s"]).groupby(rows["client"]).max()
+        closed = of_kind(run, "round").set_index("round").loc[number]
+        assert closed["time_s"] + closed["duration_s"] == pytest.approx(ends.max())
+        slowest = min(ends.index, key=lambda c: population[c].uplink.capacity.mean)
+        assert ends.idxmax() == slowest
+
+
+def test_uploads_take_what_the_network_room_says_over_a_trace(tiny):
+    loaded = tiny(fleet__uplink={"trace": "traces/lte-driving.csv", "round_trip": "80 ms"})
+    run = simulate(loaded)
+    population = build_population(loaded)
+    for _, row in of_kind(run, "upload").iterrows():
+        link = population[row["client"]].uplink
+        assert isinstance(link.capacity, Capacity)
+        finish = Tcp().finish_time(link.capacity, row["bytes"], row["time_s"], 0.08)
+        assert row["time_s"] + row["duration_s"] == pytest.approx(finish, rel=1e-9)
+
+
+def test_same_scenario_same_bytes_in_two_processes(tiny_file, tmp_path):
+    path = tiny_file(
+        compression={"policy": "qsgd"},
+        fleet__uplink={"trace": "traces/lte-driving.csv", "mean": "lognormal(1 Mbit/s, 0.5)"},
+        fleet__availability={"kind": "dropout", "probability": 0.2},
+    )
+    for name in ("a", "b"):
+        subprocess.run(
+            [sys.executable, "-m", "fsim", "run", str(path), "--out", str(tmp_path / name)],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        )
+    for file in ("records.parquet", "evaluations.parquet", "adapter/adapter_model.safetensors"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+    adapter = (tmp_path / "a/adapter/adapter_model.safetensors").read_bytes()
+    assert len(adapter) > 4 * 8192
+
+
+def test_policies_meet_the_same_clients_data_and_weather(tiny):
+    runs = {
+        policy: simulate(tiny(
+            compression={"policy": policy},
+            fleet__uplink={"trace": "traces/lte-driving.csv"},
+            fleet__availability={"kind": "dropout", "probability": 0.3},
+        ))
+        for policy in ("float32", "topk")
+    }  # fmt: skip
+    left, right = (of_kind(run, "compute") for run in runs.values())
+    first = [table[table["round"] == 1].sort_values("client") for table in (left, right)]
+    assert first[0]["client"].tolist() == first[1]["client"].tolist()
+    assert first[0]["duration_s"].tolist() == first[1]["duration_s"].tolist()
+    assert first[0]["details"].tolist() == first[1]["details"].tolist()
+    lost = [sorted(of_kind(run, "lost")["client"]) for run in runs.values()]
+    assert lost[0] == lost[1]
+
+
+def test_float32_federation_of_one_client_is_local_training(tiny, monkeypatch):
+    # One client that holds everything: the global adapter is exactly what it trained.
+    started = []
+    original = AdaptedModel.write
+    monkeypatch.setattr(
+        AdaptedModel,
+        "write",
+        lambda self, adapter: (started.append(copy.deepcopy(adapter)), original(self, adapter)),
+    )
+    run = simulate(
+        tiny(
+            fleet__clients=1,
+            protocol__clients_per_round=1,
+            protocol__rounds=1,
+            compression__policy="float32",
+            task__partition={"kind": "iid"},
+        )
+    )
+    # Written: evaluation of the start, training, evaluation of the end.
+    assert len(started) == 3
+    assert all(np.array_equal(started[0][n], started[1][n]) for n in run.adapter)
+    assert any(not np.array_equal(started[0][n], run.adapter[n]) for n in run.adapter)
+    assert run.facts["training_examples"] > 9000
+
+
+def test_dropouts_cost_time_and_energy_and_are_accounted_for(tiny):
+    availability = {"kind": "dropout", "probability": 0.5}
+    loaded = tiny(fleet__availability=availability, protocol__dropout_timeout="100 s",
+                  protocol__rounds=3)  # fmt: skip
+    run = simulate(loaded)
+    lost, received = of_kind(run, "lost"), of_kind(run, "receive")
+    assert len(lost) > 0
+    assert len(lost) + len(received) == 3 * 3
+    assert run.metrics.dropouts == len(lost)
+    for number in lost["round"].unique():
+        closed = of_kind(run, "round").set_index("round").loc[number]
+        assert closed["duration_s"] > 100
+        assert json.loads(closed["details"])["received"] == (received["round"] == number).sum()
+    silent = of_kind(run, "compute").merge(lost, on=["client", "round"])
+    assert (silent["energy_j_x"] > 0).all()
+    assert (silent["details_x"] == "").all()
+
+
+def test_a_round_in_which_all_drop_out_changes_nothing(tiny):
+    availability = {"kind": "dropout", "probability": 0.999}
+    run = simulate(tiny(fleet__availability=availability))
+    assert of_kind(run, "receive").empty
+    assert run.evaluations["loss"].nunique() == 1
+    assert run.metrics.mean_payload_bytes is None
+    assert run.metrics.simulated_s > 0
+
+
+def test_on_off_clients_are_waited_for(tiny):
+    run = simulate(tiny(fleet__availability={"kind": "on-off", "on": "1 s", "off": "1000 s"}))
+    waits = of_kind(run, "wait")
+    assert len(waits) >= 4
+    assert waits["duration_s"].max() > 100
+    for _, row in waits.iterrows():
+        own = run.records[(run.records["client"] == row["client"])]
+        download = own[(own["round"] == row["round"]) & (own["kind"] == "download")].iloc[0]
+        assert download["time_s"] == pytest.approx(row["time_s"] + row["duration_s"])
+
+
+def test_divergence_stops_the_run_and_keeps_what_was_recorded(tiny):
+    run = simulate(tiny(training={"optimizer": "adamw", "learning_rate": 1e37, "local_steps": 4,
+                                  "max_gradient_norm": None}))  # fmt: skip
+    assert run.failure is not None
+    assert run.failure.startswith("client ")
+    assert "round 1: the training loss became nan" in run.failure
+    assert len(of_kind(run, "download")) == 3
+    assert len(run.evaluations) == 1
+
+
+def test_a_transfer_that_never_ends_names_client_and_round(tiny, tmp_path):
+    trace = tmp_path / "dying.csv"
+    trace.write_text("time_s,rate_mbit_s\n0,1\n0.05,0\n")
+    run = simulate(tiny(fleet__uplink={"trace": str(trace), "past_end": "hold", "offset": "none"}))
+    assert run.failure is not None
+    assert run.failure.startswith("client ")
+    assert "round 1" in run.failure
+    assert "never arrive" in run.failure
+
+
+def test_more_test_examples_than_there_are(tiny):
+    with pytest.raises(ScenarioError, match=r"evaluation\.examples: found 5000, the task medical"):
+        simulate(tiny(evaluation__examples=5000))
+
+
+def test_the_downlink_bills_the_precision_it_is_sent_in(tiny):
+    full, half = simulate(tiny()), simulate(tiny(server={"downlink_policy": "float16"}))
+    sizes = [of_kind(run, "download")["bytes"].iloc[0] - 21 for run in (full, half)]
+    assert sizes[0] == 2 * sizes[1]
+
+
+def test_every_policy_learns(tiny):
+    for policy in ("float16", "qsgd", "topk", "fstq"):
+        run = simulate(tiny(compression={"policy": policy}, protocol__rounds=4,
+                            training={"local_steps": 8, "batch_size": 8}))  # fmt: skip
+        losses = run.evaluations["loss"]
+        assert losses.iloc[-1] < 0.8 * losses.iloc[0], policy
+        assert isinstance(run.records, pd.DataFrame)
