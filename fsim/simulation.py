@@ -28,11 +28,12 @@ from fsim.network.formats import read_trace
 from fsim.network.transport import TRANSPORTS
 from fsim.results.metrics import Metrics, measure
 from fsim.results.records import SERVER, Kind, Recorder
-from fsim.scenario import DropoutSettings, LinkSettings, LoadedScenario, OnOffSettings, Scenario
+from fsim.scenario import LoadedScenario
 from fsim.server.aggregation import add, fedavg
 from fsim.server.protocols import PROTOCOLS
 from fsim.server.protocols.world import Arrival
 from fsim.server.selection import uniform
+from fsim.settings import DropoutSettings, LinkSettings, OnOffSettings, Scenario
 from fsim.streams import stream, torch_seed
 from fsim.vocabulary import Update
 
