@@ -128,14 +128,10 @@ def plot(folder: Annotated[Path, typer.Argument(help="A folder of results.")]) -
 @app.command()
 def policies() -> None:
     """List the compression policies and their options."""
-    import dataclasses
-
     from fsim.compression import POLICIES
 
     for name, policy in POLICIES.items():
-        fields = dataclasses.fields(policy)  # type: ignore[arg-type]
-        options = ", ".join(f"{field.name}={field.default}" for field in fields)
-        _line(name, _first_sentence(policy), options)
+        _line(name, _first_sentence(policy), _options(policy))
 
 
 @app.command()
@@ -143,8 +139,8 @@ def tasks() -> None:
     """List the tasks."""
     from fsim.learning.tasks import TASKS
 
-    for task in TASKS.values():
-        _line(task.name, task.summary)
+    for name, task in TASKS.items():
+        _line(name, _first_sentence(task), _options(task))
 
 
 @app.command()
@@ -185,6 +181,12 @@ class RunFailed(FsimError):
 def _line(name: str, summary: str, options: str = "") -> None:
     text = f"{name:<18} {summary}" + (f" [{options}]" if options else "")
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _options(thing: Any) -> str:
+    import dataclasses
+
+    return ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(thing))
 
 
 def _first_sentence(thing: type) -> str:

@@ -29,7 +29,7 @@ from fsim.distribution import Distribution
 from fsim.errors import ScenarioError, TraceError
 from fsim.fleet import DEVICES
 from fsim.learning.models import model_folder
-from fsim.learning.tasks import TASKS
+from fsim.learning.tasks import Task, make_task
 from fsim.network import Capacity
 from fsim.network.capacity import PastEnd
 from fsim.network.formats import read_trace
@@ -69,6 +69,18 @@ def _one_of(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
     return name
 
 
+def _gather(data: Mapping[str, Any], own: set[str]) -> dict[str, Any]:
+    """Keys of the section itself as they are, all others together as ``options``."""
+    kept = {key: value for key, value in data.items() if key in own}
+    return {**kept, "options": {key: data[key] for key in data if key not in own}}
+
+
+def _spread(data: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of :func:`_gather`."""
+    options = data.pop("options")
+    return {**data, **options}
+
+
 class PartitionSettings(Settings):
     """How training examples are divided: by Dirichlet over labels, or evenly at random."""
 
@@ -78,11 +90,32 @@ class PartitionSettings(Settings):
 
 
 class TaskSettings(Settings):
-    """What is learned; prompts are shortened to ``max_prompt_tokens``."""
+    """What is learned, the task's options beside its name.
 
-    name: Annotated[str, BeforeValidator(lambda name: _one_of(name, TASKS))] = "medical"
+    Prompts are shortened to ``max_prompt_tokens``.
+    """
+
+    name: str = "medical"
     partition: PartitionSettings = PartitionSettings()
     max_prompt_tokens: PositiveInt = 64
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        gathered = _gather(data, set(cls.model_fields) - {"options"})
+        make_task(gathered.get("name", "medical"), gathered["options"])
+        return gathered
+
+    @model_serializer(mode="wrap")
+    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _spread(handler(self))
+
+    def make(self) -> Task:
+        """The task itself."""
+        return make_task(self.name, self.options)
 
 
 class LoraModelSettings(Settings):
@@ -264,13 +297,13 @@ class CompressionSettings(Settings):
     def _gather_options(cls, data: Any) -> Any:
         if not isinstance(data, dict) or "policy" not in data:
             return data
-        options = {key: value for key, value in data.items() if key != "policy"}
-        make_policy(data["policy"], options)
-        return {"policy": data["policy"], "options": options}
+        gathered = _gather(data, {"policy"})
+        make_policy(gathered["policy"], gathered["options"])
+        return gathered
 
     @model_serializer(mode="wrap")
     def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {"policy": self.policy, **self.options}
+        return _spread(handler(self))
 
     def make(self) -> Policy:
         """The policy itself."""

@@ -21,7 +21,7 @@ from fsim.learning.encoding import Encoded, draw_batches, encode_examples
 from fsim.learning.evaluation import Evaluator
 from fsim.learning.models import load_base
 from fsim.learning.partition import Shards, dirichlet, iid
-from fsim.learning.tasks import TASKS, Example
+from fsim.learning.tasks import Example
 from fsim.learning.training import Trainer, TrainingJob, TrainingSettings
 from fsim.network import Capacity
 from fsim.network.formats import read_trace
@@ -131,7 +131,7 @@ class SimulatedWorld:
         self.env = simpy.Environment()
         self.recorder = Recorder()
         self._population = build_population(loaded)
-        self.adapted, self._shards, test = build_learning(scenario)
+        self.adapted, self._shards, test = build_learning(loaded)
         self._evaluator = Evaluator(self.adapted, test)
         self.adapter = self.adapted.initial
         self._memories: dict[int, dict[str, Any]] = {}
@@ -261,7 +261,9 @@ def _link_law(link: LinkSettings, loaded: LoadedScenario) -> LinkLaw:
     return LinkLaw(trace, link.mean, link.round_trip, link.offset == "random")
 
 
-def build_learning(scenario: Scenario) -> tuple[AdaptedModel, list[list[Encoded]], list[Encoded]]:
+def build_learning(
+    loaded: LoadedScenario,
+) -> tuple[AdaptedModel, list[list[Encoded]], list[Encoded]]:
     """The model with its adapter, each client's shard, and the test examples.
 
     Raises
@@ -269,7 +271,8 @@ def build_learning(scenario: Scenario) -> tuple[AdaptedModel, list[list[Encoded]
     ScenarioError
         The task has too few examples for what is asked.
     """
-    data = TASKS[scenario.task.name].load()
+    scenario = loaded.scenario
+    data = scenario.task.make().load(loaded.find)
     wanted = scenario.evaluation.examples
     if wanted > len(data.test):
         raise ScenarioError(

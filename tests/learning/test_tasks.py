@@ -1,13 +1,14 @@
 from collections import Counter
+from pathlib import Path
 
 from fsim.learning.split import is_held_out
-from fsim.learning.tasks import TASKS
+from fsim.learning.tasks import make_task
 from fsim.learning.tasks.hpo import ontology, release
 from fsim.learning.tasks.medical import organ_system_name
 
 
 def test_medical_asks_about_thousands_of_phenotypes_of_one_organ_system_each():
-    data = TASKS["medical"].load()
+    data = make_task("medical", {}).load(Path)
     assert len(data.train) > 9000
     assert len(data.test) > 900
     contexts = {example.context for example in data.train}
@@ -20,7 +21,7 @@ def test_medical_asks_about_thousands_of_phenotypes_of_one_organ_system_each():
 
 
 def test_no_test_definition_is_a_training_definition():
-    data = TASKS["medical"].load()
+    data = make_task("medical", {}).load(Path)
     shown = {example.context for example in data.train}
     assert sum(example.context in shown for example in data.test) <= 0.01 * len(data.test)
 

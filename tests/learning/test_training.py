@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from fsim.learning.adapter import AdaptedModel, LoraSettings
 from fsim.learning.encoding import Batch, draw_batches, encode_examples
 from fsim.learning.evaluation import Evaluator
 from fsim.learning.models import load_base
-from fsim.learning.tasks import TASKS
+from fsim.learning.tasks import make_task
 from fsim.learning.training import Trainer, TrainingJob, TrainingSettings
 from fsim.vocabulary import SensitivitySettings
 
@@ -20,7 +21,7 @@ ADAMW = TrainingSettings("adamw", 3e-3, 0.0, 1.0)
 
 @pytest.fixture
 def rows(nano):
-    return encode_examples(nano.tokenizer, TASKS["medical"].load().train[:64], 32)
+    return encode_examples(nano.tokenizer, make_task("medical", {}).load(Path).train[:64], 32)
 
 
 def job_of(nano, rows, steps=3, client=0):
@@ -157,7 +158,7 @@ def test_operations_worked_by_hand(nano, rows):
 
 def test_exact_match_without_generating_is_what_generating_gives(nano):
     # After some training, so that a good share of the answers is right.
-    data = TASKS["medical"].load()
+    data = make_task("medical", {}).load(Path)
     train_rows = encode_examples(nano.tokenizer, data.train, 32)
     batches = draw_batches(train_rows, 40, 16, np.random.default_rng(0))
     delta = train(nano, TrainingJob(0, 1, nano.initial, batches)).delta
@@ -208,6 +209,6 @@ def test_initial_adapter_comes_from_the_seed_alone():
 
 
 def test_nano_knows_nothing_of_the_task_before_training(nano):
-    data = TASKS["medical"].load()
+    data = make_task("medical", {}).load(Path)
     rows = encode_examples(nano.tokenizer, data.test[:200], 64)
     assert Evaluator(nano, rows).evaluate(nano.initial).accuracy < 0.05
