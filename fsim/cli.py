@@ -14,7 +14,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from fsim.errors import FsimError, OutputError
+from fsim.errors import FsimError, OutputError, ScenarioError
+from fsim.store import Store, place
 from fsim.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key by its dotted path."),
 ]
+StorePlace = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help='Folder for results of learning, or "none"; FSIM_STORE or a cache by default.',
+    ),
+]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Folder for the results; runs/NAME by default.")
 ]
@@ -53,7 +61,12 @@ def main() -> None:
 
 
 @app.command()
-def run(scenario: ScenarioFile, override: Overrides = None, out: Out = None) -> None:
+def run(
+    scenario: ScenarioFile,
+    override: Overrides = None,
+    out: Out = None,
+    store: StorePlace = None,
+) -> None:
     """Run a scenario and write its results."""
     from fsim.scenario import load_scenario
 
@@ -63,7 +76,9 @@ def run(scenario: ScenarioFile, override: Overrides = None, out: Out = None) -> 
 
     label = loaded.scenario.compression.policy
     with _progress([label], loaded.scenario.protocol.rounds) as update:
-        summary = run_to_folder(loaded, folder, label, lambda state: update(label, state))
+        summary = run_to_folder(
+            loaded, folder, label, lambda state: update(label, state), _store(store)
+        )
     metrics = summary["metrics"]
     table = Table(title=f"{summary['name']}: {summary['task']}, {label}", title_justify="left")
     table.add_column("figure")
@@ -92,6 +107,7 @@ def compare(
     jobs: Annotated[
         int | None, typer.Option(help="Policies run at a time; one a core by default.")
     ] = None,
+    store: StorePlace = None,
 ) -> None:
     """Run a scenario under several policies and compare them."""
     from fsim.experiments.compare import compare as compare_policies
@@ -105,7 +121,7 @@ def compare(
     if jobs is None:
         jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     with _progress([choice.label for choice in choices], loaded.scenario.protocol.rounds) as update:
-        table = compare_policies(loaded, choices, folder, base, jobs, update)
+        table = compare_policies(loaded, choices, folder, base, jobs, update, _store(store))
     _save_figures(folder)
     target = loaded.scenario.target
     _print_comparison(
@@ -123,6 +139,66 @@ def plot(folder: Annotated[Path, typer.Argument(help="A folder of results.")]) -
     """Draw the figures of a run or a comparison again."""
     for path in _save_figures(folder):
         console.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def partition(scenario: ScenarioFile, override: Overrides = None, out: Out = None) -> None:
+    """Show how a scenario divides its examples among the clients."""
+    from fsim.assembly import describe_partition
+    from fsim.results.output import replacing_file
+    from fsim.results.partition_figure import partition_figure
+    from fsim.scenario import load_scenario
+
+    loaded = load_scenario(scenario, override or ())
+    figures, counts, left_out = describe_partition(loaded)
+    console.print(f"examples a client: {figures.smallest} to {figures.largest}, ", end="")
+    console.print(f"median {figures.median:g}; in no shard: {left_out}")
+    console.print(f"share of a client's commonest label, mean: {figures.commonest_share:.1%}")
+    console.print(f"distance from the overall distribution, mean: {figures.distance:.2f}")
+    folder = out or Path("runs")
+    path = folder / f"{loaded.scenario.name}-partition.png"
+    with replacing_file(path) as temporary:
+        partition_figure(counts).savefig(temporary, dpi=150, format="png")
+    console.print(f"Figure: {path}")
+
+
+store_app = typer.Typer(help="The store of results of learning.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+
+
+@store_app.command("info")
+def store_info(store: StorePlace = None) -> None:
+    """Say where the store is and what it holds."""
+    info = _required_store(store).info()
+    console.print(f"{info.folder}: {info.entries} entries, {format_bytes(info.size)}")
+
+
+@store_app.command("verify")
+def store_verify(store: StorePlace = None) -> None:
+    """Read every entry and name the damaged ones; exit code 1 if there are any."""
+    damaged = _required_store(store).verify()
+    for path in damaged:
+        console.print(f"damaged: {path}", soft_wrap=True)
+    console.print(f"{len(damaged)} damaged entries")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@store_app.command("prune")
+def store_prune(
+    limit: Annotated[str, typer.Option(help="Size to keep, as 500 MB or 2 GB.")],
+    store: StorePlace = None,
+) -> None:
+    """Remove the least recently used entries until the store is small enough."""
+    from fsim.units import parse_quantity
+
+    try:
+        size = parse_quantity(limit, "size")
+    except ValueError as error:
+        raise ScenarioError(f"--limit: {error}") from None
+    kept = _required_store(store)
+    removed = kept.prune(int(size))
+    console.print(f"{removed} entries removed, {format_bytes(kept.info().size)} left")
 
 
 @app.command()
@@ -149,7 +225,8 @@ def models() -> None:
     from fsim.learning.models import MODELS
 
     for model in MODELS.values():
-        _line(model.name, model.summary)
+        state = "present" if model.present() else f"get it with: {model.how_to_get}"
+        _line(model.name, model.summary, state)
     _line("FOLDER", "any local folder with a Hugging Face causal language model")
 
 
@@ -170,6 +247,18 @@ def devices() -> None:
     for device in DEVICES.values():
         rates = f"{device.sustained_flops / 1e9:.0f} GFLOP/s sustained, {device.compute_power:g} W"
         _line(device.name, f"{rates}; {device.source}")
+
+
+def _store(given: str | None) -> Store | None:
+    folder = place(given)
+    return None if folder is None else Store(folder)
+
+
+def _required_store(given: str | None) -> Store:
+    store = _store(given)
+    if store is None:
+        raise ScenarioError("--store: found none, allowed is a folder")
+    return store
 
 
 class RunFailed(FsimError):

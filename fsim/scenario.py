@@ -28,12 +28,14 @@ class LoadedScenario(Settings):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the scenario and of the traces that it reads."""
+        """SHA-256 of the scenario and of the files that it reads."""
         content = hashlib.sha256()
         content.update(json.dumps(self.scenario.model_dump(mode="json"), sort_keys=True).encode())
         for link in (self.scenario.fleet.uplink, self.scenario.fleet.downlink):
             if link.trace is not None:
                 content.update(self.find(link.trace).read_bytes())
+        for source in self.scenario.task.make().sources(self.find):
+            content.update(source.read_bytes())
         return content.hexdigest()
 
 

@@ -82,9 +82,12 @@ def _spread(data: dict[str, Any]) -> dict[str, Any]:
 
 
 class PartitionSettings(Settings):
-    """How training examples are divided: by Dirichlet over labels, or evenly at random."""
+    """How training examples are divided (:mod:`fsim.learning.partition`).
 
-    kind: Literal["dirichlet", "iid"] = "dirichlet"
+    ``alpha`` is the concentration of ``dirichlet`` and ``quantity``.
+    """
+
+    kind: Literal["dirichlet", "iid", "quantity", "one-label", "natural"] = "dirichlet"
     alpha: PositiveFloat = 0.1
     minimum: PositiveInt = 8
 
@@ -127,9 +130,11 @@ class LoraModelSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """The base model, a registered one or a local folder, and its adapter."""
+    """The base model (a registered one, a local folder, or a hub's name) and its adapter."""
 
     name: str = "nano"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = "auto"
     lora: LoraModelSettings = LoraModelSettings()
 
     @field_validator("name")
@@ -143,7 +148,11 @@ class ModelSettings(Settings):
 
 
 class TrainingSettingsModel(Settings):
-    """Local training of every client; ``threads`` is PyTorch's, and part of the result's bits."""
+    """Local training of every client.
+
+    ``threads`` (PyTorch's) and ``cohort_width`` (clients trained side by side; by default chosen by
+    the batch's size) are part of the result's last bits, not of its meaning.
+    """
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 3e-3
@@ -152,6 +161,7 @@ class TrainingSettingsModel(Settings):
     local_steps: PositiveInt = 8
     batch_size: PositiveInt = 8
     threads: PositiveInt = 1
+    cohort_width: PositiveInt | None = None
 
 
 class LinkSettings(Settings):
@@ -187,7 +197,7 @@ class LinkSettings(Settings):
             try:
                 starts, rates, duration = read_trace(find_file(trace, _folders(info)))
                 capacity = Capacity(starts, rates, duration)
-            except TraceError as error:
+            except (ScenarioError, TraceError) as error:
                 raise ValueError(str(error)) from None
             if capacity.mean == 0:
                 raise ValueError(f"{trace}: the capacity is zero throughout")
@@ -311,8 +321,12 @@ class CompressionSettings(Settings):
 
 
 class EvaluationSettings(Settings):
-    """The global adapter is evaluated before the first and after every ``every``-th round."""
+    """The global adapter is evaluated before the first and after every ``every``-th round.
 
+    ``metric`` is the task's usual one if not given.
+    """
+
+    metric: str | None = None
     every: PositiveInt = 1
     examples: PositiveInt = 300
 
@@ -340,6 +354,21 @@ class Scenario(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     target: TargetSettings
 
+    @property
+    def metric(self) -> str:
+        """What ``accuracy`` stands for in this scenario's results."""
+        return self.evaluation.metric or self.task.make().metrics[0]
+
+    @model_validator(mode="after")
+    def _metric_fits(self) -> Scenario:
+        metrics = self.task.make().metrics
+        if self.evaluation.metric not in (None, *metrics):
+            raise ValueError(
+                f"evaluation.metric: found {self.evaluation.metric!r}, allowed for the task "
+                f"{self.task.name} are {', '.join(metrics)}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _cohort_fits(self) -> Scenario:
         cohort, clients = self.protocol.clients_per_round, self.fleet.clients
@@ -361,17 +390,17 @@ class Scenario(Settings):
 
 
 def find_file(path: str, folders: Sequence[Path]) -> Path:
-    """The first file of that name in the folders.
+    """The first file or folder of that name in the folders.
 
     Raises
     ------
-    TraceError
+    ScenarioError
         There is none.
     """
     for folder in folders:
-        if (folder / path).is_file():
+        if (folder / path).exists():
             return folder / path
-    raise TraceError(f"{path}: no such file, here or beside or above the scenario")
+    raise ScenarioError(f"{path}: no such file, here or beside or above the scenario")
 
 
 def _folders(info: ValidationInfo) -> tuple[Path, ...]:

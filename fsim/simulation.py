@@ -11,20 +11,14 @@ import pandas as pd
 import simpy
 import torch
 
+from fsim.assembly import build_population, build_workbench
 from fsim.client import ClientRound, Surroundings
 from fsim.compression import EncodingContext, make_policy
-from fsim.errors import FsimError, ScenarioError
-from fsim.fleet import Population, draw_population
-from fsim.fleet.population import AvailabilityLaw, LinkLaw, always_on, dropout, on_off
-from fsim.learning.adapter import AdaptedModel, LoraSettings
-from fsim.learning.encoding import Encoded, draw_batches, encode_examples
-from fsim.learning.evaluation import Evaluator
-from fsim.learning.models import load_base
-from fsim.learning.partition import Shards, dirichlet, iid
-from fsim.learning.tasks import Example
-from fsim.learning.training import Trainer, TrainingJob, TrainingSettings
-from fsim.network import Capacity
-from fsim.network.formats import read_trace
+from fsim.errors import FsimError
+from fsim.learning.cohort import TrainingSettings
+from fsim.learning.encoding import BatchShape, draw_batches
+from fsim.learning.stored_evaluation import StoredEvaluator
+from fsim.learning.training import Trainer, TrainingJob, automatic_width
 from fsim.network.transport import TRANSPORTS
 from fsim.results.metrics import Metrics, measure
 from fsim.results.records import SERVER, Kind, Recorder
@@ -33,8 +27,8 @@ from fsim.server.aggregation import add, fedavg
 from fsim.server.protocols import PROTOCOLS
 from fsim.server.protocols.world import Arrival
 from fsim.server.selection import uniform
-from fsim.settings import DropoutSettings, LinkSettings, OnOffSettings, Scenario
-from fsim.streams import stream, torch_seed
+from fsim.store import Store
+from fsim.streams import stream
 from fsim.vocabulary import Update
 
 
@@ -78,7 +72,11 @@ class Run:
     save_adapter: Callable[[Path], None]
 
 
-def simulate(loaded: LoadedScenario, on_progress: Callable[[Progress], None] | None = None) -> Run:
+def simulate(
+    loaded: LoadedScenario,
+    on_progress: Callable[[Progress], None] | None = None,
+    store: Store | None = None,
+) -> Run:
     """Run a scenario.
 
     The same scenario gives the same records and the same adapter, to the bit, on the same machine
@@ -90,6 +88,9 @@ def simulate(loaded: LoadedScenario, on_progress: Callable[[Progress], None] | N
         From :func:`fsim.scenario.load_scenario` or :func:`fsim.scenario.check_scenario`.
     on_progress
         Called after each evaluation.
+    store
+        Training results and evaluations found there are not computed again: a run that was killed
+        goes on where it was, to the same result.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def simulate(loaded: LoadedScenario, on_progress: Callable[[Progress], None] | N
     """
     # Sums are split among threads: their number is part of the result.
     torch.set_num_threads(loaded.scenario.training.threads)
-    world = SimulatedWorld(loaded, on_progress)
+    world = SimulatedWorld(loaded, on_progress, store)
     failure = None
     world.evaluate(0)
     protocol = PROTOCOLS[loaded.scenario.protocol.kind]
@@ -114,7 +115,11 @@ def simulate(loaded: LoadedScenario, on_progress: Callable[[Progress], None] | N
         metrics=measure(records, evaluations, loaded.scenario.target.value),
         adapter=world.adapter,
         failure=failure,
-        facts=world.facts,
+        facts={
+            **world.facts,
+            "jobs_trained": world.trainer.trained,
+            "jobs_reused": world.trainer.reused,
+        },
         save_adapter=lambda folder: world.adapted.save(world.adapter, folder),
     )
 
@@ -123,7 +128,10 @@ class SimulatedWorld:
     """The world as a round protocol sees it (:class:`fsim.server.protocols.world.World`)."""
 
     def __init__(
-        self, loaded: LoadedScenario, on_progress: Callable[[Progress], None] | None
+        self,
+        loaded: LoadedScenario,
+        on_progress: Callable[[Progress], None] | None,
+        store: Store | None,
     ) -> None:
         scenario = self._scenario = loaded.scenario
         self._on_progress = on_progress
@@ -131,24 +139,34 @@ class SimulatedWorld:
         self.env = simpy.Environment()
         self.recorder = Recorder()
         self._population = build_population(loaded)
-        self.adapted, self._shards, test = build_learning(loaded)
-        self._evaluator = Evaluator(self.adapted, test)
+        bench = build_workbench(loaded)
+        self.adapted, self._shards = bench.adapted, bench.shards
+        rows = [row for shard in self._shards for row in shard]
+        self._evaluator = StoredEvaluator(
+            bench.adapted, bench.test, bench.test_examples, scenario.metric, store
+        )
         self.adapter = self.adapted.initial
         self._memories: dict[int, dict[str, Any]] = {}
         policy = scenario.compression.make()
+        shape = BatchShape.of(rows, scenario.training.batch_size)
+        together = scenario.protocol.clients_per_round
+        self.trainer = Trainer(
+            self.adapted,
+            shape,
+            TrainingSettings(
+                scenario.training.optimizer,
+                scenario.training.learning_rate,
+                scenario.training.weight_decay,
+                scenario.training.max_gradient_norm,
+            ),
+            policy.sensitivity(),
+            scenario.training.cohort_width or automatic_width(shape, together),
+            store,
+        )
         self._around = Surroundings(
             env=self.env,
             transport=TRANSPORTS[scenario.transport.kind],
-            trainer=Trainer(
-                self.adapted,
-                TrainingSettings(
-                    scenario.training.optimizer,
-                    scenario.training.learning_rate,
-                    scenario.training.weight_decay,
-                    scenario.training.max_gradient_norm,
-                ),
-                policy.sensitivity(),
-            ),
+            trainer=self.trainer,
             policy=policy,
             recorder=self.recorder,
             transmit_power=scenario.fleet.transmit_power,
@@ -157,14 +175,15 @@ class SimulatedWorld:
         )
         self._broadcast_policy = make_policy(scenario.server.downlink_policy, {})
         self._broadcast: tuple[int, Update] | None = None
-        rows = [row for shard in self._shards for row in shard]
         self.facts: dict[str, Any] = {
             "adapter_parameters": self.adapted.layout.size,
+            "cohort_width": self.trainer.width,
             "training_examples": len(rows),
-            "test_examples": len(test),
+            "test_examples": len(bench.test),
             "smallest_shard": min(len(shard) for shard in self._shards),
             "largest_shard": max(len(shard) for shard in self._shards),
             "prompts_shortened": sum(row.truncated for row in rows),
+            "items_skipped": bench.skipped,
         }
 
     def select(self, round_number: int) -> list[int]:
@@ -215,7 +234,14 @@ class SimulatedWorld:
     def evaluate(self, round_number: int) -> None:
         """Measure the global adapter; it takes no simulated time."""
         result = self._evaluator.evaluate(self.adapter)
-        self.recorder.evaluation(self.env.now, round_number, result.accuracy, result.loss)
+        self.recorder.evaluation(
+            self.env.now,
+            round_number,
+            result.accuracy,
+            result.loss,
+            result.token_accuracy,
+            {label: score.share for label, score in result.by_label.items()},
+        )
         if self._on_progress is not None:
             uplink = self.recorder.uplink_bytes
             self._on_progress(
@@ -230,77 +256,3 @@ class SimulatedWorld:
             received = self._broadcast_policy.decode(payload, self.adapted.layout)
             self._broadcast = len(payload), received
         return self._broadcast
-
-
-def build_population(loaded: LoadedScenario) -> Population:
-    """Draw the fleet of a scenario."""
-    scenario, fleet = loaded.scenario, loaded.scenario.fleet
-    availability: AvailabilityLaw
-    if isinstance(fleet.availability, DropoutSettings):
-        availability = dropout(scenario.seed, fleet.availability.probability)
-    elif isinstance(fleet.availability, OnOffSettings):
-        availability = on_off(scenario.seed, fleet.availability.on, fleet.availability.off)
-    else:
-        availability = always_on()
-    return draw_population(
-        scenario.seed,
-        fleet.clients,
-        fleet.devices,
-        _link_law(fleet.uplink, loaded),
-        _link_law(fleet.downlink, loaded),
-        availability,
-        fleet.seconds_per_step,
-    )
-
-
-def _link_law(link: LinkSettings, loaded: LoadedScenario) -> LinkLaw:
-    if link.trace is None:
-        return LinkLaw(None, link.rate, link.round_trip)
-    starts, rates, duration = read_trace(loaded.find(link.trace))
-    trace = Capacity(starts, rates, duration, link.past_end)
-    return LinkLaw(trace, link.mean, link.round_trip, link.offset == "random")
-
-
-def build_learning(
-    loaded: LoadedScenario,
-) -> tuple[AdaptedModel, list[list[Encoded]], list[Encoded]]:
-    """The model with its adapter, each client's shard, and the test examples.
-
-    Raises
-    ------
-    ScenarioError
-        The task has too few examples for what is asked.
-    """
-    scenario = loaded.scenario
-    data = scenario.task.make().load(loaded.find)
-    wanted = scenario.evaluation.examples
-    if wanted > len(data.test):
-        raise ScenarioError(
-            f"evaluation.examples: found {wanted}, the task {scenario.task.name} has "
-            f"{len(data.test)}"
-        )
-    shards = build_partition(scenario, data.train)
-    base = load_base(scenario.model.name)
-    lora = scenario.model.lora
-    adapted = AdaptedModel(
-        base,
-        LoraSettings(lora.rank, lora.alpha, lora.targets),
-        torch_seed(scenario.seed, "learning.adapter"),
-    )
-    limit = scenario.task.max_prompt_tokens
-    train = encode_examples(base.tokenizer, data.train, limit)
-    chosen = stream(scenario.seed, "learning.evaluation").choice(
-        len(data.test), size=wanted, replace=False
-    )
-    test = encode_examples(base.tokenizer, [data.test[i] for i in sorted(chosen)], limit)
-    return adapted, [[train[i] for i in shard] for shard in shards], test
-
-
-def build_partition(scenario: Scenario, examples: Sequence[Example]) -> Shards:
-    """Divide the training examples among the clients."""
-    rng = stream(scenario.seed, "learning.partition")
-    partition, clients = scenario.task.partition, scenario.fleet.clients
-    if partition.kind == "iid":
-        return iid(len(examples), clients, rng)
-    labels = [example.label for example in examples]
-    return dirichlet(labels, clients, partition.alpha, partition.minimum, rng)

@@ -19,10 +19,11 @@ UNITS: Final[dict[str, dict[str, float]]] = {
     "rate": _RATES,
     "duration": {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0},
     "power": {"mW": 1e-3, "W": 1.0},
+    "size": {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12},
 }
-"""Dimension -> unit -> its size in the base unit: bytes/s, seconds, watts."""
+"""Dimension -> unit -> its size in the base unit: bytes/s, seconds, watts, bytes."""
 
-BASE_UNITS: Final = {"rate": "B/s", "duration": "s", "power": "W"}
+BASE_UNITS: Final = {"rate": "B/s", "duration": "s", "power": "W", "size": "B"}
 """Dimension -> the unit that values are kept in."""
 
 _QUANTITY = re.compile(r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>.*)")
@@ -36,7 +37,7 @@ def parse_quantity(text: object, dimension: str) -> float:
     text
         Number and unit, for example ``"20 Mbit/s"``. A bare number is refused.
     dimension
-        ``"rate"`` (bytes/s), ``"duration"`` (seconds) or ``"power"`` (watts).
+        ``"rate"`` (bytes/s), ``"duration"`` (seconds), ``"power"`` (watts) or ``"size"`` (bytes).
 
     Raises
     ------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -89,19 +89,44 @@ class Layout:
 
 @dataclass(frozen=True)
 class SensitivitySettings:
-    """What a policy asks training to measure, and how that changes training.
+    """What a policy asks training to measure, and how that changes training (Fed-FSTQ).
+
+    The paper leaves some choices open; each is a setting here.
 
     Attributes
     ----------
     token_ratio
-        Share of the scored token positions that keep their loss between refresh steps (r_tok of
-        the Fed-FSTQ paper); 1 leaves training as it is.
+        Share of the token positions that are kept between refresh steps (r_tok); 1 leaves training
+        as it is.
     refresh_every
         Local steps from one full-loss refresh step to the next (H).
     smoothing
         Weight of the past in both moving averages (rho).
+    by
+        What a sensitivity is kept for: ``"token"``, a vocabulary id, since sequences of different
+        content share no positions; or ``"position"``, the place in the sequence.
+    mask
+        What the mask falls on: ``"targets"``, scored positions, whose loss is left out; or
+        ``"inputs"``, positions of the prompt, which are taken out of the sequence.
+    weights
+        ``"hard"``: kept or not. ``"soft"``: every scored position keeps its loss, weighted by its
+        sensitivity over the row's mean; ``token_ratio`` is not used.
+    reduction
+        Filtered loss as the ``"mean"`` over the positions kept, or as their ``"sum"`` over the
+        number of rows.
+    first
+        Before a round has seen H steps: ``"refresh"``, its first step is a refresh step; or
+        ``"full"``, nothing is masked until step H.
+    fisher_average
+        Squared gradients as a moving average (``"ema"``) or a ``"sum"``.
     """
 
     token_ratio: float = 1.0
     refresh_every: int = 10
     smoothing: float = 0.9
+    by: Literal["token", "position"] = "token"
+    mask: Literal["targets", "inputs"] = "targets"
+    weights: Literal["hard", "soft"] = "hard"
+    reduction: Literal["mean", "sum"] = "mean"
+    first: Literal["refresh", "full"] = "refresh"
+    fisher_average: Literal["ema", "sum"] = "ema"

@@ -8,7 +8,7 @@ square of the update. What the paper leaves open is an option here, its default 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,9 @@ class Fstq(Policy):
         Local steps between full-loss steps (H = 10).
     smoothing
         Weight of the past in the moving averages (rho = 0.9).
+    by, mask, weights, reduction, first, fisher_average
+        Choices that the paper leaves open, told in
+        :class:`fsim.vocabulary.SensitivitySettings`.
     """
 
     name: ClassVar[str] = "fstq"
@@ -61,6 +64,12 @@ class Fstq(Policy):
     share2: float = 0.08
     refresh_every: int = 10
     smoothing: float = 0.9
+    by: Literal["token", "position"] = "token"
+    mask: Literal["targets", "inputs"] = "targets"
+    weights: Literal["hard", "soft"] = "hard"
+    reduction: Literal["mean", "sum"] = "mean"
+    first: Literal["refresh", "full"] = "refresh"
+    fisher_average: Literal["ema", "sum"] = "ema"
 
     def __post_init__(self) -> None:
         if not 0 < self.token_ratio <= 1:
@@ -80,7 +89,17 @@ class Fstq(Policy):
 
     def sensitivity(self) -> SensitivitySettings:
         """Token filtering and Fisher are measured in training."""
-        return SensitivitySettings(self.token_ratio, self.refresh_every, self.smoothing)
+        return SensitivitySettings(
+            token_ratio=self.token_ratio,
+            refresh_every=self.refresh_every,
+            smoothing=self.smoothing,
+            by=self.by,
+            mask=self.mask,
+            weights=self.weights,
+            reduction=self.reduction,
+            first=self.first,
+            fisher_average=self.fisher_average,
+        )
 
     def allocate(self, importance: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
         """Bits of each coordinate by rank of its importance u_j = F_j delta_j^2 (steps 5 and 6)."""

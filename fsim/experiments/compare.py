@@ -19,6 +19,7 @@ from fsim.results.comparison import comparison_table
 from fsim.results.output import COMPARISON, folder_name, replacing
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress
+from fsim.store import Store
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def compare(
     baseline: str,
     jobs: int,
     on_progress: Callable[[str, Progress], None] | None = None,
+    store: Store | None = None,
 ) -> pd.DataFrame:
     """Run a scenario under each policy, and write ``comparison.csv`` beside the runs.
 
@@ -96,6 +98,8 @@ def compare(
         Runs at a time, each in a process of its own.
     on_progress
         Called with a label after each of its evaluations.
+    store
+        Where results of learning are looked up and kept, by all runs.
 
     Raises
     ------
@@ -110,7 +114,7 @@ def compare(
     if jobs < 1:
         raise ScenarioError(f"--jobs: found {jobs}, allowed is 1 or more")
     with replacing(folder) as temporary:
-        summaries = _run_all(loaded, choices, temporary, jobs, on_progress)
+        summaries = _run_all(loaded, choices, temporary, jobs, on_progress, store)
         table = comparison_table(summaries, baseline)
         table.to_csv(temporary / COMPARISON, index=False)
     return table
@@ -122,6 +126,7 @@ def _run_all(
     folder: Path,
     jobs: int,
     on_progress: Callable[[str, Progress], None] | None,
+    store: Store | None,
 ) -> dict[str, dict[str, Any]]:
     # Spawned, not forked: PyTorch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
@@ -131,7 +136,8 @@ def _run_all(
     ):
         queue = manager.Queue()
         futures = {
-            choice.label: pool.submit(_run_one, loaded, choice, folder, queue) for choice in choices
+            choice.label: pool.submit(_run_one, loaded, choice, folder, queue, store)
+            for choice in choices
         }
         pending = set(futures.values())
         while pending:
@@ -145,7 +151,7 @@ def _run_all(
 
 
 def _run_one(
-    loaded: LoadedScenario, choice: PolicyChoice, folder: Path, queue: Any
+    loaded: LoadedScenario, choice: PolicyChoice, folder: Path, queue: Any, store: Store | None
 ) -> dict[str, Any]:
     scenario = loaded.scenario.with_policy(choice.policy, choice.options)
     return run_to_folder(
@@ -153,4 +159,5 @@ def _run_one(
         folder / folder_name(choice.label),
         choice.label,
         lambda progress: queue.put((choice.label, progress)),
+        store,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from fsim.results.output import check_folder, replacing, write_run
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress, simulate
+from fsim.store import DEFAULT_LIMIT, Store
 
 VERSIONS_OF = ("fsim", "torch", "transformers", "peft", "simpy", "numpy")
 
@@ -19,6 +20,7 @@ def run_to_folder(
     folder: Path,
     label: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    store: Store | None = None,
 ) -> dict[str, Any]:
     """Run a scenario, write its results, and return its summary.
 
@@ -32,6 +34,8 @@ def run_to_folder(
         What tables and figures call the run; the policy's name if None.
     on_progress
         Called after each evaluation.
+    store
+        Where results of learning are looked up and kept.
 
     Raises
     ------
@@ -42,13 +46,16 @@ def run_to_folder(
     """
     check_folder(folder)
     scenario = loaded.scenario
-    run = simulate(loaded, on_progress)
+    run = simulate(loaded, on_progress, store)
+    if store is not None:
+        store.prune(DEFAULT_LIMIT)
     summary = {
         "name": scenario.name,
         "label": label or scenario.compression.policy,
         "status": "completed" if run.failure is None else "failed",
         "failure": run.failure,
         "task": scenario.task.name,
+        "metric": scenario.metric,
         "target": scenario.target.value,
         "metrics": run.metrics.as_dict(),
         "facts": run.facts,

@@ -1,4 +1,4 @@
-"""The LoRA adapter of a base model: made by peft, read and written as plain arrays."""
+"""The LoRA adapter of a base model: made by peft, held in slots, saved as peft saves it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ from typing import Any
 import torch
 
 from fsim.errors import ScenarioError
+from fsim.learning.encoding import Batch
 from fsim.learning.models import BaseModel
+from fsim.learning.slots import Slots, SlottedLinear
 from fsim.vocabulary import Layout, Update
+
+PREFIX = "base_model.model."
+"""What peft puts before a module's own path in a saved adapter."""
+
+WEIGHTS = "adapter_model.safetensors"
+"""peft's file name for a saved adapter's values."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +40,15 @@ class LoraSettings:
 
 
 class AdaptedModel:
-    """A base model with one LoRA adapter on it.
+    """A base model whose adapted layers take the adapters of many clients at once.
+
+    peft chooses the layers, makes the initial adapter and names its matrices; then its layers give
+    way to :class:`~fsim.learning.slots.SlottedLinear`.
 
     Parameters
     ----------
     base
-        Left frozen; its linear layers are wrapped in place.
+        Left frozen; its adapted layers are replaced in place.
     lora
         Settings.
     seed
@@ -46,14 +57,15 @@ class AdaptedModel:
     Raises
     ------
     ScenarioError
-        The model has no layer of the names asked for.
+        The model has no layer of the names asked for, or one that peft cannot adapt.
     """
 
     def __init__(self, base: BaseModel, lora: LoraSettings, seed: int) -> None:
         from peft import LoraConfig, get_peft_model
+        from peft.tuners.lora import LoraLayer
 
         targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-        config = LoraConfig(
+        self.config = LoraConfig(
             r=lora.rank,
             lora_alpha=lora.alpha,
             lora_dropout=0.0,
@@ -67,51 +79,108 @@ class AdaptedModel:
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
             torch.manual_seed(seed)
             try:
-                self.model: Any = get_peft_model(base.model, config)
+                wrapped: Any = get_peft_model(base.model, self.config)
             except ValueError as error:
-                raise ScenarioError(f"model.lora.targets: {error}") from None
+                first = str(error).splitlines()[0]
+                raise ScenarioError(f"model.lora.targets: {first}") from None
+        self.model: Any = wrapped.get_base_model()
         self.tokenizer = base.tokenizer
-        self.parameters: dict[str, torch.nn.Parameter] = {
-            name.replace(".default.", "."): parameter
-            for name, parameter in sorted(self.model.named_parameters())
-            if parameter.requires_grad
-        }
-        self.initial = self.read()
-        self.layout = Layout.of(self.initial)
+        self.device: torch.device = self.model.get_input_embeddings().weight.device
+        adapted = [
+            (name, module)
+            for name, module in self.model.named_modules()
+            if isinstance(module, LoraLayer)
+        ]
+        self._layers: dict[str, SlottedLinear] = {}
+        initial: Update = {}
+        for name, layer in adapted:
+            if not hasattr(layer, "lora_A") or "default" not in layer.lora_A:
+                raise ScenarioError(f"model.lora.targets: {name} is not a linear layer")
+            for matrix in ("lora_A", "lora_B"):
+                weight = getattr(layer, matrix)["default"].weight
+                key = f"{PREFIX}{name}.{matrix}.weight"
+                initial[key] = weight.detach().float().cpu().numpy().copy()
+            slotted = SlottedLinear(layer.get_base_layer(), layer.scaling["default"])
+            parent, _, last = name.rpartition(".")
+            setattr(self.model.get_submodule(parent), last, slotted)
+            self._layers[name] = slotted
+        self.initial = initial
+        self.layout = Layout.of(initial)
+        self._single = self.slots(1, trainable=False)
+        self._hook = self.model.get_output_embeddings().register_forward_pre_hook(self._gather)
+        self._scored: torch.Tensor | None = None
+        self.write(initial)
 
-    def read(self) -> Update:
-        """The adapter as it is now: float32 arrays under peft's own state-dict names."""
-        return {name: p.detach().numpy().copy() for name, p in self.parameters.items()}
+    def slots(self, count: int, *, trainable: bool) -> Slots:
+        """Room for the adapters of ``count`` clients."""
+        return Slots(self.layout, count, trainable=trainable, device=self.device)
 
-    @torch.no_grad()
+    def use(self, slots: Slots) -> None:
+        """Let the adapted layers read these slots from now on."""
+        for name, layer in self._layers.items():
+            layer.slot_a = slots.matrices[f"{PREFIX}{name}.lora_A.weight"]
+            layer.slot_b = slots.matrices[f"{PREFIX}{name}.lora_B.weight"]
+
     def write(self, adapter: Update) -> None:
-        """Put an adapter's values into the model."""
-        for name, parameter in self.parameters.items():
-            parameter.copy_(torch.from_numpy(adapter[name]))
+        """Put one adapter on the model, for evaluation and generation."""
+        self._single.load([self.layout.flatten(adapter)])
+        self.use(self._single)
 
     def save(self, adapter: Update, folder: Path) -> None:
         """Write an adapter as peft does: it loads with ``PeftModel.from_pretrained``."""
-        self.write(adapter)
-        self.model.save_pretrained(folder)
+        from safetensors.numpy import save_file
 
-    def logits(self, batch: Any, inputs: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits at a batch's scored columns, (rows, scored columns, vocabulary).
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(dict(adapter), folder / WEIGHTS)
+        self.config.save_pretrained(str(folder))
+
+    def load(self, folder: Path) -> Update:
+        """Read an adapter that peft saved.
+
+        Raises
+        ------
+        ScenarioError
+            There is none, or its matrices are not this model's.
+        """
+        from safetensors.numpy import load_file
+
+        try:
+            adapter = {name: a.astype("float32") for name, a in load_file(folder / WEIGHTS).items()}
+        except (OSError, ValueError) as error:
+            raise ScenarioError(f"{folder}: no adapter of peft's: {error}") from None
+        if Layout.of(adapter) != self.layout:
+            raise ScenarioError(f"{folder}: the adapter's matrices are not those of this model")
+        return adapter
+
+    def logits(self, batch: Batch, inputs: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits at a batch's scored positions, (rows, scored columns, vocabulary).
+
+        Rows are padded on the right and attention is causal, so that no mask is needed: a scored
+        position never sees what comes after it.
 
         Parameters
         ----------
         batch
-            A :class:`~fsim.learning.encoding.Batch`.
+            Its rows in slot order.
         inputs
             Input embeddings to use in place of the batch's ids, (rows, length, width).
         """
         source = {"input_ids": batch.ids} if inputs is None else {"inputs_embeds": inputs}
-        full = bool(batch.mask.all())
-        output = self.model(
-            **source,
-            attention_mask=None if full else batch.mask,
-            position_ids=batch.positions,
-            use_cache=False,
-            logits_to_keep=batch.targets.shape[1],
-        )
+        if batch.positions is not None:
+            # Without a mask, transformers takes gaps between positions for ends of sequences.
+            source |= {"position_ids": batch.positions, "attention_mask": batch.read.long()}
+        self._scored = batch.at
+        try:
+            output = self.model(**source, use_cache=False)
+        finally:
+            self._scored = None
         result: torch.Tensor = output.logits
         return result
+
+    def _gather(self, module: torch.nn.Module, arguments: tuple[torch.Tensor]) -> Any:
+        """Before the output layer: keep the hidden states of scored positions, drop the others."""
+        if self._scored is None:
+            return None
+        hidden = arguments[0]
+        at = self._scored.unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
+        return (hidden.gather(1, at),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,50 +75,110 @@ def encode_examples(
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences side by side, aligned at their ends.
-
-    Left padding puts every row's scored positions among the last columns, so that logits are
-    computed there and nowhere else.
+    """Sequences side by side, padded on the right.
 
     Attributes
     ----------
-    ids, mask, positions
-        Token ids, attention mask and position ids, each (rows, length).
+    ids
+        Token ids, (rows, length). The last id of a sequence is only predicted, never read.
+    at
+        Positions that a target is predicted from, (rows, columns); 0 where there is none.
     targets
-        (rows, scored columns): the id to predict from each of the last columns, or
-        :data:`NOT_SCORED`.
+        The ids to predict there, or :data:`NOT_SCORED`, (rows, columns).
+    lengths
+        Tokens read in each row, (rows,).
+    positions
+        Position ids, (rows, length); None where each row simply counts from 0.
     """
 
     ids: torch.Tensor
-    mask: torch.Tensor
-    positions: torch.Tensor
+    at: torch.Tensor
     targets: torch.Tensor
+    lengths: torch.Tensor
+    positions: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, rows: Sequence[Encoded]) -> Batch:
-        """Pad rows to the longest of them. The last id of a row is only predicted, never read."""
-        length = max(len(row.ids) for row in rows) - 1
-        columns = max(row.scored for row in rows)
-        ids = np.zeros((len(rows), length), dtype=np.int64)
-        mask = np.zeros((len(rows), length), dtype=np.int64)
-        targets = np.full((len(rows), columns), NOT_SCORED, dtype=np.int64)
-        for at, row in enumerate(rows):
+    def of(cls, rows: Sequence[Encoded], shape: BatchShape | None = None) -> Batch:
+        """Lay sequences side by side.
+
+        Parameters
+        ----------
+        rows
+            At least one.
+        shape
+            Shape to pad to; just large enough for the rows if None.
+        """
+        shape = shape or BatchShape.of(rows, len(rows))
+        ids = np.zeros((shape.rows, shape.length), dtype=np.int64)
+        at = np.zeros((shape.rows, shape.columns), dtype=np.int64)
+        targets = np.full((shape.rows, shape.columns), NOT_SCORED, dtype=np.int64)
+        lengths = np.zeros(shape.rows, dtype=np.int64)
+        for place, row in enumerate(rows):
             read = len(row.ids) - 1
-            ids[at, length - read :] = row.ids[:-1]
-            mask[at, length - read :] = 1
-            targets[at, columns - row.scored :] = row.ids[-row.scored :]
-        positions = np.maximum(np.cumsum(mask, axis=1) - 1, 0)
-        return cls(*(torch.from_numpy(array) for array in (ids, mask, positions, targets)))
+            lengths[place] = read
+            ids[place, :read] = row.ids[:-1]
+            at[place, : row.scored] = np.arange(read - row.scored, read)
+            targets[place, : row.scored] = row.ids[-row.scored :]
+        return cls(*(torch.from_numpy(array) for array in (ids, at, targets, lengths)))
+
+    @classmethod
+    def stack(cls, batches: Sequence[Batch]) -> Batch:
+        """Batches of one shape as one, in order: the rows of each slot after those before it."""
+        parts = zip(*((b.ids, b.at, b.targets, b.lengths) for b in batches), strict=True)
+        return cls(*(torch.cat(tensors) for tensors in parts))
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        tensors = (self.ids, self.at, self.targets, self.lengths)
+        return Batch(*(tensor.to(device) for tensor in tensors))
+
+    def shortened(self, keep: torch.Tensor) -> Batch:
+        """The batch without some of its positions, each row moved together to the left.
+
+        Parameters
+        ----------
+        keep
+            Positions that stay, (rows, length); scored ones must be among them.
+        """
+        order = (~keep).long().argsort(dim=1, stable=True)
+        ids = torch.where(keep.gather(1, order), self.ids.gather(1, order), 0)
+        moved = (keep.long().cumsum(dim=1) - 1).clamp(min=0)
+        return Batch(ids, moved.gather(1, self.at), self.targets, keep.sum(dim=1), positions=order)
 
     @property
-    def tokens(self) -> int:
-        """Token positions read, padding left out."""
-        return int(self.mask.sum())
+    def read(self) -> torch.Tensor:
+        """Where a token is read, padding left out, (rows, length), boolean."""
+        places = torch.arange(self.ids.shape[1], device=self.ids.device)
+        return places < self.lengths.unsqueeze(1)
+
+    @property
+    def scored(self) -> torch.Tensor:
+        """Where there is a target, (rows, columns), boolean."""
+        return self.targets != NOT_SCORED
 
     @property
     def scored_ids(self) -> torch.Tensor:
-        """Ids of the positions that targets are predicted from, (rows, scored columns)."""
-        return self.ids[:, -self.targets.shape[1] :]
+        """Ids of the positions that targets are predicted from, (rows, columns)."""
+        return self.ids.gather(1, self.at)
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """Rows, length and scored columns of a batch.
+
+    A client's arithmetic is the same to the bit whenever its batches have the same shape, whoever
+    else is trained beside it.
+    """
+
+    rows: int
+    length: int
+    columns: int
+
+    @classmethod
+    def of(cls, rows: Iterable[Encoded], count: int) -> BatchShape:
+        """The shape for ``count`` rows as long as the longest of these."""
+        sizes = [(len(row.ids) - 1, row.scored) for row in rows]
+        return cls(count, max(size[0] for size in sizes), max(size[1] for size in sizes))
 
 
 def draw_batches(

@@ -1,8 +1,9 @@
 """Token and parameter sensitivities of Fed-FSTQ (arXiv 2604.25421), from gradients at hand.
 
-Choices that the paper leaves open, as made here: a token's sensitivity is kept by its vocabulary id
-(sequences of different content share no positions); it ranks the positions that the loss is scored
-at; a token not yet measured is kept; a client begins every round with a refresh step.
+One object serves all slots of a cohort; nothing of one slot enters another's figures. The settings
+(:class:`fsim.vocabulary.SensitivitySettings`) say how the choices that the paper leaves open are
+made. A token or position not yet measured counts as more sensitive than any measured one: it is
+kept.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 
 import torch
 
-from fsim.learning.encoding import NOT_SCORED, Batch
+from fsim.learning.encoding import Batch
 from fsim.vocabulary import SensitivitySettings
 
 
@@ -20,70 +21,116 @@ class TokenSensitivity:
 
     Parameters
     ----------
-    vocabulary
-        Number of token ids.
+    slots
+        Clients trained side by side.
+    size
+        Vocabulary size, or the longest sequence where sensitivities go by position.
     settings
-        Ratio, refresh interval and smoothing.
+        See :class:`fsim.vocabulary.SensitivitySettings`.
+    device
+        Of the batches.
     """
 
-    def __init__(self, vocabulary: int, settings: SensitivitySettings) -> None:
+    def __init__(
+        self, slots: int, size: int, settings: SensitivitySettings, device: torch.device
+    ) -> None:
         self.settings = settings
-        self._average = torch.full((vocabulary,), math.inf)
+        self._slots = slots
+        self._size = size
+        self._average = torch.full((slots * size,), math.inf, device=device)
         self._ranking = self._average
 
-    def is_refresh(self, step: int) -> bool:
-        """Whether a local step (from 0) trains on the full loss."""
+    def is_full(self, step: int) -> bool:
+        """Whether a local step (from 0) trains on everything."""
+        if self.settings.first == "full" and step < self.settings.refresh_every:
+            return True
         return step % self.settings.refresh_every == 0
 
     def observe(self, batch: Batch, gradient: torch.Tensor, step: int) -> None:
         """Take in one step's gradient with respect to the input embeddings (rows, length, width).
 
-        S <- rho S + (1 - rho) g (steps 1 and 2); a token's first value is its first g.
+        S <- rho S + (1 - rho) g (steps 1 and 2), g being the mean over the places at which a token
+        stands in the batch; the first value of a token is its first g.
         """
-        columns = batch.targets.shape[1]
-        seen = batch.targets != NOT_SCORED
-        ids = batch.scored_ids[seen]
-        norms = gradient[:, -columns:].square().sum(dim=-1)[seen]
-        totals = torch.zeros_like(self._average).index_add_(0, ids, norms)
-        counts = torch.zeros_like(self._average).index_add_(0, ids, torch.ones_like(norms))
+        norms = gradient.square().sum(dim=-1)
+        read = batch.read
+        keys = self._keys(batch)[read]
+        totals = torch.zeros_like(self._average).index_add_(0, keys, norms[read])
+        counts = torch.zeros_like(self._average).index_add_(0, keys, torch.ones_like(norms[read]))
         fresh = totals / counts.clamp(min=1)
         rho = self.settings.smoothing
         blended = torch.where(self._average.isinf(), fresh, rho * self._average + (1 - rho) * fresh)
         self._average = torch.where(counts > 0, blended, self._average)
-        if self.is_refresh(step):
+        if step % self.settings.refresh_every == 0:
             self._ranking = self._average
 
-    def mask(self, batch: Batch) -> torch.Tensor:
-        """Z of the paper: which scored columns keep their loss, (rows, scored columns), boolean.
+    def target_mask(self, batch: Batch) -> torch.Tensor:
+        """Z over scored columns (rows, columns): the ``ceil(r T)`` most sensitive of a row's T.
 
-        In each row the ``ceil(token_ratio x T)`` most sensitive of its T scored positions; ties
-        go to the earlier position.
+        Ties go to the earlier position.
         """
-        scored = batch.targets != NOT_SCORED
-        scores = self._ranking[batch.scored_ids].masked_fill(~scored, -math.inf)
-        order = scores.argsort(dim=1, descending=True, stable=True)
-        rank = order.argsort(dim=1)
-        keep = (self.settings.token_ratio * scored.sum(dim=1, keepdim=True)).ceil()
-        return scored & (rank < keep)
+        scores = self._scores(batch).gather(1, batch.at)
+        return _top_share(scores, batch.scored, self.settings.token_ratio)
+
+    def target_weights(self, batch: Batch) -> torch.Tensor:
+        """Soft weights over scored columns (rows, columns), of mean 1 in every row."""
+        scores = self._scores(batch).gather(1, batch.at)
+        measured = batch.scored & scores.isfinite()
+        known = torch.where(measured, scores, 0)
+        mean = known.sum(1, keepdim=True) / measured.sum(1, keepdim=True).clamp(min=1)
+        weights = torch.where(measured & (mean > 0), known / mean.clamp(min=1e-38), 1.0)
+        weights = torch.where(batch.scored, weights, 0)
+        total = weights.sum(1, keepdim=True).clamp(min=1e-38)
+        return weights * batch.scored.sum(1, keepdim=True) / total
+
+    def input_mask(self, batch: Batch) -> torch.Tensor:
+        """Z over all positions read (rows, length); scored positions always stay."""
+        scored = torch.zeros_like(batch.ids, dtype=torch.bool)
+        scored.scatter_(1, batch.at, batch.scored)
+        scores = self._scores(batch).masked_fill(scored, math.inf)
+        keep = _top_share(scores, batch.read, self.settings.token_ratio)
+        return keep | scored
+
+    def _scores(self, batch: Batch) -> torch.Tensor:
+        return self._ranking[self._keys(batch)]
+
+    def _keys(self, batch: Batch) -> torch.Tensor:
+        """Where in the flat averages each position of a batch belongs, (rows, length)."""
+        rows, length = batch.ids.shape
+        slot = torch.arange(rows, device=batch.ids.device) // (rows // self._slots)
+        if self.settings.by == "token":
+            inner = batch.ids
+        else:
+            inner = torch.arange(length, device=batch.ids.device).expand(rows, length)
+        return slot.unsqueeze(1) * self._size + inner
+
+
+def _top_share(scores: torch.Tensor, among: torch.Tensor, share: float) -> torch.Tensor:
+    ranked = scores.masked_fill(~among, -math.inf).argsort(dim=1, descending=True, stable=True)
+    rank = ranked.argsort(dim=1)
+    return among & (rank < (share * among.sum(dim=1, keepdim=True)).ceil())
 
 
 class Fisher:
-    """F of the paper: a moving average of squared gradients of each adapter coordinate (step 4)."""
+    """F of the paper: squared gradients of each adapter coordinate, averaged or summed (step 4).
 
-    def __init__(self, parameters: dict[str, torch.nn.Parameter], smoothing: float) -> None:
-        self._parameters = parameters
-        self._smoothing = smoothing
-        self._average = {name: torch.zeros_like(p) for name, p in parameters.items()}
+    Parameters
+    ----------
+    gradients
+        The slots' gradients, (slots, coordinates), as backward passes leave them.
+    settings
+        Smoothing, and average or sum.
+    """
+
+    def __init__(self, gradients: torch.Tensor, settings: SensitivitySettings) -> None:
+        self._gradients = gradients
+        self._settings = settings
+        self.values = torch.zeros_like(gradients)
 
     def observe(self) -> None:
-        """Take in the gradients that the last backward pass left, before any clipping."""
-        for name, parameter in self._parameters.items():
-            if parameter.grad is None:
-                raise ValueError(f"no gradient at {name}: observe() comes after backward()")
-            average = self._average[name]
-            average.mul_(self._smoothing)
-            average.addcmul_(parameter.grad, parameter.grad, value=1 - self._smoothing)
-
-    def read(self) -> dict[str, torch.Tensor]:
-        """The diagonal Fisher by parameter name."""
-        return self._average
+        """Take in the present gradients, before any clipping."""
+        fresh = 1.0
+        if self._settings.fisher_average == "ema":
+            self.values.mul_(self._settings.smoothing)
+            fresh = 1 - self._settings.smoothing
+        self.values.addcmul_(self._gradients, self._gradients, value=fresh)

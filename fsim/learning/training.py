@@ -1,40 +1,32 @@
-"""Local LoRA training of clients."""
+"""The queue between the clock and the training of cohorts."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 
 from fsim.errors import TrainingDiverged
 from fsim.learning.adapter import AdaptedModel
+from fsim.learning.cohort import Cohort, SlotJob, SlotResult, TrainingSettings
 from fsim.learning.cost import TrainingCost
-from fsim.learning.encoding import NOT_SCORED, Batch, Encoded
-from fsim.learning.sensitivity import Fisher, TokenSensitivity
+from fsim.learning.encoding import BatchShape, Encoded
+from fsim.learning.provenance import (
+    array_digest,
+    code_version,
+    lora_digest,
+    model_digest,
+    rows_digest,
+)
+from fsim.store import Store, key_of
 from fsim.vocabulary import SensitivitySettings, Update
 
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a client trains.
-
-    Attributes
-    ----------
-    optimizer
-        ``"adamw"`` or ``"sgd"``; its state begins anew in every round.
-    learning_rate, weight_decay
-        Of the optimiser.
-    max_gradient_norm
-        Clips the gradient of the whole adapter; None leaves it.
-    """
-
-    optimizer: str
-    learning_rate: float
-    weight_decay: float
-    max_gradient_norm: float | None
+ROWS_IN_CACHE = 2048
+"""Tokens side by side at which a pass no longer gains from more (``benchmarks/training.py``)."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,7 @@ class TrainingResult:
     losses
         Mean loss over the positions trained on, a value a step.
     tokens_kept
-        Share of the scored positions that were trained on.
+        Share of the maskable positions that were trained on.
     """
 
     delta: Update
@@ -77,35 +69,74 @@ class TrainingResult:
     tokens_kept: float
 
 
+def automatic_width(shape: BatchShape, together: int) -> int:
+    """Clients trained side by side by default: 1 to 16, fewer the larger a client's batch.
+
+    Of the widths that the cache allows, the one that leaves fewest slots empty when ``together``
+    clients train at a time, and the widest of those.
+    """
+    most = min(16, max(1, ROWS_IN_CACHE // (shape.rows * shape.length)), together)
+    return min(range(1, most + 1), key=lambda width: (-together % width, -width))
+
+
 class Trainer:
     """Trains clients when their results are needed.
 
     A job is queued when its client starts to compute. When the first queued result is asked for,
-    all queued jobs are trained: the event loop decides when, the trainer how many at once.
+    all queued jobs are trained, as many side by side as the cohort is wide: the event loop decides
+    when, the trainer how many at once.
 
     Parameters
     ----------
     adapted
-        The model; its adapter's values are overwritten by every job.
+        The model.
+    shape
+        Of a client's batch; fixed, so that a result does not depend on who else is trained.
     settings
         Of the local training.
     sensitivity
         What to measure for the compression policy; None to train plainly.
+    width
+        Clients side by side (:func:`automatic_width` chooses well).
+    store
+        Where results are looked up and kept; None trains everything.
+
+    Attributes
+    ----------
+    trained, reused
+        Jobs whose result was computed, and those whose result was in the store.
     """
 
     def __init__(
         self,
         adapted: AdaptedModel,
+        shape: BatchShape,
         settings: TrainingSettings,
         sensitivity: SensitivitySettings | None,
+        width: int,
+        store: Store | None = None,
     ) -> None:
-        self._adapted = adapted
-        self._settings = settings
-        self._sensitivity = sensitivity
+        self._layout = adapted.layout
+        self.width = width
+        self._cohort = Cohort(adapted, self.width, shape, settings, sensitivity)
         self._cost = TrainingCost(adapted)
         self._queue: dict[int, TrainingJob] = {}
-        self._results: dict[int, TrainingResult | TrainingDiverged] = {}
+        self._results: dict[int, tuple[TrainingJob, SlotResult]] = {}
         self._tickets = 0
+        self._store = store
+        self.trained = self.reused = 0
+        self._origin: dict[str, Any] = {}
+        if store is not None:
+            self._origin = {
+                "kind": "training",
+                "code": code_version(),
+                "model": model_digest(adapted),
+                "lora": lora_digest(adapted),
+                "shape": dataclasses.astuple(shape),
+                "width": self.width,
+                "settings": dataclasses.asdict(settings),
+                "sensitivity": None if sensitivity is None else dataclasses.asdict(sensitivity),
+            }
 
     def operations(self, job: TrainingJob) -> float:
         """Floating-point operations of a job."""
@@ -123,83 +154,55 @@ class Trainer:
         Raises
         ------
         TrainingDiverged
-            The client's loss became NaN or infinite.
+            The client's loss became NaN or infinite, or its adapter did.
         """
         if ticket not in self._results:
-            for queued, job in self._queue.items():
-                try:
-                    self._results[queued] = self._train(job)
-                except TrainingDiverged as error:
-                    self._results[queued] = error
-            self._queue.clear()
-        result = self._results.pop(ticket)
-        if isinstance(result, TrainingDiverged):
-            raise result
-        return result
-
-    def _train(self, job: TrainingJob) -> TrainingResult:
-        adapted, settings = self._adapted, self._sensitivity
-        adapted.write(job.adapter)
-        parameters = list(adapted.parameters.values())
-        optimizer = self._optimizer(parameters)
-        embedding = adapted.model.get_input_embeddings()
-        tokens = fisher = None
-        if settings is not None:
-            tokens = TokenSensitivity(embedding.num_embeddings, settings)
-            fisher = Fisher(adapted.parameters, settings.smoothing)
-        losses = []
-        kept = scored = 0
-        for step, rows in enumerate(job.batches):
-            batch = Batch.of(rows)
-            keep = batch.targets != NOT_SCORED
-            scored += int(keep.sum())
-            inputs = None
-            if tokens is not None:
-                inputs = embedding(batch.ids).detach().requires_grad_()
-                if not tokens.is_refresh(step):
-                    keep = tokens.mask(batch)
-            kept += int(keep.sum())
-            loss = torch.nn.functional.cross_entropy(
-                adapted.logits(batch, inputs)[keep], batch.targets[keep]
-            )
-            losses.append(loss.item())
-            if not math.isfinite(losses[-1]):
+            self._train_queue()
+        job, done = self._results.pop(ticket)
+        where = f"client {job.client}, round {job.round_number}"
+        for step, loss in enumerate(done.losses, 1):
+            if not math.isfinite(loss):
                 raise TrainingDiverged(
-                    f"client {job.client}, round {job.round_number}: the training loss became "
-                    f"{losses[-1]} at local step {step + 1}"
+                    f"{where}: the training loss became {loss} at local step {step}"
                 )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if tokens is not None and fisher is not None and inputs is not None:
-                if inputs.grad is None:
-                    raise RuntimeError("the backward pass left no gradient at the embeddings")
-                tokens.observe(batch, inputs.grad, step)
-                fisher.observe()
-            if self._settings.max_gradient_norm is not None:
-                torch.nn.utils.clip_grad_norm_(parameters, self._settings.max_gradient_norm)
-            optimizer.step()
-        after = adapted.read()
-        if not all(np.isfinite(array).all() for array in after.values()):
-            raise TrainingDiverged(
-                f"client {job.client}, round {job.round_number}: the adapter is no longer finite "
-                "after the last local step"
-            )
+        if not np.isfinite(done.end).all():
+            raise TrainingDiverged(f"{where}: the adapter is not finite after the last local step")
+        after = self._layout.unflatten(done.end)
         return TrainingResult(
             delta={name: after[name] - job.adapter[name] for name in after},
-            fisher=None if fisher is None else {n: f.numpy() for n, f in fisher.read().items()},
-            losses=tuple(losses),
-            tokens_kept=kept / scored,
+            fisher=None if done.fisher is None else self._layout.unflatten(done.fisher),
+            losses=done.losses,
+            tokens_kept=done.tokens_kept,
         )
 
-    def _optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        settings = self._settings
-        if settings.optimizer == "sgd":
-            return torch.optim.SGD(
-                parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
-            )
-        return torch.optim.AdamW(
-            parameters,
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            foreach=True,
+    def _train_queue(self) -> None:
+        slots = {
+            ticket: SlotJob(self._layout.flatten(job.adapter), job.batches)
+            for ticket, job in self._queue.items()
+        }
+        keys = {ticket: self._key(slot) for ticket, slot in slots.items()}
+        missing = []
+        for ticket, job in self._queue.items():
+            stored = self._store.get(keys[ticket]) if self._store is not None else None
+            if stored is None:
+                missing.append(ticket)
+            else:
+                self._results[ticket] = job, SlotResult.from_bytes(stored)
+        self.reused += len(slots) - len(missing)
+        self.trained += len(missing)
+        for begin in range(0, len(missing), self.width):
+            chunk = missing[begin : begin + self.width]
+            for ticket, done in zip(
+                chunk, self._cohort.train([slots[ticket] for ticket in chunk]), strict=True
+            ):
+                self._results[ticket] = self._queue[ticket], done
+                if self._store is not None:
+                    self._store.put(keys[ticket], done.to_bytes())
+        self._queue.clear()
+
+    def _key(self, slot: SlotJob) -> str:
+        if self._store is None:
+            return ""
+        return key_of(
+            **self._origin, start=array_digest(slot.start), rows=rows_digest(slot.batches)
         )

@@ -79,6 +79,26 @@ def replacing(folder: Path) -> Iterator[Path]:
             shutil.rmtree(temporary)
 
 
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """A path to write a file to, which becomes ``path`` when all is written.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or the place cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_run(
     folder: Path,
     scenario: str,

@@ -7,6 +7,7 @@ how many bytes it moved, what it cost in energy. Metrics and figures are read fr
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -53,9 +54,11 @@ EVALUATION_TYPES = {
     "round": "int64",
     "accuracy": "float64",
     "loss": "float64",
+    "token_accuracy": "float64",
     "uplink_bytes": "int64",
     "downlink_bytes": "int64",
     "energy_j": "float64",
+    "accuracy_by_label": "str",
 }
 """Column -> type of the evaluations table; bytes and energy are totals up to that time."""
 
@@ -92,10 +95,21 @@ class Recorder:
         text = json.dumps(details, sort_keys=True) if details else ""
         self._records.append((time, duration, client, round_number, kind.value, size, energy, text))
 
-    def evaluation(self, time: float, round_number: int, accuracy: float, loss: float) -> None:
+    def evaluation(
+        self,
+        time: float,
+        round_number: int,
+        accuracy: float,
+        loss: float,
+        token_accuracy: float = math.nan,
+        by_label: Mapping[str, float] | None = None,
+    ) -> None:
         """Add an evaluation of the global adapter, with the totals so far."""
         totals = (self.uplink_bytes, self.downlink_bytes, self.energy_j)
-        self._evaluations.append((time, round_number, accuracy, loss, *totals))
+        labels = json.dumps(by_label, sort_keys=True, ensure_ascii=False) if by_label else ""
+        self._evaluations.append(
+            (time, round_number, accuracy, loss, token_accuracy, *totals, labels)
+        )
 
     def records(self) -> pd.DataFrame:
         """All rows, in the order in which they were added."""

@@ -1,8 +1,16 @@
 import numpy as np
 import pytest
+import torch
 
 from fsim.errors import ScenarioError
-from fsim.learning.encoding import NOT_SCORED, Batch, Encoded, draw_batches, encode_examples
+from fsim.learning.encoding import (
+    NOT_SCORED,
+    Batch,
+    BatchShape,
+    Encoded,
+    draw_batches,
+    encode_examples,
+)
 from fsim.learning.models import load_base
 from fsim.learning.tasks import Example
 
@@ -21,14 +29,36 @@ def test_only_the_context_is_shortened():
         encode_examples(tokenizer, [example], 4)
 
 
-def test_a_batch_is_aligned_at_its_end():
+def test_a_batch_is_padded_on_the_right_and_knows_its_scored_positions():
     batch = Batch.of([Encoded((1, 5, 6, 7, 2), 2, False), Encoded((1, 8, 2), 1, False)])
-    assert batch.ids.tolist() == [[1, 5, 6, 7], [0, 0, 1, 8]]
-    assert batch.mask.tolist() == [[1, 1, 1, 1], [0, 0, 1, 1]]
-    assert batch.positions.tolist() == [[0, 1, 2, 3], [0, 0, 0, 1]]
-    assert batch.targets.tolist() == [[7, 2], [NOT_SCORED, 2]]
-    assert batch.scored_ids.tolist() == [[6, 7], [1, 8]]
-    assert batch.tokens == 6
+    assert batch.ids.tolist() == [[1, 5, 6, 7], [1, 8, 0, 0]]
+    assert batch.read.tolist() == [[True] * 4, [True, True, False, False]]
+    assert batch.targets.tolist() == [[7, 2], [2, NOT_SCORED]]
+    assert batch.at.tolist() == [[2, 3], [1, 0]]
+    assert batch.scored.tolist() == [[True, True], [True, False]]
+    assert batch.scored_ids[batch.scored].tolist() == [6, 7, 8]
+
+
+def test_batches_of_one_shape_stack_and_missing_rows_score_nothing():
+    shape = BatchShape(2, 5, 3)
+    first = Batch.of([Encoded((1, 5, 2), 1, False)], shape)
+    stacked = Batch.stack([first, Batch.of((), shape)])
+    assert stacked.ids.shape == (4, 5)
+    assert stacked.targets.shape == (4, 3)
+    assert stacked.scored.sum() == 1
+    assert stacked.lengths.tolist() == [2, 0, 0, 0]
+
+
+def test_shortening_takes_tokens_out_and_keeps_places_and_targets():
+    batch = Batch.of([Encoded((1, 5, 6, 7, 9, 2), 2, False), Encoded((1, 8, 2), 1, False)])
+    keep = torch.tensor([[True, False, False, True, True], [False, True, False, False, False]])
+    short = batch.shortened(keep)
+    assert short.ids.tolist() == [[1, 7, 9, 0, 0], [8, 0, 0, 0, 0]]
+    assert short.lengths.tolist() == [3, 1]
+    assert short.positions[0, :3].tolist() == [0, 3, 4]
+    assert short.positions[1, :1].tolist() == [1]
+    assert torch.equal(short.targets, batch.targets)
+    assert short.scored_ids[short.scored].tolist() == [7, 9, 8]
 
 
 def test_batches_pass_over_the_shard_before_any_row_comes_again():

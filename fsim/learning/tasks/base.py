@@ -73,6 +73,10 @@ class Task(ABC):
     name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
 
+    def sources(self, find: FileFinder) -> list[Path]:
+        """The user's own files that the examples are read from; their contents enter the hash."""
+        return []
+
     @abstractmethod
     def load(self, find: FileFinder) -> TaskData:
         """Read the examples. Nothing is downloaded.

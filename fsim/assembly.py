@@ -1,0 +1,172 @@
+"""Building the parts of a world from what a scenario says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fsim.errors import ScenarioError
+from fsim.fleet import Population, draw_population
+from fsim.fleet.population import AvailabilityLaw, LinkLaw, always_on, dropout, on_off
+from fsim.learning.adapter import AdaptedModel, LoraSettings
+from fsim.learning.encoding import Encoded, encode_examples
+from fsim.learning.models import load_base
+from fsim.learning.partition import (
+    Shards,
+    Statistics,
+    dirichlet,
+    iid,
+    label_counts,
+    natural,
+    one_label,
+    quantity,
+    statistics,
+)
+from fsim.learning.tasks import Example, TaskData
+from fsim.network import Capacity
+from fsim.network.formats import read_trace
+from fsim.scenario import LoadedScenario
+from fsim.settings import DropoutSettings, LinkSettings, OnOffSettings, Scenario
+from fsim.streams import stream, torch_seed
+
+
+def build_population(loaded: LoadedScenario) -> Population:
+    """Draw the fleet of a scenario."""
+    scenario, fleet = loaded.scenario, loaded.scenario.fleet
+    availability: AvailabilityLaw
+    if isinstance(fleet.availability, DropoutSettings):
+        availability = dropout(scenario.seed, fleet.availability.probability)
+    elif isinstance(fleet.availability, OnOffSettings):
+        availability = on_off(scenario.seed, fleet.availability.on, fleet.availability.off)
+    else:
+        availability = always_on()
+    return draw_population(
+        scenario.seed,
+        fleet.clients,
+        fleet.devices,
+        _link_law(fleet.uplink, loaded),
+        _link_law(fleet.downlink, loaded),
+        availability,
+        fleet.seconds_per_step,
+    )
+
+
+def _link_law(link: LinkSettings, loaded: LoadedScenario) -> LinkLaw:
+    if link.trace is None:
+        return LinkLaw(None, link.rate, link.round_trip)
+    starts, rates, duration = read_trace(loaded.find(link.trace))
+    trace = Capacity(starts, rates, duration, link.past_end)
+    return LinkLaw(trace, link.mean, link.round_trip, link.offset == "random")
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """The model with its adapter, and everyone's data.
+
+    Attributes
+    ----------
+    shards
+        Each client's training examples.
+    test, test_examples
+        The examples that are evaluated, as token ids and as texts.
+    skipped
+        Items of the task's source that cannot be used, and examples that no client has, by reason.
+    """
+
+    adapted: AdaptedModel
+    shards: list[list[Encoded]]
+    test: list[Encoded]
+    test_examples: list[Example]
+    skipped: dict[str, int]
+
+
+def build_workbench(loaded: LoadedScenario) -> Workbench:
+    """Load the task, divide it among the clients, and put an adapter on the base model.
+
+    Raises
+    ------
+    ScenarioError
+        The task has too few examples for what is asked, or the model does not fit it.
+    """
+    scenario = loaded.scenario
+    data = load_task(loaded)
+    shards, left_out = build_partition(scenario, data.train)
+    base = load_base(scenario.model.name, scenario.model.dtype, scenario.model.device)
+    lora = scenario.model.lora
+    adapted = AdaptedModel(
+        base,
+        LoraSettings(lora.rank, lora.alpha, lora.targets),
+        torch_seed(scenario.seed, "learning.adapter"),
+    )
+    limit = scenario.task.max_prompt_tokens
+    train = encode_examples(base.tokenizer, data.train, limit)
+    chosen = stream(scenario.seed, "learning.evaluation").choice(
+        len(data.test), size=scenario.evaluation.examples, replace=False
+    )
+    examples = [data.test[i] for i in sorted(chosen)]
+    skipped = dict(data.skipped)
+    if left_out:
+        skipped["in no client's shard"] = left_out
+    return Workbench(
+        adapted=adapted,
+        shards=[[train[i] for i in shard] for shard in shards],
+        test=encode_examples(base.tokenizer, examples, limit),
+        test_examples=examples,
+        skipped=skipped,
+    )
+
+
+def load_task(loaded: LoadedScenario) -> TaskData:
+    """The task's examples.
+
+    Raises
+    ------
+    ScenarioError
+        There are fewer test examples than are to be evaluated, or no training examples.
+    """
+    scenario = loaded.scenario
+    data = scenario.task.make().load(loaded.find)
+    wanted = scenario.evaluation.examples
+    if wanted > len(data.test):
+        raise ScenarioError(
+            f"evaluation.examples: found {wanted}, the task {scenario.task.name} has "
+            f"{len(data.test)}"
+        )
+    return data
+
+
+def build_partition(scenario: Scenario, examples: Sequence[Example]) -> tuple[Shards, int]:
+    """Divide the training examples among the clients.
+
+    Returns
+    -------
+    tuple
+        Each client's indices, and how many examples no client has.
+    """
+    rng = stream(scenario.seed, "learning.partition")
+    settings, clients = scenario.task.partition, scenario.fleet.clients
+    labels = [example.label for example in examples]
+    minimum = settings.minimum
+    left_out = np.empty(0, dtype=np.int64)
+    if settings.kind == "iid":
+        shards = iid(len(labels), clients, minimum, rng)
+    elif settings.kind == "quantity":
+        shards = quantity(len(labels), clients, settings.alpha, minimum, rng)
+    elif settings.kind == "one-label":
+        shards = one_label(labels, clients, minimum, rng)
+    elif settings.kind == "natural":
+        shards, left_out = natural(labels, clients, minimum, rng)
+    else:
+        shards = dirichlet(labels, clients, settings.alpha, minimum, rng)
+    return shards, len(left_out)
+
+
+def describe_partition(loaded: LoadedScenario) -> tuple[Statistics, pd.DataFrame, int]:
+    """How a scenario divides its examples: statistics, counts by client and label, left out."""
+    train = load_task(loaded).train
+    shards, left_out = build_partition(loaded.scenario, train)
+    labels = [example.label for example in train]
+    return statistics(shards, labels), label_counts(shards, labels), left_out

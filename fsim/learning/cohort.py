@@ -1,0 +1,253 @@
+"""Training many clients in one forward and backward pass.
+
+Every client has a slot: its own adapter, rows, optimiser state, gradient clipping and token mask.
+The frozen base is shared. A client's result does not depend on who shared its pass: cohorts have a
+fixed width and batches a fixed shape, empty places being filled and thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import safetensors.numpy
+import torch
+
+from fsim.learning.adapter import AdaptedModel
+from fsim.learning.encoding import Batch, BatchShape, Encoded
+from fsim.learning.sensitivity import Fisher, TokenSensitivity
+from fsim.learning.slots import Slots
+from fsim.vocabulary import FloatArray, SensitivitySettings
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a client trains.
+
+    Attributes
+    ----------
+    optimizer
+        ``"adamw"`` or ``"sgd"``; its state begins anew in every round.
+    learning_rate, weight_decay
+        Of the optimiser.
+    max_gradient_norm
+        Clips the gradient of a client's whole adapter; None leaves it.
+    """
+
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    max_gradient_norm: float | None
+
+
+@dataclass(frozen=True)
+class SlotJob:
+    """What one slot is to do: a flat adapter to start from, and the rows of each step."""
+
+    start: FloatArray
+    batches: Sequence[Sequence[Encoded]]
+
+
+@dataclass(frozen=True)
+class SlotResult:
+    """What one slot did.
+
+    Attributes
+    ----------
+    end
+        The flat adapter after the last step; meaningless if a loss is not finite.
+    fisher
+        Diagonal Fisher, flat, where sensitivities were asked for.
+    losses
+        A value a step, over the positions trained on.
+    tokens_kept
+        Share of the positions that the mask falls on that were kept.
+    """
+
+    end: FloatArray
+    fisher: FloatArray | None
+    losses: tuple[float, ...]
+    tokens_kept: float
+
+    def to_bytes(self) -> bytes:
+        """Serialised, every bit kept."""
+        arrays = {
+            "end": self.end,
+            "losses": np.array(self.losses),
+            "tokens_kept": np.array([self.tokens_kept]),
+        }
+        if self.fisher is not None:
+            arrays["fisher"] = self.fisher
+        payload: bytes = safetensors.numpy.save(arrays)
+        return payload
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> SlotResult:
+        """The inverse of :meth:`to_bytes`."""
+        arrays = safetensors.numpy.load(payload)
+        losses = tuple(arrays["losses"].tolist())
+        return cls(arrays["end"], arrays.get("fisher"), losses, float(arrays["tokens_kept"][0]))
+
+
+class Cohort:
+    """A fixed number of slots on one model.
+
+    Parameters
+    ----------
+    adapted
+        The model.
+    width
+        Number of slots.
+    shape
+        Of each slot's batch in every step.
+    settings
+        Of the local training.
+    sensitivity
+        What to measure for the compression policy; None to train plainly.
+    """
+
+    def __init__(
+        self,
+        adapted: AdaptedModel,
+        width: int,
+        shape: BatchShape,
+        settings: TrainingSettings,
+        sensitivity: SensitivitySettings | None,
+    ) -> None:
+        self._adapted = adapted
+        self._width = width
+        self._shape = shape
+        self._settings = settings
+        self._sensitivity = sensitivity
+        self._slots = adapted.slots(width, trainable=True)
+
+    def train(self, jobs: Sequence[SlotJob]) -> list[SlotResult]:
+        """Train up to ``width`` clients side by side.
+
+        Clients may have different numbers of rows and steps; one that is through waits unchanged.
+        """
+        if not 0 < len(jobs) <= self._width:
+            raise ValueError(f"{len(jobs)} jobs do not fit {self._width} slots")
+        slots, adapted = self._slots, self._adapted
+        gradients = slots.gradients
+        if gradients is None:
+            raise RuntimeError("the slots of a cohort keep gradients")
+        slots.load([job.start for job in jobs])
+        adapted.use(slots)
+        optimizer = _optimizer(slots, self._settings)
+        embedding = adapted.model.get_input_embeddings()
+        tokens = fisher = None
+        if self._sensitivity is not None:
+            by_token = self._sensitivity.by == "token"
+            size = embedding.num_embeddings if by_token else self._shape.length
+            tokens = TokenSensitivity(self._width, size, self._sensitivity, adapted.device)
+            fisher = Fisher(gradients, self._sensitivity)
+        steps = [len(job.batches) for job in jobs]
+        losses = torch.zeros(max(steps), self._width, device=adapted.device)
+        kept = torch.zeros(self._width, device=adapted.device)
+        maskable = torch.zeros_like(kept)
+        ends: dict[int, tuple[FloatArray, FloatArray | None]] = {}
+        for step in range(max(steps)):
+            batch = self._batch(jobs, step)
+            weights, inputs, seen = self._filter(batch, tokens, step)
+            kept += _per_slot(seen[0].sum(1), self._width)
+            maskable += _per_slot(seen[1].sum(1), self._width)
+            if inputs is not None:
+                embedded = embedding(inputs.ids).detach().requires_grad_()
+                logits = adapted.logits(inputs, embedded)
+            else:
+                inputs, embedded = batch, None
+                logits = adapted.logits(batch)
+            loss = self._loss(logits, inputs, weights)
+            losses[step] = loss.detach()
+            sources = () if embedded is None else (embedded,)
+            at_embeddings = slots.backward(loss.sum(), *sources)
+            if tokens is not None and fisher is not None:
+                tokens.observe(inputs, at_embeddings[0], step)
+                fisher.observe()
+            if self._settings.max_gradient_norm is not None:
+                _clip(gradients, self._settings.max_gradient_norm)
+            optimizer.step()
+            for slot, last in enumerate(steps):
+                if step + 1 == last:
+                    flat = None if fisher is None else _read(fisher.values[slot], slots.size)
+                    ends[slot] = slots.read(slot), flat
+        by_step = losses.cpu().numpy()
+        shares = (kept / maskable.clamp(min=1)).cpu().numpy()
+        return [
+            SlotResult(
+                *ends[slot], tuple(by_step[: steps[slot], slot].tolist()), float(shares[slot])
+            )
+            for slot in range(len(jobs))
+        ]
+
+    def _batch(self, jobs: Sequence[SlotJob], step: int) -> Batch:
+        """All slots' rows of one step; a slot without work gets rows that nothing is scored at."""
+        parts = []
+        for slot in range(self._width):
+            through = slot >= len(jobs) or step >= len(jobs[slot].batches)
+            parts.append(Batch.of(() if through else jobs[slot].batches[step], self._shape))
+        return Batch.stack(parts).to(self._adapted.device)
+
+    def _filter(
+        self, batch: Batch, tokens: TokenSensitivity | None, step: int
+    ) -> tuple[torch.Tensor, Batch | None, tuple[torch.Tensor, torch.Tensor]]:
+        """Loss weights of the scored columns; the batch to embed; what was kept, and of what.
+
+        The batch is None where embeddings need no gradient.
+        """
+        plain = batch.scored.float()
+        if tokens is None:
+            return plain, None, (batch.scored, batch.scored)
+        settings = tokens.settings
+        if settings.mask == "inputs":
+            if tokens.is_full(step):
+                return plain, batch, (batch.read, batch.read)
+            keep = tokens.input_mask(batch)
+            return plain, batch.shortened(keep), (keep, batch.read)
+        if tokens.is_full(step):
+            return plain, batch, (batch.scored, batch.scored)
+        if settings.weights == "soft":
+            return tokens.target_weights(batch), batch, (batch.scored, batch.scored)
+        mask = tokens.target_mask(batch)
+        return mask.float(), batch, (mask, batch.scored)
+
+    def _loss(self, logits: torch.Tensor, batch: Batch, weights: torch.Tensor) -> torch.Tensor:
+        """Each slot's own loss, (slots,); their gradients do not touch each other."""
+        targets = batch.targets.clamp(min=0)
+        each = torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), targets.flatten(), reduction="none"
+        ).view_as(weights)
+        total = _per_slot((each * weights).sum(1), self._width)
+        if self._sensitivity is not None and self._sensitivity.reduction == "sum":
+            used = batch.scored.any(1).float()
+        else:
+            used = weights.sum(1)
+        return total / _per_slot(used, self._width).clamp(min=1e-38)
+
+
+def _per_slot(rows: torch.Tensor, width: int) -> torch.Tensor:
+    """Sums over each slot's rows, (slots,)."""
+    return rows.view(width, -1).sum(1)
+
+
+def _clip(gradients: torch.Tensor, limit: float) -> None:
+    """Scale each slot's gradient to a norm of at most ``limit``, as torch's clip_grad_norm_."""
+    norms = gradients.norm(dim=1, keepdim=True)
+    gradients.mul_((limit / (norms + 1e-6)).clamp(max=1.0))
+
+
+def _optimizer(slots: Slots, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """One optimiser over the matrix of all slots: every rule here is coordinate by coordinate."""
+    values = slots.values.detach().requires_grad_()
+    values.grad = slots.gradients
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD([values], lr=rate, weight_decay=decay)
+    return torch.optim.AdamW([values], lr=rate, weight_decay=decay, fused=True)
+
+
+def _read(row: torch.Tensor, size: int) -> FloatArray:
+    flat: FloatArray = np.ascontiguousarray(row[:size].cpu().numpy()).copy()
+    return flat

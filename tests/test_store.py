@@ -1,0 +1,84 @@
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsim.errors import OutputError
+from fsim.store import Store, key_of, place
+
+
+def test_what_was_put_is_there_for_everyone(tmp_path):
+    store = Store(tmp_path / "deep" / "store")
+    key = key_of(kind="test", number=1)
+    assert store.get(key) is None
+    store.put(key, b"payload")
+    assert Store(store.folder).get(key) == b"payload"
+    store.put(key, b"other")
+    assert store.get(key) == b"other"
+    assert store.info().entries == 1
+
+
+def test_keys_tell_parts_apart_and_not_their_order():
+    assert key_of(a=1, b=2) == key_of(b=2, a=1)
+    assert len({key_of(a=1), key_of(a=2), key_of(b=1), key_of(a="1"), key_of(a=None)}) == 5
+
+
+@given(data=st.binary(min_size=1, max_size=200), cut=st.integers(0, 10**6), flip=st.booleans())
+def test_damage_anywhere_is_detected_reported_and_forgotten(tmp_path_factory, data, cut, flip):
+    store = Store(tmp_path_factory.mktemp("store"))
+    key = key_of(x=1)
+    store.put(key, data)
+    path = store.folder / key[:2] / key[2:]
+    content = path.read_bytes()
+    at = cut % len(content)
+    damaged = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] if flip else content[:at]
+    path.write_bytes(damaged)
+    assert store.verify() == [path]
+    assert store.get(key) is None
+    assert store.damaged == 1
+    assert not path.exists()
+
+
+def test_damage_is_told(tmp_path, caplog):
+    store = Store(tmp_path)
+    store.put(key_of(x=1), b"payload")
+    (path,) = tmp_path.glob("*/*")
+    path.write_bytes(b"")
+    store.get(key_of(x=1))
+    assert f"{path}: damaged entry removed" in caplog.text
+
+
+def test_pruning_takes_the_least_recently_used_and_what_was_left_half_written(tmp_path):
+    store = Store(tmp_path)
+    for number in range(4):
+        store.put(key_of(n=number), bytes(1000))
+        path = tmp_path / key_of(n=number)[:2] / key_of(n=number)[2:]
+        os.utime(path, (number, number))
+    (path.parent / ".half").write_bytes(b"x")
+    assert store.get(key_of(n=0)) is not None
+    assert store.prune(2200) == 2
+    assert [store.get(key_of(n=n)) is not None for n in range(4)] == [True, False, False, True]
+    assert not (path.parent / ".half").exists()
+    assert store.info().size < 2200
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    store = Store(tmp_path)
+    with pytest.raises(OutputError, match="cannot be written: No space left"):
+        store.put(key_of(x=1), b"payload")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_place(monkeypatch, tmp_path):
+    monkeypatch.setenv("FSIM_STORE", "/elsewhere")
+    assert str(place(None)) == "/elsewhere"
+    assert str(place("here")) == "here"
+    assert place("none") is None
+    monkeypatch.delenv("FSIM_STORE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert place(None) == tmp_path / "fsim" / "store"
