@@ -64,7 +64,7 @@ def test_a_scenario_written_out_is_the_same_scenario(path, tmp_path):
         ({"fleet__availability": {"kind": "dropout", "chance": 1}},
          "fleet.availability.chance: unknown key, allowed are kind, probability"),
         ({"fleet": 3}, "fleet: found 3, allowed is a mapping with the keys clients, devices"),
-        ({"model__name": "gpt-17"}, "model.name: found 'gpt-17', allowed are nano or a folder"),
+        ({"model__name": "gpt-17"}, "model.name: found 'gpt-17', allowed are nano, smollm2-135m, a folder"),
         ({"task__name": "poetry"}, "task: found task 'poetry', allowed are medical, multilingual, code"),
         ({"target__value": 40}, "target.value: found 40, allowed is less than or equal to 1"),
         ({"name": "../up"}, "name: found '../up', allowed is"),

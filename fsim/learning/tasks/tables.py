@@ -42,6 +42,13 @@ def local_path(dataset: str, find: FileFinder) -> Path | None:
 
 
 def hub_rows(dataset: str, subset: str, split: str, columns: Sequence[str]) -> Rows:
+    """The rows of a data set of the hub, by the ``datasets`` package and its cache.
+
+    Raises
+    ------
+    ScenarioError
+        The package is missing, the data set cannot be had, or a column is not in it.
+    """
     try:
         datasets = importlib.import_module("datasets")
     except ImportError:

@@ -102,4 +102,5 @@ class Template:
 
 
 def missing_field(place: str, name: str, found: Sequence[str]) -> str:
+    """What is said of a field that a row does not have."""
     return f"{place}: no column {name!r}, found {', '.join(map(str, found)) or 'none'}"
