@@ -158,6 +158,7 @@ class SimulatedWorld:
                 scenario.training.learning_rate,
                 scenario.training.weight_decay,
                 scenario.training.max_gradient_norm,
+                scenario.training.compile,
             ),
             policy.sensitivity(),
             scenario.training.cohort_width or automatic_width(shape, together),

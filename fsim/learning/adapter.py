@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,7 @@ class AdaptedModel:
         self._single = self.slots(1, trainable=False)
         self._hook = self.model.get_output_embeddings().register_forward_pre_hook(self._gather)
         self._scored: torch.Tensor | None = None
+        self._compiled: Callable[..., Any] | None = None
         self.write(initial)
 
     def slots(self, count: int, *, trainable: bool) -> Slots:
@@ -176,6 +179,30 @@ class AdaptedModel:
             self._scored = None
         result: torch.Tensor = output.logits
         return result
+
+    @contextmanager
+    def compiled(self) -> Iterator[None]:
+        """Within this context the model's layers run as ``torch.compile`` makes them.
+
+        Raises
+        ------
+        ScenarioError
+            There is no C++ compiler that PyTorch could use.
+        """
+        layers = self.model.base_model
+        if self._compiled is None:
+            self._compiled = torch.compile(layers.forward, dynamic=False)
+        layers.forward = self._compiled
+        try:
+            yield
+        except Exception as error:
+            # Its own kinds of error, whose module takes a second to import.
+            if not type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
+                raise
+            first = str(error).strip().splitlines()[0]
+            raise ScenarioError(f"training.compile: PyTorch cannot compile here: {first}") from None
+        finally:
+            del layers.forward  # the class's own method again
 
     def _gather(self, module: torch.nn.Module, arguments: tuple[torch.Tensor]) -> Any:
         """Before the output layer: keep the hidden states of scored positions, drop the others."""

@@ -8,6 +8,7 @@ fixed width and batches a fixed shape, empty places being filled and thrown away
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +34,17 @@ class TrainingSettings:
         Of the optimiser.
     max_gradient_norm
         Clips the gradient of a client's whole adapter; None leaves it.
+    compile
+        Whether the model's layers go through ``torch.compile``: most of a minute once, then steps
+        that take about two thirds of the time. Parameters then agree with uncompiled training to
+        1e-4 relative instead of 1e-5.
     """
 
     optimizer: str
     learning_rate: float
     weight_decay: float
     max_gradient_norm: float | None
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,10 @@ class Cohort:
         """
         if not 0 < len(jobs) <= self._width:
             raise ValueError(f"{len(jobs)} jobs do not fit {self._width} slots")
+        with self._adapted.compiled() if self._settings.compile else nullcontext():
+            return self._train(jobs)
+
+    def _train(self, jobs: Sequence[SlotJob]) -> list[SlotResult]:
         slots, adapted = self._slots, self._adapted
         gradients = slots.gradients
         if gradients is None:

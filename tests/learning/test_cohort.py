@@ -1,5 +1,7 @@
 """Many clients side by side: equal to each alone, to the bit; and to peft itself."""
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen2Config, Qwen2ForCausalLM
 
+from fsim.errors import ScenarioError
 from fsim.learning.adapter import AdaptedModel, LoraSettings
 from fsim.learning.cohort import Cohort, SlotJob, TrainingSettings
 from fsim.learning.encoding import BatchShape, draw_batches, encode_examples
@@ -215,3 +218,28 @@ def test_pruned_inputs_with_everything_kept_are_plain_training(nano, rows):
     assert same.losses == pytest.approx(plain.losses, rel=1e-5)
     assert same.tokens_kept == 1
     assert np.linalg.norm(same.end - plain.end) <= 1e-5 * np.linalg.norm(plain.end)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_training_agrees_and_keeps_clients_apart(nano, rows):
+    settings = dataclasses.replace(ADAMW, compile=True)
+    jobs = jobs_of(nano, rows, 4)
+    plain, compiled = train(nano, rows, jobs, 4), train(nano, rows, jobs, 4, settings)
+    for one, other in zip(plain, compiled, strict=True):
+        assert np.linalg.norm(one.end - other.end) <= 1e-4 * np.linalg.norm(one.end)
+    (alone,) = train(nano, rows, jobs[2:3], 4, settings)
+    assert np.array_equal(alone.end, compiled[2].end)
+    # Outside of training the model is as it was.
+    assert np.array_equal(train(nano, rows, jobs, 4)[1].end, plain[1].end)
+
+
+@pytest.mark.slow
+def test_without_a_compiler_compiling_is_refused_in_one_line(nano, rows, monkeypatch, tmp_path):
+    torch.compiler.reset()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (str(tmp_path / "no-compiler"),))
+    settings = dataclasses.replace(ADAMW, compile=True)
+    with pytest.raises(ScenarioError, match=r"training\.compile: PyTorch cannot compile here"):
+        train(nano, rows, jobs_of(nano, rows, 1), 1, settings)
+    torch.compiler.reset()
