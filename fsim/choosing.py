@@ -5,11 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from fsim.errors import ScenarioError
 from fsim.validation import explain
 
 T = TypeVar("T")
+
+
+def parse_choice(argument: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Read a name with options as the command line has it: ``qsgd:bits=2:bucket=64``.
+
+    Parameters
+    ----------
+    argument
+        What the error names.
+    text
+        A name, then ``:OPTION=VALUE`` any number of times, values as in YAML.
+
+    Raises
+    ------
+    ScenarioError
+        A part that is no option.
+    """
+    name, *rest = text.strip().split(":")
+    options = {}
+    for part in rest:
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ScenarioError(
+                f"{argument}: found {text!r}, allowed is NAME or NAME:OPTION=VALUE:..."
+            )
+        options[key] = yaml.safe_load(value)
+    return name, options
 
 
 def choose(what: str, registry: Mapping[str, type[T]], name: str, options: Mapping[str, Any]) -> T:

@@ -142,6 +142,33 @@ def plot(folder: Annotated[Path, typer.Argument(help="A folder of results.")]) -
 
 
 @app.command()
+def reference(
+    task: Annotated[str, typer.Argument(help="A task, or TASK:OPTION=VALUE:...")],
+    model: Annotated[str, typer.Option(help="A base model; see `fsim models`.")] = "nano",
+    steps: Annotated[int, typer.Option(help="Steps of 16 rows, all data in one place.")] = 300,
+    max_prompt_tokens: Annotated[int, typer.Option(help="Prompts are shortened to this.")] = 64,
+) -> None:
+    """Measure what a model can do on a task before and after centralised training."""
+    from fsim.choosing import parse_choice
+    from fsim.learning.reference import reference as measure
+    from fsim.learning.tasks import make_task
+
+    name, options = parse_choice("TASK", task)
+    try:
+        made = make_task(name, options)
+    except ValueError as error:
+        raise ScenarioError(f"TASK: {error}") from None
+    found = measure(made.load(Path), made.metrics[0], model, steps, max_prompt_tokens)
+    table = Table(title=f"{task}, {model}, {found.metric}", title_justify="left", box=SIMPLE_HEAD)
+    for head in ("label", "tests", "zero-shot", f"{steps} steps"):
+        table.add_column(head, justify="left" if head == "label" else "right", no_wrap=True)
+    for label, count, before, after in found.rows:
+        table.add_row(label, str(count), f"{before:.1%}", f"{after:.1%}")
+    console.print(table)
+    console.print(f"Always giving the commonest answer: {found.commonest:.1%}")
+
+
+@app.command()
 def partition(scenario: ScenarioFile, override: Overrides = None, out: Out = None) -> None:
     """Show how a scenario divides its examples among the clients."""
     from fsim.assembly import describe_partition
@@ -228,6 +255,7 @@ def models() -> None:
         state = "present" if model.present() else f"get it with: {model.how_to_get}"
         _line(model.name, model.summary, state)
     _line("FOLDER", "any local folder with a Hugging Face causal language model")
+    _line("ORGANISATION/NAME", "one in the Hugging Face cache of this machine, or on the hub")
 
 
 @app.command()

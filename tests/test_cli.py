@@ -118,8 +118,8 @@ def test_divergence_keeps_the_records_and_exits_1(tiny_file, tmp_path):
     ("command", "names"),
     [
         ("policies", ["float32", "float16", "qsgd", "topk", "fstq"]),
-        ("tasks", ["medical"]),
-        ("models", ["nano"]),
+        ("tasks", ["medical", "multilingual", "code", "jsonl", "hub"]),
+        ("models", ["nano", "smollm2-135m"]),
         ("protocols", ["synchronous"]),
         ("devices", ["jetson-orin-nano", "phone-mid", "laptop"]),
     ],
@@ -136,3 +136,73 @@ def test_help_is_quick_to_import():
     heavy = "import sys, fsim.cli; print([m for m in ('torch', 'pandas') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_partition_tells_and_draws_who_holds_what(tiny_file, tmp_path):
+    done = fsim("partition", tiny_file(), "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "examples a client: " in done.stdout
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["tiny-partition.png"]
+    assert (tmp_path / "out" / "tiny-partition.png").stat().st_size > 10_000
+
+
+def test_reference_measures_before_and_after():
+    done = fsim("reference", "medical", "--steps", "3", "--max-prompt-tokens", "12")
+    assert done.returncode == 0, done.stderr
+    assert "nervous system" in done.stdout
+    assert "commonest answer: 19.2%" in done.stdout
+    wrong = fsim("reference", "medical:answer=42")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("fsim: TASK: task medical: answer: found 42")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task__partition": {"kind": "natural"}, "fleet__clients": 60}, "natural gives each"),
+        ({"task__partition": {"kind": "iid", "minimum": 5000}}, "cannot give 6 clients 5000 each"),
+        ({"task": {"name": "jsonl", "path": "none.jsonl"}}, "none.jsonl: no such file"),
+        ({"task": {"name": "jsonl"}}, "task jsonl: path: is missing"),
+        ({"task__max_prompt_tokens": 3}, "the question alone takes"),
+        ({"model__lora": {"targets": ["attention"]}}, "model.lora.targets: Target modules"),
+        ({"model__device": "cuda:7"}, "model.device: found 'cuda:7'"),
+        ({"evaluation__metric": "bleu"}, "evaluation.metric: found 'bleu', allowed for the task"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_does_not_fit_together_is_one_line(tiny_file, tmp_path, changes, message):
+    done = fsim("run", tiny_file(**changes), "--out", tmp_path / "out")
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("task", ["multilingual", "code"])
+def test_other_tasks_run_with_accuracy_for_each_label(tiny_file, tmp_path, task):
+    path = tiny_file(task={"name": task, "max_prompt_tokens": 48}, evaluation__examples=60,
+                     protocol__rounds=1)  # fmt: skip
+    done = fsim("run", path, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    evaluations = pd.read_parquet(tmp_path / "out" / "evaluations.parquet")
+    shares = json.loads(evaluations["accuracy_by_label"].iloc[-1])
+    assert len(shares) >= 8
+    assert all(0 <= share <= 1 for share in shares.values())
+
+
+def test_own_data_from_a_file(tiny_file, tmp_path):
+    data = tmp_path / "own.jsonl"
+    rows = [{"prompt": f"What is {i} plus one?", "answer": str(i + 1), "who": "ab"[i % 2]}
+            for i in range(300)]  # fmt: skip
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = tiny_file(task={"name": "jsonl", "path": str(data), "label": "who"},
+                     evaluation__examples=10, fleet__clients=3)  # fmt: skip
+    done = fsim("run", path, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["facts"]["training_examples"] + 10 <= 300
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
+    again = fsim("run", path, "--out", tmp_path / "again")
+    assert again.returncode == 0, again.stderr
+    other = json.loads((tmp_path / "again" / "summary.json").read_text())
+    assert other["scenario_sha256"] != summary["scenario_sha256"]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from fsim.choosing import parse_choice
 from fsim.compression import POLICIES, make_policy
 from fsim.errors import ScenarioError
 from fsim.experiments.run import run_to_folder
@@ -39,15 +39,7 @@ class PolicyChoice:
         ScenarioError
             Saying what was found and what is allowed.
         """
-        name, *rest = text.strip().split(":")
-        options = {}
-        for part in rest:
-            key, equals, value = part.partition("=")
-            if not equals:
-                raise ScenarioError(
-                    f"--policies: found {text!r}, allowed is NAME or NAME:OPTION=VALUE:..."
-                )
-            options[key] = yaml.safe_load(value)
+        name, options = parse_choice("--policies", text)
         try:
             make_policy(name, options)
         except ValueError as error:

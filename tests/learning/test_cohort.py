@@ -26,7 +26,7 @@ SGD = TrainingSettings("sgd", 0.1, 0.01, None)
 
 def base_of(architecture):
     """A fresh base model; those other than nano are small and random, with nano's tokenizer."""
-    nano = load_base("nano")
+    nano = load_base("nano", device="cpu")
     if architecture == "nano":
         return nano
     torch.manual_seed(0)
@@ -59,7 +59,7 @@ LORA = {
 def rows():
     torch.set_num_threads(1)
     examples = make_task("medical", {}).load(Path).train[:400]
-    return encode_examples(load_base("nano").tokenizer, examples, 32)
+    return encode_examples(load_base("nano", device="cpu").tokenizer, examples, 32)
 
 
 def jobs_of(adapted, rows, count, steps=3, size=4, seed=0):
@@ -153,7 +153,9 @@ def test_a_result_does_not_depend_on_who_shared_its_batch_to_the_bit(
     seed=st.integers(0, 99),
 )
 def test_ragged_cohorts_train_each_client_as_if_alone(rows, shape, seed):
-    adapted = AdaptedModel(load_base("nano"), LoraSettings(4, 8, ("q_proj", "v_proj")), seed=0)
+    adapted = AdaptedModel(
+        load_base("nano", device="cpu"), LoraSettings(4, 8, ("q_proj", "v_proj")), seed=0
+    )
     jobs = [
         jobs_of(adapted, rows, client + 1, steps, size, seed)[client]
         for client, (steps, size) in enumerate(shape)
@@ -182,13 +184,13 @@ def test_too_many_or_no_jobs_are_refused(nano, rows):
 
 
 def test_a_base_in_bfloat16_trains_adapters_in_float32(rows):
-    base = load_base("nano")
+    base = load_base("nano", device="cpu")
     base.model.to(torch.bfloat16)
     adapted = AdaptedModel(base, LORA["nano"], seed=0)
     jobs = jobs_of(adapted, rows, 2, steps=12)
     results = train(adapted, rows, jobs, 2)
     assert all(result.losses[-1] < 0.8 * result.losses[0] for result in results)
-    full = AdaptedModel(load_base("nano"), LORA["nano"], seed=0)
+    full = AdaptedModel(load_base("nano", device="cpu"), LORA["nano"], seed=0)
     exact = train(full, rows, jobs, 2)
     assert results[0].losses[0] == pytest.approx(exact[0].losses[0], rel=0.02)
 
@@ -243,3 +245,12 @@ def test_without_a_compiler_compiling_is_refused_in_one_line(nano, rows, monkeyp
     with pytest.raises(ScenarioError, match=r"training\.compile: PyTorch cannot compile here"):
         train(nano, rows, jobs_of(nano, rows, 1), 1, settings)
     torch.compiler.reset()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_training_on_a_cuda_device_agrees_with_the_processor(rows):
+    here = AdaptedModel(load_base("nano", device="cpu"), LORA["nano"], seed=0)
+    there = AdaptedModel(load_base("nano", "float32", "cuda"), LORA["nano"], seed=0)
+    jobs = jobs_of(here, rows, 3)
+    for one, other in zip(train(here, rows, jobs, 4), train(there, rows, jobs, 4), strict=True):
+        assert np.linalg.norm(one.end - other.end) <= 1e-3 * np.linalg.norm(one.end)

@@ -16,7 +16,7 @@ from fsim.learning.tasks import Example
 
 
 def test_only_the_context_is_shortened():
-    tokenizer = load_base("nano").tokenizer
+    tokenizer = load_base("nano", device="cpu").tokenizer
     example = Example("An abnormality of the kidney " * 20, "\nOrgan system:", " eye", "eye")
     (row,) = encode_examples(tokenizer, [example], 20)
     assert row.truncated

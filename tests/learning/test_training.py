@@ -145,7 +145,7 @@ def test_exact_match_without_generating_is_what_generating_gives(nano):
 def test_a_saved_adapter_loads_in_peft_and_gives_the_same_logits(nano, rows, tmp_path):
     adapter = {n: a + 0.01 for n, a in nano.initial.items()}
     nano.save(adapter, tmp_path)
-    loaded = PeftModel.from_pretrained(load_base("nano").model, str(tmp_path))
+    loaded = PeftModel.from_pretrained(load_base("nano", device="cpu").model, str(tmp_path))
     batch = Batch.of(rows[:4])
     nano.write(adapter)
     with torch.no_grad():
@@ -162,7 +162,7 @@ def test_a_saved_adapter_loads_in_peft_and_gives_the_same_logits(nano, rows, tmp
 def test_adapters_that_are_none_or_another_models_are_refused(nano, tmp_path):
     with pytest.raises(ScenarioError, match="no adapter of peft's"):
         nano.load(tmp_path)
-    small = AdaptedModel(load_base("nano"), LoraSettings(4, 8, ("q_proj",)), seed=0)
+    small = AdaptedModel(load_base("nano", device="cpu"), LoraSettings(4, 8, ("q_proj",)), seed=0)
     small.save(small.initial, tmp_path / "small")
     with pytest.raises(ScenarioError, match="not those of this model"):
         nano.load(tmp_path / "small")
@@ -179,12 +179,16 @@ def test_the_automatic_width_shrinks_as_batches_grow():
 
 def test_a_model_without_the_named_layers():
     with pytest.raises(ScenarioError, match=r"model\.lora\.targets: .*nothing_of_the_kind"):
-        AdaptedModel(load_base("nano"), LoraSettings(8, 16, ("nothing_of_the_kind",)), seed=0)
+        AdaptedModel(
+            load_base("nano", device="cpu"), LoraSettings(8, 16, ("nothing_of_the_kind",)), seed=0
+        )
 
 
 def test_initial_adapter_comes_from_the_seed_alone():
     def initial(seed):
-        return AdaptedModel(load_base("nano"), LoraSettings(4, 8, ("q_proj",)), seed).initial
+        return AdaptedModel(
+            load_base("nano", device="cpu"), LoraSettings(4, 8, ("q_proj",)), seed
+        ).initial
 
     state = torch.get_rng_state()
     first, again, other = initial(1), initial(1), initial(2)

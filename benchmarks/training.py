@@ -1,0 +1,598 @@
+"""How many clients a second are trained: this project against those who train one at a time.
+
+    python -m benchmarks.training --settings small
+    python -m benchmarks.training --settings quickstart --compile --json quickstart.json
+
+Every side has a process of its own, and all do the same rounds of federated averaging: the same
+frozen weights, the same adapter to begin with, the same rows in the same order. The sides take
+turns, round by round, so that whatever else the machine does falls on all of them, and a ratio is
+always of two turns beside each other. Losses of every client and step are compared as well: a side
+that does other work than the rest is not faster but wrong, and the program then ends with status 1.
+
+What a round of simulation needs is timed: laying out the rows, loading the adapter, training,
+reading the result, averaging. Starting up and a first round are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.rivals import Losses, Side, Workload, make_workload, mean
+
+if TYPE_CHECKING:
+    from fsim.vocabulary import FloatArray
+
+TOLERANCE = 1e-3
+"""Largest relative difference between two sides' losses, over all rounds, clients and steps."""
+
+TOLERANCE_MOVED = 0.01
+"""Largest distance between two sides' last adapters, as a share of the way from the first one."""
+
+TOLERANCE_BFLOAT16 = 0.05
+"""As ``TOLERANCE`` where one side has its frozen base in bfloat16, which keeps three digits; how far
+its adapter is from the other's is told, not judged."""
+
+PACKAGES = {"bare": "peft", "pfl": "pfl", "flower": "flwr"}
+"""What a side cannot do without, by import name and for pip."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """One of this project's variants against another side.
+
+    Attributes
+    ----------
+    target
+        Ratio that is to be reached; None where there is only a figure to report.
+    goal
+        Ratio that is hoped for.
+    """
+
+    ours: str
+    theirs: str
+    target: float | None
+    goal: float | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sides that take turns.
+
+    Attributes
+    ----------
+    threads
+        PyTorch's threads in a side that has one process; processes of a side that has many.
+    """
+
+    threads: int
+    matches: tuple[Match, ...]
+
+    def sides(self) -> list[str]:
+        """All of them, ours first."""
+        ours = [match.ours for match in self.matches]
+        return list(dict.fromkeys([*ours, *(match.theirs for match in self.matches)]))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a choice of ``--settings`` measures.
+
+    Attributes
+    ----------
+    repetitions, quick
+        Timed rounds of each side, and with ``--quick``.
+    """
+
+    groups: tuple[Group, ...]
+    repetitions: int
+    quick: int
+
+
+PLANS = {
+    "small": Plan(
+        (
+            Group(1, (Match("fsim", "bare", None), Match("fsim", "pfl", 2.5))),
+            Group(2, (Match("fsim", "flower", 5.0),)),
+        ),
+        repetitions=15,
+        quick=3,
+    ),
+    "quickstart": Plan((Group(1, (Match("fsim", "bare", 1.7, 2.5),)),), repetitions=10, quick=2),
+    "smollm2": Plan(
+        (Group(1, (Match("fsim", "bare", 1.1), Match("fsim-bfloat16", "bare", 2.0))),),
+        repetitions=5,
+        quick=1,
+    ),
+}
+
+
+class Ours:
+    """Rounds of this project's cohorts.
+
+    Parameters
+    ----------
+    width
+        Clients side by side; the automatic width if None.
+    """
+
+    def __init__(
+        self, workload: Workload, width: int | None, dtype: str, *, compiled: bool
+    ) -> None:
+        from dataclasses import replace
+
+        from fsim.learning.adapter import AdaptedModel
+        from fsim.learning.cohort import Cohort
+        from fsim.learning.training import automatic_width
+
+        self._workload = workload
+        self.width = width or automatic_width(workload.shape, workload.clients_a_round)
+        adapted = AdaptedModel(workload.base(dtype), workload.lora, workload.adapter_seed)
+        training = replace(workload.training, compile=compiled)
+        self._cohort = Cohort(adapted, self.width, workload.shape, training, None)
+        self.adapter = adapted.layout.flatten(adapted.initial)
+
+    def load(self, adapter: FloatArray) -> None:
+        """Replace the global adapter."""
+        self.adapter = adapter
+
+    def round(self, number: int) -> Losses:
+        """Train the clients, as many side by side as the cohort is wide, and average."""
+        from fsim.learning.cohort import SlotJob
+
+        jobs = [
+            SlotJob(self.adapter, self._workload.batches(client, number))
+            for client in self._workload.clients(number)
+        ]
+        results = [
+            result
+            for begin in range(0, len(jobs), self.width)
+            for result in self._cohort.train(jobs[begin : begin + self.width])
+        ]
+        self.adapter = mean([result.end for result in results])
+        return [list(result.losses) for result in results]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one side's round took.
+
+    Attributes
+    ----------
+    wall_s, cpu_s
+        Seconds by the clock, and of all cores that the side's own process used.
+    """
+
+    wall_s: float
+    cpu_s: float
+    losses: Losses
+
+
+@dataclass
+class Record:
+    """All that is known of a side in a group.
+
+    Attributes
+    ----------
+    moved
+        The last global adapter minus the first.
+    start_s
+        Seconds from the start of its process to the end of its first round, which is not timed.
+    peak_mib, before_mib
+        Largest resident memory of its process, and what that was before the first round.
+    """
+
+    name: str
+    threads: int
+    clients: int
+    moved: FloatArray
+    start_s: float = 0.0
+    before_mib: float = 0.0
+    peak_mib: float = 0.0
+    losses: list[Losses] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """For people and programs."""
+        return {
+            "side": self.name,
+            "threads": self.threads,
+            "rounds": len(self.turns),
+            "clients_a_round": self.clients,
+            "clients_per_second": spread([self.clients / turn.wall_s for turn in self.turns]),
+            "clients_per_cpu_second": (
+                spread([self.clients / turn.cpu_s for turn in self.turns])
+                if single_process(self.name)
+                else None
+            ),
+            "start_s": self.start_s,
+            "memory_before_mib": self.before_mib,
+            "memory_peak_mib": self.peak_mib,
+            "final_loss": float(np.mean([losses[-1] for losses in self.losses[-1]])),
+        }
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Smallest, median, largest."""
+    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+
+
+def single_process(side: str) -> bool:
+    """Whether a side's CPU time is that of one process."""
+    return side != "flower"
+
+
+def missing(settings: str, side: str) -> str | None:
+    """Why a side cannot take part, if it cannot."""
+    if side in PACKAGES and importlib.util.find_spec(PACKAGES[side]) is None:
+        return f"the package {PACKAGES[side]} is not installed"
+    if side == "flower" and importlib.util.find_spec("ray") is None:
+        return "the package ray is not installed (flwr[simulation] brings it)"
+    if settings == "smollm2":
+        from fsim.errors import ScenarioError
+        from fsim.learning.models import model_folder
+
+        try:
+            model_folder("smollm2-135m")
+        except ScenarioError as error:
+            return str(error)
+    return None
+
+
+def serve(
+    connection: Connection, settings: str, side: str, threads: int, width: int | None
+) -> None:
+    """In a side's process: do the rounds that are asked for."""
+    try:
+        import torch
+
+        torch.set_num_threads(threads if single_process(side) else 1)
+        if side == "flower":
+            from benchmarks.rivals.flower_side import serve as serve_flower
+
+            serve_flower(settings, threads, lambda flower: answer(connection, flower))
+        else:
+            answer(connection, _make(side, make_workload(settings), width))
+    except Exception:
+        connection.send(("failed", traceback.format_exc()))
+
+
+def _make(side: str, workload: Workload, width: int | None) -> Side:
+    if side == "bare":
+        from benchmarks.rivals.bare import Bare
+
+        return Bare(workload)
+    if side == "pfl":
+        from benchmarks.rivals.pfl_side import Pfl
+
+        return Pfl(workload)
+    dtype = "bfloat16" if "bfloat16" in side else "float32"
+    return Ours(workload, width, dtype, compiled="compiled" in side)
+
+
+def answer(connection: Connection, side: Side) -> None:
+    """Answer until told to stop."""
+    connection.send(("ready", None))
+    while True:
+        command, argument = connection.recv()
+        if command == "stop":
+            return
+        reply: Any
+        if command == "load":
+            side.load(argument)
+            reply = None
+        elif command == "adapter":
+            reply = side.adapter
+        elif command == "memory":
+            reply = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        else:
+            wall, cpu = time.perf_counter(), time.process_time()
+            losses = side.round(argument)
+            reply = Turn(time.perf_counter() - wall, time.process_time() - cpu, losses)
+        connection.send(("done", reply))
+
+
+class Worker:
+    """A side in a process of its own."""
+
+    def __init__(self, settings: str, side: str, threads: int, width: int | None) -> None:
+        # Spawned: its peak memory is its own, and its threads are as many as it was given.
+        context = multiprocessing.get_context("spawn")
+        self.side, self.begun = side, time.perf_counter()
+        self._connection, theirs = context.Pipe()
+        arguments = (theirs, settings, side, threads, width)
+        # pfl trains in a process of this name alone: it takes others for readers of data.
+        self._process = context.Process(target=serve, args=arguments, name="MainProcess")
+        self._process.start()
+        theirs.close()
+        self._receive()
+
+    def ask(self, command: str, argument: Any = None) -> Any:
+        """What the side answers."""
+        self._connection.send((command, argument))
+        return self._receive()
+
+    def _receive(self) -> Any:
+        try:
+            state, reply = self._connection.recv()
+        except EOFError:
+            raise SystemExit(f"{self.side}: its process ended without an answer") from None
+        if state == "failed":
+            raise SystemExit(f"{self.side} failed:\n{reply}")
+        return reply
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._connection.send(("stop", None))
+        except OSError:
+            pass  # it has ended by itself
+        self._process.join(timeout=60)
+        if self._process.is_alive():
+            self._process.terminate()
+
+
+def measure(
+    settings: str,
+    threads: int,
+    sides: Sequence[str],
+    repetitions: int,
+    width: int | None,
+    say: Callable[[str], None],
+) -> dict[str, Record]:
+    """Let sides take turns: one round each, again and again."""
+    records: dict[str, Record] = {}
+    with ExitStack() as stack:
+        workers = []
+        for name in sides:
+            say(f"starting {name}, {threads} thread{'s' * (threads > 1)}")
+            workers.append(stack.enter_context(Worker(settings, name, threads, width)))
+        adapter = workers[0].ask("adapter")
+        for worker in workers:
+            # A base in bfloat16 draws other numbers: all begin where the first one does.
+            worker.ask("load", adapter)
+            before = worker.ask("memory")
+            first: Turn = worker.ask("round", 0)
+            records[worker.side] = Record(
+                worker.side,
+                threads,
+                len(first.losses),
+                np.zeros_like(adapter),
+                start_s=time.perf_counter() - worker.begun,
+                before_mib=before,
+                losses=[first.losses],
+            )
+        for number in range(1, repetitions + 1):
+            say(f"round {number} of {repetitions}")
+            for worker in workers:
+                turn: Turn = worker.ask("round", number)
+                records[worker.side].turns.append(turn)
+                records[worker.side].losses.append(turn.losses)
+        for worker in workers:
+            records[worker.side].moved = worker.ask("adapter") - adapter
+            records[worker.side].peak_mib = worker.ask("memory")
+    return records
+
+
+def compare(match: Match, ours: Record, theirs: Record) -> dict[str, Any]:
+    """A match's ratios (clients per second of ours over theirs) and whether the work was equal."""
+    pairs = list(zip(ours.turns, theirs.turns, strict=True))
+    one, other = np.array(ours.losses), np.array(theirs.losses)
+    difference = float(np.max(np.abs(one - other) / np.abs(other)))
+    apart = float(np.linalg.norm(ours.moved - theirs.moved) / np.linalg.norm(theirs.moved))
+    tolerance, agree = TOLERANCE, apart <= TOLERANCE_MOVED
+    if "bfloat16" in match.ours:
+        tolerance, agree = TOLERANCE_BFLOAT16, True
+    alone = single_process(theirs.name)
+    return {
+        **asdict(match),
+        "threads": ours.threads,
+        "ratio_wall": spread([b.wall_s / a.wall_s for a, b in pairs]),
+        "ratio_cpu": spread([b.cpu_s / a.cpu_s for a, b in pairs]) if alone else None,
+        "losses_compared": int(one.size),
+        "loss_difference": difference,
+        "tolerance": tolerance,
+        "losses_agree": bool(difference <= tolerance),
+        "adapter_difference": apart,
+        "work_is_equal": bool(agree and difference <= tolerance),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what takes part."""
+    found = {}
+    for name in ("torch", "transformers", "peft", "pfl", "flwr", "ray"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def processor() -> dict[str, Any]:
+    """What the machine computes with."""
+    flags: set[str] = set()
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                model = value.strip()
+            elif key.strip() == "flags":
+                flags = set(value.split())
+    told = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
+    return {"model": model, "cores": os.cpu_count(), "instructions": told}
+
+
+def print_report(console: Console, report: dict[str, Any]) -> None:
+    """Two tables: the matches, then the sides."""
+
+    def told(values: dict[str, float] | None) -> str:
+        if values is None:
+            return "-"
+        return f"[b]{values['median']:.2f}[/b] ({values['min']:.2f} to {values['max']:.2f})"
+
+    quick = ", quick" if report["quick"] else ""
+    table = Table(title=f"{report['settings']}{quick}: clients per second, ours over theirs")
+    for heading in ("match", "threads", "by the clock", "by CPU time", "target"):
+        table.add_column(heading)
+    for match in report["matches"]:
+        target = "-" if match["target"] is None else f"{match['target']:g}"
+        if match["goal"] is not None:
+            target += f", goal {match['goal']:g}"
+        table.add_row(
+            f"{match['ours']} / {match['theirs']}",
+            str(match["threads"]),
+            told(match["ratio_wall"]),
+            told(match["ratio_cpu"]),
+            target,
+        )
+    console.print(table)
+    equal = Table(title="the same work?")
+    for heading in ("match", "losses differ by", "allowed", "adapters by", "verdict"):
+        equal.add_column(heading)
+    for match in report["matches"]:
+        equal.add_row(
+            f"{match['ours']} / {match['theirs']}",
+            f"{match['loss_difference']:.1e}",
+            f"{match['tolerance']:g}",
+            f"{match['adapter_difference']:.1e}",
+            "losses agree" if match["work_is_equal"] else "[red]THEY DO NOT AGREE[/red]",
+        )
+    console.print(equal)
+    sides = Table(title="sides")
+    for heading in ("side", "clients/s", "clients/CPU s", "peak MiB", "before", "start s"):
+        sides.add_column(heading)
+    for side in report["sides"]:
+        sides.add_row(
+            f"{side['side']}, {side['threads']}",
+            told(side["clients_per_second"]),
+            told(side["clients_per_cpu_second"]),
+            f"{side['memory_peak_mib']:.0f}",
+            f"{side['memory_before_mib']:.0f}",
+            f"{side['start_s']:.0f}",
+        )
+    console.print(sides)
+    console.print(
+        "Median (smallest to largest) of the turns. Targets are by the clock; on a busy machine the "
+        "ratio by CPU time is the more honest one. A side's number is that of its threads, or of "
+        "its processes; memory is that of its first process."
+    )
+    for side, reason in report["skipped"].items():
+        console.print(f"skipped {side}: {reason}", markup=False)
+
+
+def run(
+    settings: str,
+    *,
+    quick: bool,
+    repetitions: int | None,
+    compiled: bool,
+    width: int | None,
+    against: Sequence[str] | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Measure all that is there to be measured."""
+    plan = PLANS[settings]
+    rounds = repetitions or (plan.quick if quick else plan.repetitions)
+    skipped: dict[str, str] = {}
+    matches: list[dict[str, Any]] = []
+    sides: list[dict[str, Any]] = []
+    for group in plan.groups:
+        wanted = list(group.matches)
+        if compiled:
+            wanted += [Match(f"{m.ours}-compiled", m.theirs, m.target, m.goal) for m in wanted]
+        if against:
+            wanted = [match for match in wanted if match.theirs in against]
+        for match in wanted:
+            for side in (match.ours, match.theirs):
+                reason = missing(settings, side)
+                if reason is not None:
+                    skipped[side] = reason
+        wanted = [m for m in wanted if m.ours not in skipped and m.theirs not in skipped]
+        if not wanted:
+            continue
+        present = Group(group.threads, tuple(wanted)).sides()
+        records = measure(settings, group.threads, present, rounds, width, say)
+        sides += [record.summary() for record in records.values()]
+        matches += [compare(m, records[m.ours], records[m.theirs]) for m in wanted]
+    return {
+        "settings": settings,
+        "quick": quick,
+        "processor": processor(),
+        "python": platform.python_version(),
+        "versions": versions(),
+        "matches": matches,
+        "sides": sides,
+        "skipped": skipped,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 1 if sides did not do the same work."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training", description=str(__doc__).splitlines()[0]
+    )
+    parser.add_argument("--settings", choices=PLANS, default="small")
+    parser.add_argument("--quick", action="store_true", help="few rounds")
+    parser.add_argument("--repetitions", type=int, help="timed rounds of each side")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument(
+        "--compile", action="store_true", help="also measure this project with torch.compile"
+    )
+    parser.add_argument("--width", type=int, help="clients side by side (default: automatic)")
+    parser.add_argument(
+        "--against", action="append", choices=PACKAGES, help="only this side; may be repeated"
+    )
+    chosen = parser.parse_args(arguments)
+    for option in ("repetitions", "width"):
+        if getattr(chosen, option) is not None and getattr(chosen, option) < 1:
+            parser.error(f"--{option}: found {getattr(chosen, option)}, allowed is 1 or more")
+    # No side may use more threads than its turn allows, report home, or fetch anything.
+    os.environ |= {
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "HF_HUB_OFFLINE": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    with Console(stderr=True).status("") as status:
+        report = run(
+            chosen.settings,
+            quick=chosen.quick,
+            repetitions=chosen.repetitions,
+            compiled=chosen.compile,
+            width=chosen.width,
+            against=chosen.against,
+            say=status.update,
+        )
+    print_report(Console(), report)
+    if chosen.json is not None:
+        chosen.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return 0 if all(match["work_is_equal"] for match in report["matches"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
