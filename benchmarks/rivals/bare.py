@@ -29,6 +29,11 @@ def padded(rows: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor, torch.T
 class PeftClient:
     """peft's own model, trained with the loss that it computes itself.
 
+    Parameters
+    ----------
+    dtype
+        Of the frozen base; peft keeps the adapter in float32.
+
     Attributes
     ----------
     model
@@ -37,10 +42,10 @@ class PeftClient:
         Of the adapter as a flat vector, the same as this project's.
     """
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, dtype: str = "float32") -> None:
         from peft import LoraConfig, get_peft_model
 
-        lora, base = workload.lora, workload.base("float32")
+        lora, base = workload.lora, workload.base(dtype)
         config = LoraConfig(
             r=lora.rank,
             lora_alpha=lora.alpha,
@@ -100,9 +105,9 @@ class PeftClient:
 class Bare:
     """Rounds of the bare loop."""
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, dtype: str = "float32") -> None:
         self._workload = workload
-        self._client = PeftClient(workload)
+        self._client = PeftClient(workload, dtype)
         self.adapter = self._client.read()
 
     def load(self, adapter: FloatArray) -> None:
