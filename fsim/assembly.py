@@ -74,6 +74,8 @@ class Workbench:
         The examples that are evaluated, as token ids and as texts.
     skipped
         Items of the task's source that cannot be used, and examples that no client has, by reason.
+    unseen_labels
+        Labels of test examples that no client has an example of.
     """
 
     adapted: AdaptedModel
@@ -81,6 +83,7 @@ class Workbench:
     test: list[Encoded]
     test_examples: list[Example]
     skipped: dict[str, int]
+    unseen_labels: list[str]
 
 
 def build_workbench(loaded: LoadedScenario) -> Workbench:
@@ -107,15 +110,25 @@ def build_workbench(loaded: LoadedScenario) -> Workbench:
         len(data.test), size=scenario.evaluation.examples, replace=False
     )
     examples = [data.test[i] for i in sorted(chosen)]
+    test = encode_examples(base.tokenizer, examples, limit)
+    context = getattr(base.model.config, "max_position_embeddings", None)
+    longest = max(len(row.ids) for row in (*train, *test))
+    if context is not None and longest > context:
+        raise ScenarioError(
+            f"task.max_prompt_tokens: found {limit}, with which an example takes {longest} tokens; "
+            f"the model {scenario.model.name} reads {context}"
+        )
+    seen = {data.train[i].label for shard in shards for i in shard}
     skipped = dict(data.skipped)
     if left_out:
         skipped["in no client's shard"] = left_out
     return Workbench(
         adapted=adapted,
         shards=[[train[i] for i in shard] for shard in shards],
-        test=encode_examples(base.tokenizer, examples, limit),
+        test=test,
         test_examples=examples,
         skipped=skipped,
+        unseen_labels=sorted({example.label for example in examples} - seen),
     )
 
 

@@ -185,6 +185,7 @@ class SimulatedWorld:
             "largest_shard": max(len(shard) for shard in self._shards),
             "prompts_shortened": sum(row.truncated for row in rows),
             "items_skipped": bench.skipped,
+            "labels_in_no_shard": bench.unseen_labels,
         }
 
     def select(self, round_number: int) -> list[int]:

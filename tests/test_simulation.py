@@ -209,3 +209,24 @@ def test_every_policy_learns(tiny):
         losses = run.evaluations["loss"]
         assert losses.iloc[-1] < 0.8 * losses.iloc[0], policy
         assert isinstance(run.records, pd.DataFrame)
+
+
+def test_an_example_longer_than_the_model_reads_is_refused(tiny, tmp_path):
+    data = tmp_path / "long.jsonl"
+    rows = ({"prompt": f"{i} " + "kidney " * 600, "answer": "yes"} for i in range(200))
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = {"name": "jsonl", "path": str(data), "max_prompt_tokens": 2000}
+    with pytest.raises(ScenarioError, match=r"found 2000, .* the model nano reads 512"):
+        simulate(tiny(task=task, evaluation__examples=5))
+
+
+def test_labels_that_no_client_has_are_named(tiny, tmp_path):
+    for name, labels in (("train", "ab"), ("test", "abc")):
+        rows = ({"prompt": f"{name} {i}", "answer": "yes", "of": label}
+                for i in range(20) for label in labels)  # fmt: skip
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    task = {"name": "jsonl", "path": str(tmp_path / "train.jsonl"), "label": "of",
+            "test_path": str(tmp_path / "test.jsonl")}  # fmt: skip
+    run = simulate(tiny(task=task, fleet__clients=2, protocol__clients_per_round=2,
+                        evaluation__examples=60))  # fmt: skip
+    assert run.facts["labels_in_no_shard"] == ["c"]
