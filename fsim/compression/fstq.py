@@ -7,8 +7,8 @@ square of the update. What the paper leaves open is an option here, its default 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ _EPSILON = 1e-12
 
 
 @dataclass(frozen=True)
-class Fstq(Policy):
+class Fstq(Policy, SensitivitySettings):
     """Fed-FSTQ by percentiles, plainly packed.
 
     Attributes
@@ -47,13 +47,8 @@ class Fstq(Policy):
         Shares of the coordinates sent at 16, 4 and 2 bits, the most important first; the rest is
         not sent. The paper gives no percentiles; these make the payload 2.4 bits a coordinate,
         1/6.67 of float16, which is the ratio that the paper reports.
-    refresh_every
-        Local steps between full-loss steps (H = 10).
-    smoothing
-        Weight of the past in the moving averages (rho = 0.9).
-    by, mask, weights, reduction, first, fisher_average
-        Choices that the paper leaves open, told in
-        :class:`fsim.vocabulary.SensitivitySettings`.
+    refresh_every, smoothing, by, mask, weights, reduction, first, fisher_average
+        See :class:`fsim.vocabulary.SensitivitySettings`; H = 10 and rho = 0.9 are the paper's.
     """
 
     name: ClassVar[str] = "fstq"
@@ -62,14 +57,6 @@ class Fstq(Policy):
     share16: float = 0.02
     share4: float = 0.12
     share2: float = 0.08
-    refresh_every: int = 10
-    smoothing: float = 0.9
-    by: Literal["token", "position"] = "token"
-    mask: Literal["targets", "inputs"] = "targets"
-    weights: Literal["hard", "soft"] = "hard"
-    reduction: Literal["mean", "sum"] = "mean"
-    first: Literal["refresh", "full"] = "refresh"
-    fisher_average: Literal["ema", "sum"] = "ema"
 
     def __post_init__(self) -> None:
         if not 0 < self.token_ratio <= 1:
@@ -89,17 +76,8 @@ class Fstq(Policy):
 
     def sensitivity(self) -> SensitivitySettings:
         """Token filtering and Fisher are measured in training."""
-        return SensitivitySettings(
-            token_ratio=self.token_ratio,
-            refresh_every=self.refresh_every,
-            smoothing=self.smoothing,
-            by=self.by,
-            mask=self.mask,
-            weights=self.weights,
-            reduction=self.reduction,
-            first=self.first,
-            fisher_average=self.fisher_average,
-        )
+        names = (field.name for field in fields(SensitivitySettings))
+        return SensitivitySettings(**{name: getattr(self, name) for name in names})
 
     def allocate(self, importance: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
         """Bits of each coordinate by rank of its importance u_j = F_j delta_j^2 (steps 5 and 6)."""

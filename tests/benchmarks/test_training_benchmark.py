@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import training
@@ -51,7 +52,7 @@ def test_small_settings_agree_and_are_reported(tmp_path):
 
 
 def record(losses, moved):
-    made = training.Record("bare", 1, 2, training.np.array(moved), losses=[losses])
+    made = training.Record("bare", 1, losses=[losses], moved=[np.array(moved)])
     made.turns.append(training.Turn(2.0, 1.0, losses))
     return made
 
