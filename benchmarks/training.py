@@ -29,7 +29,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,12 +69,15 @@ class Match:
         Ratio that is to be reached; None where there is only a figure to report.
     goal
         Ratio that is hoped for.
+    thorough
+        Whether it is left out with ``--quick``.
     """
 
     ours: str
     theirs: str
     target: float | None
     goal: float | None = None
+    thorough: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ PLANS = {
                 (
                     Match("fsim", "bare", 1.1),
                     Match("fsim-bfloat16", "bare", 2.0),
-                    Match("fsim-bfloat16", "bare-bfloat16", None),
+                    Match("fsim-bfloat16", "bare-bfloat16", None, thorough=True),
                 ),
             ),
         ),
@@ -150,15 +153,15 @@ class Ours:
     def __init__(
         self, workload: Workload, width: int | None, dtype: str, *, compiled: bool
     ) -> None:
-        from dataclasses import replace
-
         from fsim.learning.adapter import AdaptedModel
         from fsim.learning.cohort import Cohort
         from fsim.learning.training import automatic_width
 
         self._workload = workload
-        self.width = width or automatic_width(workload.shape, workload.clients_a_round)
         adapted = AdaptedModel(workload.base(dtype), workload.lora, workload.adapter_seed)
+        self.width = width or automatic_width(
+            workload.shape, adapted.model.config.hidden_size, workload.clients_a_round
+        )
         training = replace(workload.training, compile=compiled)
         self._cohort = Cohort(adapted, self.width, workload.shape, training, None)
         self.adapter = adapted.layout.flatten(adapted.initial)
@@ -206,7 +209,7 @@ class Record:
     Attributes
     ----------
     start_s
-        Seconds from the start of its process to the end of its first round, other sides' included.
+        Seconds that its process took to start and to do a first round, compiling included.
     peak_mib, before_mib
         Largest resident memory of its process, and what that was before the first round.
     losses, moved
@@ -329,7 +332,7 @@ class Worker:
     def __init__(self, settings: str, side: str, threads: int, width: int | None) -> None:
         # Spawned: its peak memory is its own, and its threads are as many as it was given.
         context = multiprocessing.get_context("spawn")
-        self.side, self.begun = side, time.perf_counter()
+        self.side, begun = side, time.perf_counter()
         self._connection, theirs = context.Pipe()
         arguments = (theirs, settings, side, threads, width)
         # pfl trains in a process of this name alone: it takes others for readers of data.
@@ -337,6 +340,7 @@ class Worker:
         self._process.start()
         theirs.close()
         self._receive()
+        self.start_s = time.perf_counter() - begun
 
     def ask(self, command: str, argument: Any = None) -> Any:
         """What the side answers."""
@@ -394,7 +398,7 @@ def measure(
                 record = records[worker.side]
                 turn: Turn = worker.ask("round", number)
                 if number == 0:
-                    record.start_s = time.perf_counter() - worker.begun
+                    record.start_s = worker.start_s + turn.wall_s
                 else:
                     record.turns.append(turn)
                 record.losses.append(turn.losses)
@@ -421,7 +425,10 @@ def compare(match: Match, ours: Record, theirs: Record) -> dict[str, Any]:
     difference = float(np.max(np.abs(one - other) / np.abs(other)))
     alone = single_process(theirs.name)
     return {
-        **asdict(match),
+        "ours": match.ours,
+        "theirs": match.theirs,
+        "target": match.target,
+        "goal": match.goal,
         "threads": ours.threads,
         "ratio_wall": spread([b.wall_s / a.wall_s for a, b in pairs]),
         "ratio_cpu": spread([b.cpu_s / a.cpu_s for a, b in pairs]) if alone else None,
@@ -536,9 +543,9 @@ def run(
     matches: list[dict[str, Any]] = []
     sides: list[dict[str, Any]] = []
     for group in plan.groups:
-        wanted = list(group.matches)
+        wanted = [match for match in group.matches if not (quick and match.thorough)]
         if compiled:
-            wanted += [Match(f"{m.ours}-compiled", m.theirs, m.target, m.goal) for m in wanted]
+            wanted += [replace(match, ours=f"{match.ours}-compiled") for match in wanted]
         if against:
             wanted = [match for match in wanted if match.theirs in against]
         for match in wanted:

@@ -149,7 +149,9 @@ class SimulatedWorld:
         self._memories: dict[int, dict[str, Any]] = {}
         policy = scenario.compression.make()
         shape = BatchShape.of(rows, scenario.training.batch_size)
-        together = scenario.protocol.clients_per_round
+        width = scenario.training.cohort_width or automatic_width(
+            shape, self.adapted.model.config.hidden_size, scenario.protocol.clients_per_round
+        )
         self.trainer = Trainer(
             self.adapted,
             shape,
@@ -161,7 +163,7 @@ class SimulatedWorld:
                 scenario.training.compile,
             ),
             policy.sensitivity(),
-            scenario.training.cohort_width or automatic_width(shape, together),
+            width,
             store,
         )
         self._around = Surroundings(

@@ -2,7 +2,8 @@
 
 Every client has a slot: its own adapter, rows, optimiser state, gradient clipping and token mask.
 The frozen base is shared. A client's result does not depend on who shared its pass: cohorts have a
-fixed width and batches a fixed shape, empty places being filled and thrown away.
+fixed width and batches a fixed shape, empty places being filled and thrown away. A cohort of one
+has nobody to be independent of: its batches are as long as their own longest row.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class Cohort:
     width
         Number of slots.
     shape
-        Of each slot's batch in every step.
+        Of each slot's batch in every step, where the cohort is wider than one.
     settings
         Of the local training.
     sensitivity
@@ -194,6 +195,8 @@ class Cohort:
 
     def _batch(self, jobs: Sequence[SlotJob], step: int) -> Batch:
         """All slots' rows of one step; a slot without work gets rows that nothing is scored at."""
+        if self._width == 1:
+            return Batch.of(jobs[0].batches[step]).to(self._adapted.device)
         parts = []
         for slot in range(self._width):
             through = slot >= len(jobs) or step >= len(jobs[slot].batches)

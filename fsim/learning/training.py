@@ -25,8 +25,12 @@ from fsim.learning.provenance import (
 from fsim.store import Store, key_of
 from fsim.vocabulary import SensitivitySettings, Update
 
-ROWS_IN_CACHE = 2048
-"""Tokens side by side at which a pass no longer gains from more (``benchmarks/training.py``)."""
+ACTIVATIONS_IN_CACHE = 2**20
+"""Bytes of a layer's activations at which a pass no longer gains from more clients side by side
+(``benchmarks/training.py``, docs/performance.md)."""
+
+PASS_COST = 0.2
+"""What a pass costs whatever its width, as a share of what each client in it costs."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +73,27 @@ class TrainingResult:
     tokens_kept: float
 
 
-def automatic_width(shape: BatchShape, together: int) -> int:
-    """Clients trained side by side by default: 1 to 16, fewer the larger a client's batch.
+def automatic_width(shape: BatchShape, model_width: int, together: int) -> int:
+    """Clients trained side by side by default: 1 to 16, fewer the larger model and batch are.
 
-    Of the widths that the cache allows, the one that leaves fewest slots empty when ``together``
-    clients train at a time, and the widest of those.
+    Of the widths that the cache allows, the one at which ``together`` clients cost least, an empty
+    slot costing as much as a full one.
+
+    Parameters
+    ----------
+    shape
+        Of a client's batch.
+    model_width
+        The model's hidden size.
+    together
+        Clients that usually train at a time.
     """
-    most = min(16, max(1, ROWS_IN_CACHE // (shape.rows * shape.length)), together)
-    return min(range(1, most + 1), key=lambda width: (-together % width, -width))
+    activations = shape.rows * shape.length * model_width * 4
+    most = min(16, max(1, ACTIVATIONS_IN_CACHE // activations), together)
+    return min(
+        range(1, most + 1),
+        key=lambda width: (-(-together // width) * (width + PASS_COST), -width),
+    )
 
 
 class Trainer:
