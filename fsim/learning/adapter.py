@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +116,18 @@ class AdaptedModel:
         self._scored: torch.Tensor | None = None
         self._compiled: Callable[..., Any] | None = None
         self.write(initial)
+
+    @cached_property
+    def frozen_digest(self) -> str:
+        """SHA-256 of the frozen model: its configuration, and its weights with names and types."""
+        settings = self.model.config.to_dict()
+        settings.pop("_name_or_path", None)  # the same model lies elsewhere on another machine
+        text = json.dumps(settings, sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode("utf-8"))
+        for name, tensor in self.model.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     def slots(self, count: int, *, trainable: bool) -> Slots:
         """Room for the adapters of ``count`` clients."""

@@ -31,19 +31,16 @@ def code_version() -> str:
     return digest.hexdigest()
 
 
-def model_digest(adapted: AdaptedModel) -> str:
-    """SHA-256 of the frozen weights, their names, types and device kind, and the threads in use."""
-    digest = hashlib.sha256()
-    for name, tensor in adapted.model.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    digest.update(f"{adapted.device.type} {torch.get_num_threads()}".encode())
-    return digest.hexdigest()
-
-
-def lora_digest(adapted: AdaptedModel) -> dict[str, Any]:
-    """What of LoRA's configuration is not in the adapter's own values."""
-    return {"layout": adapted.layout.digest, "alpha": adapted.config.lora_alpha}
+def origin(adapted: AdaptedModel) -> dict[str, Any]:
+    """What every result of a model rests on: code, frozen model, LoRA, kind of device, threads."""
+    return {
+        "code": code_version(),
+        "model": adapted.frozen_digest,
+        # What of LoRA's configuration is not in the adapter's own values.
+        "lora": {"layout": adapted.layout.digest, "alpha": adapted.config.lora_alpha},
+        "device": adapted.device.type,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def array_digest(array: FloatArray) -> str:

@@ -9,13 +9,7 @@ from collections.abc import Sequence
 from fsim.learning.adapter import AdaptedModel
 from fsim.learning.encoding import Encoded
 from fsim.learning.evaluation import Evaluation, Evaluator, LabelScore
-from fsim.learning.provenance import (
-    array_digest,
-    code_version,
-    lora_digest,
-    model_digest,
-    rows_digest,
-)
+from fsim.learning.provenance import array_digest, origin, rows_digest
 from fsim.learning.tasks import Example
 from fsim.store import Store, key_of
 from fsim.vocabulary import Update
@@ -48,9 +42,7 @@ class StoredEvaluator:
             texts = [dataclasses.astuple(example) for example in examples]
             self._origin = {
                 "kind": "evaluation",
-                "code": code_version(),
-                "model": model_digest(adapted),
-                "lora": lora_digest(adapted),
+                **origin(adapted),
                 "metric": metric,
                 "rows": rows_digest([rows]),
                 "examples": texts,

@@ -15,13 +15,7 @@ from fsim.learning.adapter import AdaptedModel
 from fsim.learning.cohort import Cohort, SlotJob, SlotResult, TrainingSettings
 from fsim.learning.cost import TrainingCost
 from fsim.learning.encoding import BatchShape, Encoded
-from fsim.learning.provenance import (
-    array_digest,
-    code_version,
-    lora_digest,
-    model_digest,
-    rows_digest,
-)
+from fsim.learning.provenance import array_digest, origin, rows_digest
 from fsim.store import Store, key_of
 from fsim.vocabulary import SensitivitySettings, Update
 
@@ -146,9 +140,7 @@ class Trainer:
         if store is not None:
             self._origin = {
                 "kind": "training",
-                "code": code_version(),
-                "model": model_digest(adapted),
-                "lora": lora_digest(adapted),
+                **origin(adapted),
                 "shape": dataclasses.astuple(shape),
                 "width": self.width,
                 "settings": dataclasses.asdict(settings),
