@@ -1,4 +1,4 @@
-"""The command line: arguments to calls, results to tables."""
+"""The commands about runs, and what there is to choose from."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from fsim.cli.options import Out, Overrides, ScenarioFile, StorePlace, console, open_store
+from fsim.cli.store import store_app
 from fsim.errors import FsimError, OutputError, ScenarioError
-from fsim.store import Store, place
 from fsim.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -29,23 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
-
-ScenarioFile = Annotated[Path, typer.Argument(help="A scenario file.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key by its dotted path."),
-]
-StorePlace = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        help='Folder for results of learning, or "none"; FSIM_STORE or a cache by default.',
-    ),
-]
-Out = Annotated[
-    Path | None, typer.Option("--out", help="Folder for the results; runs/NAME by default.")
-]
+app.add_typer(store_app, name="store")
 
 
 def main() -> None:
@@ -77,7 +61,7 @@ def run(
     label = loaded.scenario.compression.policy
     with _progress([label], loaded.scenario.protocol.rounds) as update:
         summary = run_to_folder(
-            loaded, folder, label, lambda state: update(label, state), _store(store)
+            loaded, folder, label, lambda state: update(label, state), open_store(store)
         )
     metrics = summary["metrics"]
     table = Table(title=f"{summary['name']}: {summary['task']}, {label}", title_justify="left")
@@ -121,7 +105,7 @@ def compare(
     if jobs is None:
         jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     with _progress([choice.label for choice in choices], loaded.scenario.protocol.rounds) as update:
-        table = compare_policies(loaded, choices, folder, base, jobs, update, _store(store))
+        table = compare_policies(loaded, choices, folder, base, jobs, update, open_store(store))
     _save_figures(folder)
     target = loaded.scenario.target
     _print_comparison(
@@ -189,45 +173,6 @@ def partition(scenario: ScenarioFile, override: Overrides = None, out: Out = Non
     console.print(f"Figure: {path}")
 
 
-store_app = typer.Typer(help="The store of results of learning.", no_args_is_help=True)
-app.add_typer(store_app, name="store")
-
-
-@store_app.command("info")
-def store_info(store: StorePlace = None) -> None:
-    """Say where the store is and what it holds."""
-    info = _required_store(store).info()
-    console.print(f"{info.folder}: {info.entries} entries, {format_bytes(info.size)}")
-
-
-@store_app.command("verify")
-def store_verify(store: StorePlace = None) -> None:
-    """Read every entry and name the damaged ones; exit code 1 if there are any."""
-    damaged = _required_store(store).verify()
-    for path in damaged:
-        console.print(f"damaged: {path}", soft_wrap=True)
-    console.print(f"{len(damaged)} damaged entries")
-    if damaged:
-        raise typer.Exit(1)
-
-
-@store_app.command("prune")
-def store_prune(
-    limit: Annotated[str, typer.Option(help="Size to keep, as 500 MB or 2 GB.")],
-    store: StorePlace = None,
-) -> None:
-    """Remove the least recently used entries until the store is small enough."""
-    from fsim.units import parse_quantity
-
-    try:
-        size = parse_quantity(limit, "size")
-    except ValueError as error:
-        raise ScenarioError(f"--limit: {error}") from None
-    kept = _required_store(store)
-    removed = kept.prune(int(size))
-    console.print(f"{removed} entries removed, {format_bytes(kept.info().size)} left")
-
-
 @app.command()
 def policies() -> None:
     """List the compression policies and their options."""
@@ -275,18 +220,6 @@ def devices() -> None:
     for device in DEVICES.values():
         rates = f"{device.sustained_flops / 1e9:.0f} GFLOP/s sustained, {device.compute_power:g} W"
         _line(device.name, f"{rates}; {device.source}")
-
-
-def _store(given: str | None) -> Store | None:
-    folder = place(given)
-    return None if folder is None else Store(folder)
-
-
-def _required_store(given: str | None) -> Store:
-    store = _store(given)
-    if store is None:
-        raise ScenarioError("--store: found none, allowed is a folder")
-    return store
 
 
 class RunFailed(FsimError):

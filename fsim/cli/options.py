@@ -1,0 +1,35 @@
+"""What the groups of commands share: options, the store that they name, the console."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fsim.store import Store, place
+
+console = Console()
+
+ScenarioFile = Annotated[Path, typer.Argument(help="A scenario file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key by its dotted path."),
+]
+StorePlace = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help='Folder for results of learning, or "none"; FSIM_STORE or a cache by default.',
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder for the results; runs/NAME by default.")
+]
+
+
+def open_store(given: str | None) -> Store | None:
+    """The store that an option names, None for none."""
+    folder = place(given)
+    return None if folder is None else Store(folder)

@@ -1,0 +1,56 @@
+"""``fsim store``: look after the results of learning that are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fsim.cli.options import StorePlace, console, open_store
+from fsim.errors import ScenarioError
+from fsim.store import Store
+from fsim.units import format_bytes
+
+store_app = typer.Typer(help="The store of results of learning.", no_args_is_help=True)
+
+
+@store_app.command("info")
+def store_info(store: StorePlace = None) -> None:
+    """Say where the store is and what it holds."""
+    info = _required_store(store).info()
+    console.print(f"{info.folder}: {info.entries} entries, {format_bytes(info.size)}")
+
+
+@store_app.command("verify")
+def store_verify(store: StorePlace = None) -> None:
+    """Read every entry and name the damaged ones; exit code 1 if there are any."""
+    damaged = _required_store(store).verify()
+    for path in damaged:
+        console.print(f"damaged: {path}", soft_wrap=True)
+    console.print(f"{len(damaged)} damaged entries")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@store_app.command("prune")
+def store_prune(
+    limit: Annotated[str, typer.Option(help="Size to keep, as 500 MB or 2 GB.")],
+    store: StorePlace = None,
+) -> None:
+    """Remove the least recently used entries until the store is small enough."""
+    from fsim.units import parse_quantity
+
+    try:
+        size = parse_quantity(limit, "size")
+    except ValueError as error:
+        raise ScenarioError(f"--limit: {error}") from None
+    kept = _required_store(store)
+    removed = kept.prune(int(size))
+    console.print(f"{removed} entries removed, {format_bytes(kept.info().size)} left")
+
+
+def _required_store(given: str | None) -> Store:
+    store = open_store(given)
+    if store is None:
+        raise ScenarioError("--store: found none, allowed is a folder")
+    return store
