@@ -16,6 +16,7 @@ import torch
 
 from fsim.errors import ScenarioError
 from fsim.learning.encoding import Batch
+from fsim.learning.loss import frozen_cross_entropy
 from fsim.learning.models import BaseModel
 from fsim.learning.slots import Slots, SlottedLinear
 from fsim.vocabulary import Layout, Update
@@ -116,6 +117,7 @@ class AdaptedModel:
         self._scored: torch.Tensor | None = None
         self._compiled: Callable[..., Any] | None = None
         self.write(initial)
+        self._plain_head = self._has_plain_head()
 
     @cached_property
     def frozen_digest(self) -> str:
@@ -183,17 +185,62 @@ class AdaptedModel:
         inputs
             Input embeddings to use in place of the batch's ids, (rows, length, width).
         """
-        source = {"input_ids": batch.ids} if inputs is None else {"inputs_embeds": inputs}
-        if batch.positions is not None:
-            # Without a mask, transformers takes gaps between positions for ends of sequences.
-            source |= {"position_ids": batch.positions, "attention_mask": batch.read.long()}
         self._scored = batch.at
         try:
-            output = self.model(**source, use_cache=False)
+            output = self.model(**_inputs(batch, inputs), use_cache=False)
         finally:
             self._scored = None
         result: torch.Tensor = output.logits
         return result
+
+    def loss(
+        self, batch: Batch, counts: torch.Tensor, slots: int, inputs: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Each slot's sum of its targets' negative log-likelihoods, nats, (slots,).
+
+        Parameters
+        ----------
+        batch, inputs
+            As for :meth:`logits`.
+        counts
+            What each target's counts for, (rows, scored columns).
+        slots
+            How many clients the rows belong to, in equal parts.
+        """
+        if not self._plain_head:
+            each = torch.nn.functional.cross_entropy(
+                self.logits(batch, inputs).float().flatten(0, 1),
+                batch.targets.clamp(min=0).flatten(),
+                reduction="none",
+            )
+            return (each * counts.flatten()).view(slots, -1).sum(1)
+        hidden = self.model.base_model(**_inputs(batch, inputs), use_cache=False)[0]
+        head = self.model.get_output_embeddings()
+        rows, columns = (counts != 0).nonzero(as_tuple=True)
+        owners = rows // (len(batch.ids) // slots)
+        losses = frozen_cross_entropy(
+            hidden,
+            head.weight,
+            head.bias,
+            rows * batch.ids.shape[1] + batch.at[rows, columns],
+            batch.targets[rows, columns],
+            counts[rows, columns],
+            torch.bincount(owners, minlength=slots).tolist(),
+        )
+        return losses.new_zeros(slots).index_add(0, owners, losses)
+
+    @torch.no_grad()
+    def _has_plain_head(self) -> bool:
+        """Whether logits are the last hidden states times a frozen matrix and nothing else.
+
+        Some models scale or cap their logits; a layer that carries an adapter is not frozen.
+        """
+        head = self.model.get_output_embeddings()
+        if type(head) is not torch.nn.Linear:
+            return False
+        ids = torch.arange(4, device=self.device).unsqueeze(0) % head.out_features
+        logits = self.model(input_ids=ids, use_cache=False).logits
+        return torch.equal(logits, head(self.model.base_model(input_ids=ids, use_cache=False)[0]))
 
     @contextmanager
     def compiled(self) -> Iterator[None]:
@@ -226,3 +273,12 @@ class AdaptedModel:
         hidden = arguments[0]
         at = self._scored.unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
         return (hidden.gather(1, at),)
+
+
+def _inputs(batch: Batch, embeddings: torch.Tensor | None) -> dict[str, torch.Tensor]:
+    """What the model is called with."""
+    source = {"input_ids": batch.ids} if embeddings is None else {"inputs_embeds": embeddings}
+    if batch.positions is not None:
+        # Without a mask, transformers takes gaps between positions for ends of sequences.
+        source |= {"position_ids": batch.positions, "attention_mask": batch.read.long()}
+    return source

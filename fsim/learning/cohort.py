@@ -166,11 +166,9 @@ class Cohort:
             maskable += _per_slot(seen[1].sum(1), self._width)
             if inputs is not None:
                 embedded = embedding(inputs.ids).detach().requires_grad_()
-                logits = adapted.logits(inputs, embedded)
             else:
                 inputs, embedded = batch, None
-                logits = adapted.logits(batch)
-            loss = self._loss(logits, inputs, weights)
+            loss = adapted.loss(inputs, self._counts(inputs, weights), self._width, embedded)
             losses[step] = loss.detach()
             sources = () if embedded is None else (embedded,)
             at_embeddings = slots.backward(loss.sum(), *sources)
@@ -226,18 +224,14 @@ class Cohort:
         mask = tokens.target_mask(batch)
         return mask.float(), batch, (mask, batch.scored)
 
-    def _loss(self, logits: torch.Tensor, batch: Batch, weights: torch.Tensor) -> torch.Tensor:
-        """Each slot's own loss, (slots,); their gradients do not touch each other."""
-        targets = batch.targets.clamp(min=0)
-        each = torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), targets.flatten(), reduction="none"
-        ).view_as(weights)
-        total = _per_slot((each * weights).sum(1), self._width)
+    def _counts(self, batch: Batch, weights: torch.Tensor) -> torch.Tensor:
+        """What each scored column counts for in its slot's own loss, (rows, columns)."""
         if self._sensitivity is not None and self._sensitivity.reduction == "sum":
             used = batch.scored.any(1).float()
         else:
             used = weights.sum(1)
-        return total / _per_slot(used, self._width).clamp(min=1e-38)
+        share = 1 / _per_slot(used, self._width).clamp(min=1e-38)
+        return weights * share.repeat_interleave(len(weights) // self._width).unsqueeze(1)
 
 
 def _per_slot(rows: torch.Tensor, width: int) -> torch.Tensor:
