@@ -243,6 +243,7 @@ class SimulatedWorld:
             round_number,
             result.accuracy,
             result.loss,
+            result.perplexity,
             result.token_accuracy,
             {label: score.share for label, score in result.by_label.items()},
         )

@@ -17,6 +17,7 @@ import torch
 from fsim.errors import ScenarioError
 from fsim.learning.encoding import Batch
 from fsim.learning.loss import frozen_cross_entropy
+from fsim.learning.mixed import keep_activations_wide
 from fsim.learning.models import BaseModel
 from fsim.learning.slots import Slots, SlottedLinear
 from fsim.vocabulary import Layout, Update
@@ -91,7 +92,10 @@ class AdaptedModel:
                 raise ScenarioError(f"model.lora.targets: {first}") from None
         self.model: Any = wrapped.get_base_model()
         self.tokenizer = base.tokenizer
-        self.device: torch.device = self.model.get_input_embeddings().weight.device
+        embeddings = self.model.get_input_embeddings()
+        self.device: torch.device = embeddings.weight.device
+        if self.device.type == "cpu" and embeddings.weight.dtype == torch.bfloat16:
+            keep_activations_wide(self.model)
         adapted = [
             (name, module)
             for name, module in self.model.named_modules()

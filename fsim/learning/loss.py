@@ -33,7 +33,8 @@ class _FrozenCrossEntropy(torch.autograd.Function):
             if size:
                 part = slice(begin, begin + size)
                 column = targets[part].unsqueeze(1)
-                logits = torch.nn.functional.linear(chosen[part], weight, bias).float()
+                block = chosen[part].to(weight.dtype)
+                logits = torch.nn.functional.linear(block, weight, bias).float()
                 likelihoods = torch.log_softmax(logits, 1)
                 losses[part] = likelihoods.gather(1, column).squeeze(1).neg_()
                 # PyTorch's own backward step, so that every bit is as an ordinary loss leaves it.
@@ -41,7 +42,7 @@ class _FrozenCrossEntropy(torch.autograd.Function):
                 inner = torch.ops.aten._log_softmax_backward_data(
                     outer, likelihoods, 1, torch.float32
                 )
-                torch.mm(inner.to(weight.dtype), weight, out=gradients[part])
+                gradients[part] = inner.to(weight.dtype) @ weight
             begin += size
         ctx.save_for_backward(places, gradients)
         ctx.shape = hidden.shape

@@ -54,6 +54,7 @@ EVALUATION_TYPES = {
     "round": "int64",
     "accuracy": "float64",
     "loss": "float64",
+    "perplexity": "float64",
     "token_accuracy": "float64",
     "uplink_bytes": "int64",
     "downlink_bytes": "int64",
@@ -101,6 +102,7 @@ class Recorder:
         round_number: int,
         accuracy: float,
         loss: float,
+        perplexity: float,
         token_accuracy: float = math.nan,
         by_label: Mapping[str, float] | None = None,
     ) -> None:
@@ -108,7 +110,7 @@ class Recorder:
         totals = (self.uplink_bytes, self.downlink_bytes, self.energy_j)
         labels = json.dumps(by_label, sort_keys=True, ensure_ascii=False) if by_label else ""
         self._evaluations.append(
-            (time, round_number, accuracy, loss, token_accuracy, *totals, labels)
+            (time, round_number, accuracy, loss, perplexity, token_accuracy, *totals, labels)
         )
 
     def records(self) -> pd.DataFrame:

@@ -10,11 +10,11 @@ ACCURACY = [0.0, 0.5, 0.2, 0.45, 0.5, 0.6]
 
 def recorder(accuracies=ACCURACY):
     recorder = Recorder()
-    recorder.evaluation(0.0, 0, accuracies[0], 1.0)
+    recorder.evaluation(0.0, 0, accuracies[0], 1.0, 2.7)
     for number, accuracy in enumerate(accuracies[1:], 1):
         recorder.record(Kind.UPLOAD, 0, 1, 0, number, size=100 * number, energy=2.0)
         recorder.record(Kind.RECEIVE, 0, 0, 0, number, size=100 * number)
-        recorder.evaluation(10.0 * number, number, accuracy, 1.0)
+        recorder.evaluation(10.0 * number, number, accuracy, 1.0, 2.7)
     recorder.record(Kind.LOST, 0, 0, 1, 1)
     return recorder
 

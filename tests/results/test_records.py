@@ -11,7 +11,7 @@ def test_rows_keep_order_types_and_totals():
     recorder.record(Kind.DOWNLOAD, 0.0, 1.5, 3, 1, size=100, energy=1.5)
     recorder.record(Kind.UPLOAD, 1.5, 2.0, 3, 1, size=40, energy=4.0, details={"b": 1, "a": 2.5})
     recorder.record(Kind.ROUND, 0.0, 3.5, SERVER, 1)
-    recorder.evaluation(3.5, 1, 0.25, 1.5)
+    recorder.evaluation(3.5, 1, 0.25, 1.5, 4.5)
     records, evaluations = recorder.records(), recorder.evaluations()
     assert records["kind"].tolist() == ["download", "upload", "round"]
     for column, kind in RECORD_TYPES.items():
