@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from fsim.distribution import Distribution
 from fsim.errors import ScenarioError
-from fsim.fleet import Population, draw_population
-from fsim.fleet.population import AvailabilityLaw, LinkLaw, always_on, dropout, on_off
+from fsim.fleet import (
+    UPLINK_POWER,
+    ClientProfile,
+    ConstantPower,
+    EnergyModel,
+    Population,
+    PowerModel,
+    Traced,
+    draw_population,
+)
+from fsim.fleet.population import (
+    AvailabilityLaw,
+    LinkLaw,
+    always_on,
+    diurnal,
+    dropout,
+    renewal,
+    traced,
+)
 from fsim.learning.adapter import AdaptedModel, LoraSettings
 from fsim.learning.encoding import Encoded, encode_examples
 from fsim.learning.models import load_base
@@ -27,38 +45,104 @@ from fsim.learning.partition import (
 )
 from fsim.learning.tasks import Example, TaskData
 from fsim.network import Capacity
-from fsim.network.formats import read_trace
+from fsim.network.formats import read_availability
 from fsim.scenario import LoadedScenario
-from fsim.settings import DropoutSettings, LinkSettings, OnOffSettings, Scenario
+from fsim.settings import Scenario
+from fsim.settings.fleet import (
+    DiurnalSettings,
+    DropoutSettings,
+    LinkSettings,
+    OnOffSettings,
+    RenewalSettings,
+    TracedSettings,
+)
 from fsim.streams import stream, torch_seed
 
 
 def build_population(loaded: LoadedScenario) -> Population:
     """Draw the fleet of a scenario."""
     scenario, fleet = loaded.scenario, loaded.scenario.fleet
-    availability: AvailabilityLaw
-    if isinstance(fleet.availability, DropoutSettings):
-        availability = dropout(scenario.seed, fleet.availability.probability)
-    elif isinstance(fleet.availability, OnOffSettings):
-        availability = on_off(scenario.seed, fleet.availability.on, fleet.availability.off)
-    else:
-        availability = always_on()
-    return draw_population(
+    population = draw_population(
         scenario.seed,
         fleet.clients,
         fleet.devices,
         _link_law(fleet.uplink, loaded),
         _link_law(fleet.downlink, loaded),
-        availability,
+        _availability_law(loaded),
         fleet.seconds_per_step,
     )
+    return tuple(_placed(profile, scenario) for profile in population)
+
+
+def _placed(profile: ClientProfile, scenario: Scenario) -> ClientProfile:
+    """The client with the shared links behind it: its cell's first, the server's last."""
+    cells, server = scenario.fleet.cells, scenario.server
+    cell = None
+    if cells is not None:
+        cell = int(stream(scenario.seed, "fleet.cell", profile.client).integers(cells.count))
+
+    def path(shared: bool, whole: float | None) -> tuple[int, ...]:
+        count = cells.count if cells is not None and shared else 0
+        return (*([cell] if count and cell is not None else []), *([count] if whole else []))
+
+    up = path(cells is not None and cells.uplink is not None, server.ingress)
+    down = path(cells is not None and cells.downlink is not None, server.egress)
+    return replace(
+        profile,
+        uplink=replace(profile.uplink, path=up),
+        downlink=replace(profile.downlink, path=down),
+    )
+
+
+def build_shared_links(scenario: Scenario) -> tuple[list[Capacity], list[Capacity]]:
+    """Links that clients share on the way up and on the way down: the cells', then the server's."""
+    cells, server, seed = scenario.fleet.cells, scenario.server, scenario.seed
+
+    def links(direction: str, law: Distribution | None, whole: float | None) -> list[Capacity]:
+        shared = []
+        if cells is not None and law is not None:
+            draws = (stream(seed, f"fleet.cell.{direction}", cell) for cell in range(cells.count))
+            shared = [Capacity.constant(law.draw(rng)) for rng in draws]
+        return shared + ([Capacity.constant(whole)] if whole else [])
+
+    return (
+        links("uplink", cells.uplink if cells else None, server.ingress),
+        links("downlink", cells.downlink if cells else None, server.egress),
+    )
+
+
+def _availability_law(loaded: LoadedScenario) -> AvailabilityLaw:
+    settings, seed = loaded.scenario.fleet.availability, loaded.scenario.seed
+    match settings:
+        case DropoutSettings():
+            return dropout(seed, settings.probability)
+        case OnOffSettings() | RenewalSettings():
+            return renewal(seed, *settings.laws())
+        case DiurnalSettings():
+            return diurnal(seed, settings.nights())
+        case TracedSettings():
+            found = sorted(read_availability(loaded.find(settings.path)).items())
+            recordings = [Traced(each.starts, each.ends, each.period) for _, each in found]
+            return traced(seed, recordings, settings.offset == "random")
+        case _:
+            return always_on()
+
+
+def build_energy(scenario: Scenario) -> EnergyModel:
+    """What a client's doings cost in joules."""
+    fleet = scenario.fleet
+    transmit: PowerModel = (
+        ConstantPower(fleet.transmit_power)
+        if fleet.uplink_power == "constant"
+        else UPLINK_POWER[fleet.uplink_power]
+    )
+    return EnergyModel(transmit, fleet.receive_power, fleet.count_waiting)
 
 
 def _link_law(link: LinkSettings, loaded: LoadedScenario) -> LinkLaw:
     if link.trace is None:
         return LinkLaw(None, link.rate, link.round_trip)
-    starts, rates, duration = read_trace(loaded.find(link.trace))
-    trace = Capacity(starts, rates, duration, link.past_end)
+    trace = link.capacity(loaded.find(link.trace))
     return LinkLaw(trace, link.mean, link.round_trip, link.offset == "random")
 
 

@@ -37,7 +37,10 @@ def parse_choice(argument: str, text: str) -> tuple[str, dict[str, Any]]:
             raise ScenarioError(
                 f"{argument}: found {text!r}, allowed is NAME or NAME:OPTION=VALUE:..."
             )
-        options[key] = yaml.safe_load(value)
+        try:
+            options[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ScenarioError(f"{argument}: {key}: found {value!r}, not a YAML value") from None
     return name, options
 
 

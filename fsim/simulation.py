@@ -11,15 +11,20 @@ import pandas as pd
 import simpy
 import torch
 
-from fsim.assembly import build_population, build_workbench
-from fsim.client import ClientRound, Surroundings
+from fsim.assembly import (
+    build_energy,
+    build_population,
+    build_shared_links,
+    build_workbench,
+)
+from fsim.client import Billing, ClientRound, Surroundings
 from fsim.compression import EncodingContext, make_policy
 from fsim.errors import FsimError
 from fsim.learning.cohort import TrainingSettings
 from fsim.learning.encoding import BatchShape, draw_batches
 from fsim.learning.stored_evaluation import StoredEvaluator
 from fsim.learning.training import Trainer, TrainingJob, automatic_width
-from fsim.network.transport import TRANSPORTS
+from fsim.medium import Medium
 from fsim.results.metrics import Metrics, measure
 from fsim.results.records import SERVER, Kind, Recorder
 from fsim.scenario import LoadedScenario
@@ -28,7 +33,8 @@ from fsim.server.protocols import PROTOCOLS
 from fsim.server.protocols.world import Arrival
 from fsim.server.selection import uniform
 from fsim.store import Store
-from fsim.streams import stream
+from fsim.streams import stream, torch_seed
+from fsim.transfer import Route
 from fsim.vocabulary import Update
 
 
@@ -166,14 +172,17 @@ class SimulatedWorld:
             width,
             store,
         )
+        uplink, downlink = self._routes()
+        billing = self._billing()
         self._around = Surroundings(
             env=self.env,
-            transport=TRANSPORTS[scenario.transport.kind],
+            uplink=uplink,
+            downlink=downlink,
             trainer=self.trainer,
             policy=policy,
             recorder=self.recorder,
-            transmit_power=scenario.fleet.transmit_power,
-            receive_power=scenario.fleet.receive_power,
+            energy=build_energy(scenario),
+            billing=billing,
             dropout_timeout=scenario.protocol.dropout_timeout,
         )
         self._broadcast_policy = make_policy(scenario.server.downlink_policy, {})
@@ -188,7 +197,30 @@ class SimulatedWorld:
             "prompts_shortened": sum(row.truncated for row in rows),
             "items_skipped": bench.skipped,
             "labels_in_no_shard": bench.unseen_labels,
+            "billed_bytes_factor": billing.bytes_factor,
+            "billed_operations_factor": billing.operations_factor,
         }
+
+    def _routes(self) -> tuple[Route, Route]:
+        """How bytes travel up and down."""
+        transport = self._scenario.transport.make()
+        up, down = (
+            Route(
+                self.env,
+                transport,
+                self._scenario.fleet.when_away,
+                Medium(self.env, links) if links else None,
+            )
+            for links in build_shared_links(self._scenario)
+        )
+        return up, down
+
+    def _billing(self) -> Billing:
+        wanted, own = self._scenario.billing, self.adapted.model.num_parameters()
+        return Billing(
+            (wanted.adapter_parameters or self.adapted.layout.size) / self.adapted.layout.size,
+            (wanted.model_parameters or own) / own,
+        )
 
     def select(self, round_number: int) -> list[int]:
         """A uniform cohort, from the round's own stream."""
@@ -216,9 +248,11 @@ class SimulatedWorld:
             context=EncodingContext(
                 rng=stream(seed, "compression", client, round_number),
                 memory=self._memories.setdefault(client, {}),
+                seed=torch_seed(seed, "compression.shared", client, round_number),
             ),
             layout=self.adapted.layout,
             weight=len(shard),
+            packets=stream(seed, "transport.loss", client, round_number),
         )
         return self.env.process(client_round.run())
 

@@ -15,6 +15,9 @@ from fsim.network import Capacity, Tcp
 from fsim.simulation import build_population, simulate
 from tests.conftest import ROOT
 
+FRAME = 14
+"""Bytes of a payload that are neither values nor scales: docs/wire-format.md."""
+
 
 def of_kind(run, kind):
     return run.records[run.records["kind"] == kind].reset_index(drop=True)
@@ -30,7 +33,7 @@ def test_a_round_is_the_schedule_worked_by_hand(tiny):
     )
     run = simulate(loaded)
     coordinates = run.facts["adapter_parameters"]
-    down, up = 4 * coordinates + 21, 2 * coordinates + 21
+    down, up = 4 * coordinates + FRAME, 2 * coordinates + FRAME
     assert of_kind(run, "download")["bytes"].tolist() == [down] * 6
     assert of_kind(run, "upload")["bytes"].tolist() == [up] * 6
     round_s = down / 10_000 + 0.5 + up / 1000
@@ -230,3 +233,100 @@ def test_labels_that_no_client_has_are_named(tiny, tmp_path):
     run = simulate(tiny(task=task, fleet__clients=2, protocol__clients_per_round=2,
                         evaluation__examples=60))  # fmt: skip
     assert run.facts["labels_in_no_shard"] == ["c"]
+
+
+def test_uploads_that_share_the_servers_ingress(tiny):
+    # Three uploads of equal size begin together and share 8 kbit/s fairly.
+    loaded = tiny(
+        transport={"kind": "fluid"},
+        fleet__uplink={"rate": "80 Mbit/s"},
+        fleet__downlink={"rate": "80 Mbit/s"},
+        fleet__seconds_per_step={"laptop": "250 ms"},
+        server__ingress="8 kbit/s",
+        protocol__rounds=1,
+    )
+    run = simulate(loaded)
+    uploads = of_kind(run, "upload")
+    together = 3 * uploads["bytes"].iloc[0] / 1000
+    assert uploads["duration_s"].tolist() == pytest.approx([together] * 3, rel=1e-9)
+
+
+def test_cells_are_dealt_out_and_shared(tiny):
+    loaded = tiny(
+        transport={"kind": "fluid"},
+        fleet__cells={"count": 2, "uplink": "8 kbit/s"},
+        fleet__uplink={"rate": "80 Mbit/s"},
+        fleet__downlink={"rate": "80 Mbit/s"},
+        fleet__seconds_per_step={"laptop": "250 ms"},
+        protocol__rounds=1,
+    )
+    population = build_population(loaded)
+    uploads = of_kind(simulate(loaded), "upload")
+    cells = [population[client].uplink.path for client in uploads["client"]]
+    assert {cell for (cell,) in cells} <= {0, 1}
+    for cell, seconds in zip(cells, uploads["duration_s"], strict=True):
+        alone = uploads["bytes"].iloc[0] / 1000
+        assert seconds == pytest.approx(alone * cells.count(cell), rel=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["resume", "restart", "lost"])
+def test_clients_that_come_and_go_are_accounted_for(tiny, rule):
+    loaded = tiny(
+        fleet__availability={"kind": "renewal", "on": "exponential(6 s)", "off": "3 s"},
+        fleet__uplink={"rate": "40 kbit/s"},
+        fleet__when_away=rule,
+        protocol__rounds=3,
+    )
+    run = simulate(loaded)
+    assert run.failure is None
+    sums = run.records.groupby("kind")["bytes"].sum()
+    wasted = sums.get("lost", 0) + sums.get("discarded", 0)
+    assert sums["upload"] == sums.get("receive", 0) + wasted
+    assert (wasted > 0) == (rule != "resume")
+    assert len(of_kind(run, "lost")) + len(of_kind(run, "receive")) == 9
+    if rule != "lost":
+        assert len(of_kind(run, "lost")) == 0
+
+
+def test_a_larger_model_is_billed(tiny):
+    small = simulate(tiny(transport={"kind": "fluid"}))
+    parameters = small.facts["adapter_parameters"]
+    billing = {"adapter_parameters": 10 * parameters, "model_parameters": 13_774_080}
+    large = simulate(tiny(transport={"kind": "fluid"}, billing=billing))
+    assert large.facts["billed_bytes_factor"] == 10
+    assert large.facts["billed_operations_factor"] == pytest.approx(10, rel=0.01)
+    for kind in ("upload", "download"):
+        assert of_kind(large, kind)["bytes"].tolist() == [
+            10 * size for size in of_kind(small, kind)["bytes"]
+        ]
+    factor = large.facts["billed_operations_factor"]
+    one, ten = of_kind(small, "compute")["duration_s"], of_kind(large, "compute")["duration_s"]
+    assert ten.tolist() == pytest.approx((factor * one).tolist())
+    assert large.evaluations["accuracy"].tolist() == small.evaluations["accuracy"].tolist()
+
+
+def test_energy_that_depends_on_the_rate(tiny):
+    run = simulate(tiny(fleet__uplink_power="lte", transport={"kind": "fluid"}))
+    uploads = of_kind(run, "upload")
+    # 2926 mW and 76.7 mW for each Mbit/s.
+    expected = 2.926 * uploads["duration_s"] + 0.0767 * uploads["bytes"] * 8 / 1e6
+    assert uploads["energy_j"].tolist() == pytest.approx(expected.tolist())
+
+
+def test_datagrams_that_are_lost(tiny):
+    runs = [
+        simulate(tiny(transport={"kind": "datagram", "loss": loss}, protocol__rounds=1))
+        for loss in (0.0, 0.3)
+    ]
+    whole, holed = runs
+    assert of_kind(whole, "discarded").empty
+    assert of_kind(holed, "upload")["bytes"].tolist() == of_kind(whole, "upload")["bytes"].tolist()
+    sent, received = (of_kind(holed, kind)["bytes"].sum() for kind in ("upload", "receive"))
+    assert of_kind(holed, "discarded")["bytes"].sum() == sent - received
+    assert 0.4 < received / sent < 0.95
+    assert len(of_kind(holed, "receive")) == 3
+    # What is lost contributes nothing; the rest does what it did.
+    steps = [
+        {name: run.adapter[name] for name in run.adapter if run.adapter[name].any()} for run in runs
+    ]
+    assert any(not np.array_equal(steps[0][name], steps[1].get(name, 0)) for name in steps[0])

@@ -13,8 +13,12 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from fsim.cli.fleet import fleet
+from fsim.cli.network import network
 from fsim.cli.options import Out, Overrides, ScenarioFile, StorePlace, console, open_store
 from fsim.cli.store import store_app
+from fsim.cli.trace import trace_app
+from fsim.cli.trace_generate import generate
 from fsim.errors import FsimError, OutputError, ScenarioError
 from fsim.units import format_bytes, format_duration
 
@@ -29,6 +33,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(fleet)
+app.command()(network)
+trace_app.command("generate")(generate)
+app.add_typer(trace_app, name="trace")
 app.add_typer(store_app, name="store")
 
 

@@ -24,11 +24,18 @@ class EncodingContext:
         Diagonal Fisher of the update's coordinates, where the policy asked training for it.
     memory
         The client's own store, kept from one of its rounds to the next (error feedback).
+    seed
+        Of this client and round, for what the server must be able to draw again: a policy that
+        needs it puts it into its payload.
+    budget
+        Bytes that the payload should not exceed; None where the scenario sets no budget.
     """
 
     rng: np.random.Generator
     fisher: Update | None = None
     memory: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    budget: int | None = None
 
 
 class Policy(ABC):

@@ -3,19 +3,47 @@
 Nothing here knows of models or compression.
 """
 
-from fsim.fleet.availability import AlwaysOn, Availability, Dropout, OnOff
+from fsim.fleet.availability import (
+    AlwaysOn,
+    Availability,
+    Diurnal,
+    Dropout,
+    Nights,
+    OnOff,
+    Traced,
+    Window,
+)
 from fsim.fleet.devices import DEVICES, Device
-from fsim.fleet.population import ClientProfile, Link, Population, draw_population
+from fsim.fleet.energy import (
+    UPLINK_POWER,
+    AffinePower,
+    Battery,
+    ConstantPower,
+    EnergyModel,
+    PowerModel,
+)
+from fsim.fleet.population import ClientProfile, Link, Population, batteries, draw_population
 
 __all__ = [
     "DEVICES",
+    "UPLINK_POWER",
+    "AffinePower",
     "AlwaysOn",
     "Availability",
+    "Battery",
     "ClientProfile",
+    "ConstantPower",
     "Device",
+    "Diurnal",
     "Dropout",
+    "EnergyModel",
     "Link",
+    "Nights",
     "OnOff",
     "Population",
+    "PowerModel",
+    "Traced",
+    "Window",
+    "batteries",
     "draw_population",
 ]

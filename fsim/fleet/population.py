@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fsim.distribution import Distribution
 from fsim.errors import ScenarioError
-from fsim.fleet.availability import AlwaysOn, Availability, Dropout, OnOff
+from fsim.fleet.availability import (
+    AlwaysOn,
+    Availability,
+    Diurnal,
+    Dropout,
+    Nights,
+    OnOff,
+    Traced,
+)
 from fsim.fleet.devices import DEVICES, Device
 from fsim.network import Capacity
 from fsim.streams import stream
@@ -25,10 +33,13 @@ class Link:
         Bytes/s over time.
     round_trip
         Seconds.
+    path
+        Which shared links lie behind it, if any.
     """
 
     capacity: Capacity
     round_trip: float
+    path: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class ClientProfile:
     availability: Availability
     seconds_per_step: float | None = None
 
-    def compute_seconds(self, operations: float, steps: int) -> float:
+    def compute_seconds(self, operations: float, steps: float) -> float:
         """Seconds of local training, from floating-point operations or measured steps."""
         if self.seconds_per_step is not None:
             return self.seconds_per_step * steps
@@ -101,24 +112,55 @@ AvailabilityLaw = Callable[[int], Availability]
 
 def always_on() -> AvailabilityLaw:
     """Every client at all times."""
-    return lambda client: AlwaysOn()
+    always = AlwaysOn()
+    return lambda client: always
 
 
 def dropout(seed: int, probability: float) -> AvailabilityLaw:
     """Every client lost with the same probability in every round it takes part in."""
-
-    def law(client: int) -> Availability:
-        def draws(round_number: int) -> np.random.Generator:
-            return stream(seed, "fleet.dropout", client, round_number)
-
-        return Dropout(probability, draws)
-
-    return law
+    return lambda client: Dropout(probability, seed, client)
 
 
 def on_off(seed: int, on: float, off: float) -> AvailabilityLaw:
-    """Every client alternately on and off with the same mean times (seconds)."""
-    return lambda client: OnOff(on, off, stream(seed, "fleet.on_off", client))
+    """Every client alternately on and off for exponential times with these means (seconds)."""
+    laws = Distribution("exponential", (on,)), Distribution("exponential", (off,))
+    return renewal(seed, *laws)
+
+
+def renewal(seed: int, on: Distribution, off: Distribution) -> AvailabilityLaw:
+    """Every client alternately on and off for times (seconds) of these laws."""
+    return lambda client: OnOff(on, off, seed, client)
+
+
+def diurnal(seed: int, nights: Nights) -> AvailabilityLaw:
+    """Every client on in the nights that it uses, in a time zone of its own."""
+    return lambda client: Diurnal(nights, seed, client)
+
+
+def traced(seed: int, recordings: Sequence[Traced], random_offset: bool = False) -> AvailabilityLaw:
+    """Every client as in one of the recordings, drawn for each anew.
+
+    Parameters
+    ----------
+    seed
+        The scenario's seed.
+    recordings
+        One or more. Sort them by something stable first: their order is part of the result.
+    random_offset
+        Whether each client enters its recording at its own moment, which takes the time of day out
+        of it, or all at its beginning.
+    """
+    if not recordings:
+        raise ScenarioError("fleet.availability: found no recording, allowed is one or more")
+
+    def law(client: int) -> Availability:
+        rng = stream(seed, "fleet.availability.recording", client)
+        recording = recordings[int(rng.integers(len(recordings)))]
+        if not random_offset:
+            return recording.with_offset(0.0)
+        return recording.with_offset(float(rng.uniform(0, recording.period)))
+
+    return law
 
 
 Population = tuple[ClientProfile, ...]
@@ -166,3 +208,12 @@ def draw_population(
             )
         )
     return tuple(population)
+
+
+def batteries(population: Population) -> dict[int, float]:
+    """Client -> joules of its full battery, for the clients that have one."""
+    return {
+        profile.client: profile.device.battery
+        for profile in population
+        if profile.device.battery is not None
+    }

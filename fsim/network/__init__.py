@@ -3,7 +3,19 @@
 Nothing here knows of clients, rounds, models or the event loop.
 """
 
+from fsim.network.bank import CapacityBank, FinishTimes
 from fsim.network.capacity import Capacity
-from fsim.network.transport import Fluid, Tcp, Transport
+from fsim.network.transport import Arq, Datagram, Fluid, Opening, Reno, Tcp, Transport
 
-__all__ = ["Capacity", "Fluid", "Tcp", "Transport"]
+__all__ = [
+    "Arq",
+    "Capacity",
+    "CapacityBank",
+    "Datagram",
+    "FinishTimes",
+    "Fluid",
+    "Opening",
+    "Reno",
+    "Tcp",
+    "Transport",
+]

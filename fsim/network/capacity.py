@@ -3,12 +3,17 @@
 Think of a tap whose flow is changed at known moments. The water delivered by a time is the area
 under the flow; the time at which a bucket is full is found by reading that curve backwards. Both
 are closed forms: no transfer is ever stepped through second by second.
+
+:class:`Staircase` holds the pieces and the areas under them, once, however many links follow it;
+:class:`Capacity` is one link, :class:`fsim.network.bank.CapacityBank` the links of a population.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -17,24 +22,33 @@ import numpy.typing as npt
 from fsim.errors import TraceError, TransferNeverEnds
 
 PastEnd = Literal["loop", "hold", "error"]
+Table = tuple[list[float], list[float], list[float], list[float], float, float]
+
+_INF = math.inf
+
+FACTORS = (1e-30, 1e30)
+"""Smallest and largest factor that rates are scaled by, 0 apart; others would leave the range of
+floating-point numbers within a few operations."""
 
 
-class Capacity:
-    """Piecewise-constant capacity of a link.
+class Staircase:
+    """Pieces of constant rate, and the integral at the beginning of each.
 
-    Parameters
+    Parameters are those of :class:`Capacity`.
+
+    Attributes
     ----------
-    starts
-        Seconds at which each piece begins; the first is 0, each later than the one before.
-    rates
-        Bytes/s of each piece, zero for an outage.
-    duration
-        Seconds at which the last piece ends; ``inf`` makes it last for ever.
-    past_end
-        What holds after ``duration``: ``"loop"`` begins again, ``"hold"`` keeps the last rate,
-        ``"error"`` refuses to say.
-    offset
-        Seconds into the staircase at which time 0 of the simulation lies.
+    delivered
+        Bytes from the beginning of the staircase to the beginning of each piece, shape (pieces,).
+    mean
+        Mean rate over the staircase, in bytes/s (the last rate, if that lasts for ever).
+    highest
+        The largest rate, in bytes/s.
+    period, total
+        Seconds and bytes after which the staircase begins again or is unknown; ``inf`` where the
+        last rate is kept, be it because its piece never ends or because it is held.
+    refuses
+        Whether the staircase is unknown after its period.
 
     Raises
     ------
@@ -46,27 +60,26 @@ class Capacity:
         self,
         starts: Sequence[float] | npt.NDArray[np.float64],
         rates: Sequence[float] | npt.NDArray[np.float64],
-        duration: float = math.inf,
-        past_end: PastEnd = "loop",
-        offset: float = 0.0,
+        duration: float,
+        past_end: PastEnd,
     ) -> None:
         self.starts = np.asarray(starts, dtype=np.float64)
         self.rates = np.asarray(rates, dtype=np.float64)
         self.duration = float(duration)
         self.past_end = past_end
-        self.offset = float(offset)
         self._check()
         pieces = np.diff(self.starts) * self.rates[:-1]
-        self._delivered = np.concatenate(([0.0], np.cumsum(pieces)))
-        self._total = math.inf
+        self.delivered = np.concatenate(([0.0], np.cumsum(pieces)))
+        self.highest = float(self.rates.max())
+        self.mean = float(self.rates[-1])
+        self.period, self.total = math.inf, math.inf
         if math.isfinite(self.duration):
             last = (self.duration - self.starts[-1]) * self.rates[-1]
-            self._total = float(self._delivered[-1] + last)
-
-    @classmethod
-    def constant(cls, rate: float) -> Capacity:
-        """The same rate (bytes/s) for ever."""
-        return cls([0.0], [rate])
+            once = float(self.delivered[-1] + last)
+            self.mean = once / self.duration
+            if past_end != "hold":
+                self.period, self.total = self.duration, once
+        self.refuses = past_end == "error" and math.isfinite(self.duration)
 
     def _check(self) -> None:
         starts, rates = self.starts, self.rates
@@ -87,15 +100,137 @@ class Capacity:
             )
         if self.past_end not in ("loop", "hold", "error"):
             raise TraceError(f"found past_end {self.past_end!r}, allowed are loop, hold, error")
+
+    @cached_property
+    def table(self) -> Table:
+        """Starts, ends, rates, delivered, period, total.
+
+        Single numbers come out of lists several times faster than out of arrays. Made when first
+        asked for, so that a staircase that is only ever asked about many clients at once has none.
+        """
+        starts = self.starts.tolist()
+        ends = [*starts[1:], self.period]
+        rates, delivered = self.rates.tolist(), self.delivered.tolist()
+        return starts, ends, rates, delivered, self.period, self.total
+
+    def beyond(self, time: float, offset: float) -> TraceError:
+        """What to raise for a time (on the staircase; inf for its end) at which it is unknown."""
+        reached = "its end" if math.isinf(time) else f"{time - offset:g} s"
+        return TraceError(
+            f"the capacity is known for {self.duration - offset:g} s and a transfer "
+            f"reached {reached}; past_end: loop or hold would say what comes after"
+        )
+
+
+class Capacity:
+    """Piecewise-constant capacity of a link.
+
+    Parameters
+    ----------
+    starts
+        Seconds at which each piece begins; the first is 0, each later than the one before.
+    rates
+        Bytes/s of each piece, zero for an outage.
+    duration
+        Seconds at which the last piece ends; ``inf`` makes it last for ever.
+    past_end
+        What holds after ``duration``: ``"loop"`` begins again, ``"hold"`` keeps the last rate,
+        ``"error"`` refuses to say.
+    offset
+        Seconds into the staircase at which time 0 of the simulation lies.
+
+    Attributes
+    ----------
+    staircase
+        The pieces, shared with whatever was made from this capacity.
+    scale
+        What the rates of the staircase are multiplied by.
+
+    Raises
+    ------
+    TraceError
+        The pieces are not a staircase as described.
+    """
+
+    __slots__ = ("offset", "scale", "staircase")
+
+    def __init__(
+        self,
+        starts: Sequence[float] | npt.NDArray[np.float64],
+        rates: Sequence[float] | npt.NDArray[np.float64],
+        duration: float = math.inf,
+        past_end: PastEnd = "loop",
+        offset: float = 0.0,
+    ) -> None:
+        self._set(Staircase(starts, rates, duration, past_end), 1.0, offset)
+
+    @classmethod
+    def constant(cls, rate: float) -> Capacity:
+        """The same rate (bytes/s) for ever."""
+        return cls([0.0], [rate])
+
+    @classmethod
+    def over(cls, staircase: Staircase, scale: float = 1.0, offset: float = 0.0) -> Capacity:
+        """A staircase that exists, its rates multiplied by ``scale``, entered at ``offset``.
+
+        Raises
+        ------
+        TraceError
+            The scale or the offset is not allowed.
+        """
+        capacity = cls.__new__(cls)
+        capacity._set(staircase, scale, offset)
+        return capacity
+
+    def _set(self, staircase: Staircase, scale: float, offset: float) -> None:
+        self.staircase = staircase
+        self.scale = float(scale)
+        self.offset = float(offset)
         if not 0 <= self.offset < math.inf:
             raise TraceError(f"found an offset of {self.offset:g} s, allowed is 0 s or more")
+        if not FACTORS[0] <= self.scale <= FACTORS[1]:
+            raise TraceError(
+                f"found a factor of {self.scale:g} on a capacity, allowed are "
+                f"{FACTORS[0]:g} to {FACTORS[1]:g}"
+            )
+
+    @property
+    def starts(self) -> npt.NDArray[np.float64]:
+        """Seconds at which each piece begins, shape (pieces,)."""
+        return self.staircase.starts
+
+    @property
+    def rates(self) -> npt.NDArray[np.float64]:
+        """Bytes/s of each piece, shape (pieces,)."""
+        return self.staircase.rates * self.scale
+
+    @property
+    def duration(self) -> float:
+        """Seconds at which the last piece ends."""
+        return self.staircase.duration
+
+    @property
+    def past_end(self) -> PastEnd:
+        """What holds after the duration."""
+        return self.staircase.past_end
 
     @property
     def mean(self) -> float:
         """Mean rate over the staircase, in bytes/s (the last rate, if that lasts for ever)."""
-        if math.isinf(self.duration):
-            return float(self.rates[-1])
-        return self._total / self.duration
+        return self.staircase.mean * self.scale
+
+    def scaled(self, factor: float) -> Capacity:
+        """All rates multiplied by a factor, 0 included.
+
+        Raises
+        ------
+        TraceError
+            The factor is negative, not finite, or out of all proportion.
+        """
+        if factor == 0:
+            still = np.zeros_like(self.staircase.rates)
+            return Capacity(self.starts, still, self.duration, self.past_end, self.offset)
+        return Capacity.over(self.staircase, self.scale * factor, self.offset)
 
     def scaled_to(self, mean: float) -> Capacity:
         """The same shape with another mean rate (bytes/s).
@@ -107,26 +242,43 @@ class Capacity:
         """
         if self.mean == 0:
             raise TraceError("a capacity that is zero throughout cannot be scaled to a mean")
-        rates = self.rates * (mean / self.mean)
-        return Capacity(self.starts, rates, self.duration, self.past_end, self.offset)
+        return self.scaled(mean / self.mean)
+
+    def capped(self, rate: float) -> Capacity:
+        """The lesser of the capacity and a constant rate (bytes/s, ``inf`` for no cap), always.
+
+        Raises
+        ------
+        TraceError
+            The rate is negative or not a number.
+        """
+        if not rate >= 0:
+            raise TraceError(f"found a cap of {rate:g} bytes/s, allowed is 0 or more")
+        if rate >= self.staircase.highest * self.scale:
+            return self
+        lower = np.minimum(self.rates, rate)
+        return Capacity(self.starts, lower, self.duration, self.past_end, self.offset)
 
     def with_offset(self, offset: float) -> Capacity:
         """The same staircase, entered ``offset`` seconds after its beginning."""
-        return Capacity(self.starts, self.rates, self.duration, self.past_end, offset)
+        return Capacity.over(self.staircase, self.scale, offset)
 
     def rate_at(self, time: float) -> float:
         """Bytes/s at a time (seconds); at a step, the new rate."""
+        steps = self.staircase
+        starts, _, rates, _, period, _ = steps.table
         within = time + self.offset
-        if within >= self.duration:
-            if self.past_end == "hold":
-                return float(self.rates[-1])
-            self._refuse_past_end(within)
-            within = math.fmod(within, self.duration)
-        return float(self.rates[np.searchsorted(self.starts, within, side="right") - 1])
+        if not 0 <= within < math.inf:
+            raise ValueError(f"no capacity is known at {time} s")
+        if within >= period:
+            if steps.refuses:
+                raise steps.beyond(within, self.offset)
+            within = math.fmod(within, period)
+        return rates[bisect_right(starts, within) - 1] * self.scale
 
     def bytes_between(self, begin: float, end: float) -> float:
         """Bytes that the link delivers from one time to another (seconds)."""
-        return self._area(end + self.offset) - self._area(begin + self.offset)
+        return (self._area(end + self.offset) - self._area(begin + self.offset)) * self.scale
 
     def finish_time(self, start: float, size: float) -> float:
         """When a transfer that begins at ``start`` has delivered ``size`` bytes.
@@ -151,60 +303,76 @@ class Capacity:
             The capacity stays at zero from some time on.
         TraceError
             The staircase ends first and ``past_end`` is ``"error"``.
+        ValueError
+            The size or the start is not a number of 0 or more.
         """
+        steps = self.staircase
+        within = start + self.offset
+        if not (0 < size < _INF and 0 <= within < _INF):
+            return self._without_transfer(start, size)
+        amount = size / self.scale
+        starts, ends, rates, delivered, period, total = steps.table
+        cycles = 0.0
+        if within >= period:
+            if steps.refuses:
+                raise steps.beyond(within, self.offset)
+            cycles, within = divmod(within, period)
+        piece = bisect_right(starts, within) - 1
+        rate = rates[piece]
+        if rate and amount <= (ends[piece] - within) * rate:
+            finish = start + amount / rate
+            if finish < _INF:
+                return finish
+        reached = delivered[piece] + (within - starts[piece]) * rate + amount
+        if reached > total:
+            if steps.refuses:
+                raise steps.beyond(math.inf, self.offset)
+            if total == 0:
+                raise never_ends(size, start)
+            passes, reached = divmod(reached, total)
+            if reached == 0:  # exactly at the end of a pass: the earliest time lies within it
+                passes, reached = passes - 1, total
+            cycles += passes
+        # The last piece that begins before the area is reached: the one in which it is.
+        piece = bisect_left(delivered, reached, 1) - 1
+        rate = rates[piece]
+        if rate == 0:  # only of a last piece without end
+            raise never_ends(size, start)
+        finish = starts[piece] + (reached - delivered[piece]) / rate - self.offset
+        if cycles:
+            finish += cycles * period
+        if finish < _INF:
+            # Rounding in a looped integral must never let a transfer end before it began.
+            return finish if finish > start else start
+        raise never_ends(size, start)
+
+    def _without_transfer(self, start: float, size: float) -> float:
         if size < 0 or not math.isfinite(size):
             raise ValueError(f"cannot transfer {size} bytes")
-        if size == 0:
-            return start
-        target = self._area(start + self.offset) + size
-        cycles = 0.0
-        if self._total < target:
-            if self.past_end == "hold":
-                if self.rates[-1] == 0:
-                    raise self._never(start, size)
-                missing = target - self._total
-                return float(self.duration + missing / self.rates[-1]) - self.offset
-            self._refuse_past_end(math.inf)
-            if self._total == 0:
-                raise self._never(start, size)
-            cycles = math.floor(target / self._total)
-            target -= cycles * self._total
-            if target <= 0:  # exactly at the end of a cycle: the earliest time lies within it
-                cycles -= 1
-                target += self._total
-        elif math.isinf(self.duration) and self.rates[-1] == 0 and target > self._delivered[-1]:
-            raise self._never(start, size)
-        period = cycles * self.duration if cycles else 0.0
-        # Rounding in a looped integral must never let a transfer end before it began.
-        return max(start, period + self._invert(target) - self.offset)
-
-    def _invert(self, area: float) -> float:
-        """The earliest time within one pass at which the integral reaches ``area`` > 0."""
-        piece = int(np.searchsorted(self._delivered, area, side="left")) - 1
-        return float(self.starts[piece] + (area - self._delivered[piece]) / self.rates[piece])
+        if size > 0:
+            raise ValueError(f"cannot transfer anything at {start} s")
+        return start
 
     def _area(self, time: float) -> float:
-        """Integral of capacity from the beginning of the staircase, bytes."""
+        """Integral of the unscaled rates from the beginning of the staircase, bytes."""
+        steps = self.staircase
+        starts, _, rates, delivered, period, total = steps.table
+        if not 0 <= time < math.inf:
+            raise ValueError(f"no capacity is known at {time - self.offset} s")
         cycles = 0.0
-        if time >= self.duration:
-            if self.past_end == "hold":
-                return self._total + (time - self.duration) * float(self.rates[-1])
-            if time > self.duration:
-                self._refuse_past_end(time)
-            cycles, time = divmod(time, self.duration)
-        piece = int(np.searchsorted(self.starts, time, side="right")) - 1
-        within = self._delivered[piece] + (time - self.starts[piece]) * self.rates[piece]
-        return float(within) + (cycles * self._total if cycles else 0.0)
+        if time >= period:
+            if steps.refuses:
+                if time > period:
+                    raise steps.beyond(time, self.offset)
+                return total
+            cycles, time = divmod(time, period)
+        piece = bisect_right(starts, time) - 1
+        area = delivered[piece] + (time - starts[piece]) * rates[piece]
+        return area + cycles * total if cycles else area
 
-    def _refuse_past_end(self, time: float) -> None:
-        if self.past_end == "error":
-            reached = "its end" if math.isinf(time) else f"{time - self.offset:g} s"
-            raise TraceError(
-                f"the capacity is known for {self.duration - self.offset:g} s and a transfer "
-                f"reached {reached}; past_end: loop or hold would say what comes after"
-            )
 
-    def _never(self, start: float, size: float) -> TransferNeverEnds:
-        return TransferNeverEnds(
-            f"{size:.0f} bytes sent at {start:g} s never arrive: the capacity stays at zero"
-        )
+def never_ends(size: float, start: float) -> TransferNeverEnds:
+    """What to raise for a transfer of ``size`` bytes at ``start`` (seconds) without an end."""
+    return TransferNeverEnds(
+        f"{size:.0f} bytes sent at {start:g} s never arrive: the capacity stays at zero"
+    )

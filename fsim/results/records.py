@@ -33,6 +33,9 @@ class Kind(StrEnum):
     """The server received a payload; bytes are what arrived."""
     LOST = "lost"
     """The server gave a client up; bytes are what it had sent in vain."""
+    DISCARDED = "discarded"
+    """Bytes of an upload that were of no use although the client stayed: sent again later, or in
+    packets that did not arrive."""
     ROUND = "round"
     """A whole round of the server."""
 
@@ -133,6 +136,7 @@ class Recorder:
         totals = dict.fromkeys(Kind, 0)
         for row in self._records:
             totals[Kind(row[4])] += row[5]
-        sent, received, lost = (totals[k] for k in (Kind.UPLOAD, Kind.RECEIVE, Kind.LOST))
+        sent, received = totals[Kind.UPLOAD], totals[Kind.RECEIVE]
+        lost = totals[Kind.LOST] + totals[Kind.DISCARDED]
         if sent != received + lost:
             raise RuntimeError(f"{sent} bytes sent, but {received} received and {lost} lost")

@@ -2,8 +2,16 @@ import pytest
 
 from fsim.distribution import Distribution
 from fsim.errors import ScenarioError
-from fsim.fleet import DEVICES, Device, draw_population
-from fsim.fleet.population import LinkLaw, always_on
+from fsim.fleet import DEVICES, Device, Nights, OnOff, Traced, batteries, draw_population
+from fsim.fleet.population import (
+    LinkLaw,
+    always_on,
+    diurnal,
+    dropout,
+    on_off,
+    renewal,
+    traced,
+)
 from fsim.network import Capacity
 
 FIVE = Distribution("constant", (5.0,))
@@ -60,10 +68,42 @@ def test_compute_seconds():
     assert worked_out.compute_seconds(1e12, steps=8) == DEVICES["laptop"].seconds_for(1e12)
 
 
-def test_devices_have_plausible_rates_and_sources():
-    for device in DEVICES.values():
-        assert 1e10 < device.sustained_flops < 1e13
-        assert 1 < device.compute_power < 100
-        assert device.source
-    orin = DEVICES["jetson-orin-nano"]
-    assert orin.peak_flops == pytest.approx(1.28e12)
+def answers(law, clients=range(40), time=1e6):
+    return [(client.next_available(time), client.drops_out(1)) for client in map(law, clients)]
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        dropout(3, 0.5),
+        on_off(3, 30, 60),
+        renewal(3, Distribution("lognormal", (30.0, 1.0)), FIVE),
+        diurnal(3, Nights()),
+        traced(3, [Traced([1], [2], 100), Traced([50], [60], 100)]),
+        traced(3, [Traced([1], [2], 100)], random_offset=True),
+    ],
+)
+def test_availabilities_differ_by_client_and_are_drawn_alike_each_time(law):
+    assert answers(law) == answers(law)
+    assert len(set(answers(law))) > 1
+
+
+def test_exponential_times_are_the_plain_numbers_of_on_off():
+    law = Distribution("exponential", (30.0,)), Distribution("exponential", (60.0,))
+    assert answers(on_off(5, 30.0, 60.0)) == answers(lambda client: OnOff(*law, 5, client))
+
+
+def test_recordings_are_handed_out_evenly_and_from_their_beginning():
+    recordings = [Traced([1], [2], 100), Traced([50], [60], 100)]
+    first = [client.next_available(0) for client in map(traced(0, recordings), range(2000))]
+    assert set(first) == {1, 50}
+    assert first.count(1) / 2000 == pytest.approx(0.5, abs=0.04)
+    with pytest.raises(ScenarioError, match="found no recording"):
+        traced(0, [])
+
+
+def test_batteries_of_those_that_have_one():
+    population = draw(50, {"laptop": 1, "raspberry-pi-5": 1})
+    found = batteries(population)
+    assert set(found) == {p.client for p in population if p.device.name == "laptop"}
+    assert set(found.values()) == {DEVICES["laptop"].battery}

@@ -112,6 +112,60 @@ def test_scaling_to_a_mean():
         Capacity([0], [0.0], duration=1).scaled_to(1.0)
 
 
+def test_scaling_and_entering_elsewhere_share_the_staircase():
+    capacity = Capacity([0, 2], [1.0, 3.0], duration=4)
+    other = capacity.scaled(2).with_offset(1).scaled(2)
+    assert other.staircase is capacity.staircase
+    assert (other.offset, other.rates.tolist(), other.mean) == (1, [4, 12], 8)
+    # From 1 s into it: 4 bytes, then 12 a second.
+    assert other.finish_time(0, 16) == 2.0
+
+
+def test_a_factor_of_zero_is_an_outage_for_ever():
+    with pytest.raises(TransferNeverEnds):
+        Capacity([0, 2], [1.0, 3.0], duration=4).scaled(0).finish_time(0, 1)
+
+
+@pytest.mark.parametrize("factor", [-1, math.nan, math.inf, 1e-200])
+def test_not_a_factor(factor):
+    with pytest.raises(TraceError, match="found a factor of"):
+        Capacity.constant(1.0).scaled(factor)
+
+
+def test_capped_capacity_worked_by_hand():
+    # 4/1/0.5/8 Mbit/s from 0/3/6/9 s, never more than 2: 6, 3, 1.5 Mbit by 9 s, then 2 Mbit/s.
+    capacity = Capacity([0, 3, 6, 9], [4 * MBIT, 1 * MBIT, 0.5 * MBIT, 8 * MBIT]).capped(2 * MBIT)
+    assert capacity.rate_at(0) == capacity.rate_at(9) == 2 * MBIT
+    assert capacity.finish_time(0, 20 * MBIT) == pytest.approx(9 + 9.5 / 2, abs=1e-12)
+
+
+def test_a_cap_that_is_not_reached_changes_nothing():
+    capacity = Capacity([0, 2], [1.0, 3.0], duration=4)
+    assert capacity.capped(3) is capacity
+    assert capacity.capped(math.inf) is capacity
+    for wrong in (-1.0, math.nan):
+        with pytest.raises(TraceError, match="found a cap"):
+            capacity.capped(wrong)
+
+
+@pytest.mark.parametrize("start", [-1.0, math.nan, math.inf])
+def test_no_transfer_begins_outside_time(start):
+    with pytest.raises(ValueError, match="cannot transfer anything"):
+        Capacity.constant(1.0).finish_time(start, 1)
+
+
+def test_a_transfer_that_takes_longer_than_numbers_go_never_ends():
+    with pytest.raises(TransferNeverEnds):
+        Capacity.constant(1e-300).finish_time(0, 1e10)
+
+
+@given(capacities(), times, sizes, st.floats(1e3, 1e7))
+def test_a_cap_is_never_exceeded_and_never_helps(capacity, start, size, cap):
+    finish = capacity.capped(cap).finish_time(start, size)
+    assert finish - start >= size / cap * (1 - 1e-9) - 1e-9
+    assert finish >= capacity.finish_time(start, size) - 1e-9 * finish
+
+
 @given(capacities(), times, sizes)
 def test_what_was_sent_is_what_was_delivered(capacity, start, size):
     finish = capacity.finish_time(start, size)

@@ -1,0 +1,350 @@
+"""What it costs to share a link among very many uploads, and what re-sharing it all would cost.
+
+    python -m benchmarks.sharing
+    python -m benchmarks.sharing --quick --json sharing.json
+
+Three sides work out the same finish times. ``fsim`` is ``SharedLink``; ``refill`` works out all
+rates anew at every event, with numpy (``SharedNetwork``, which is made for several links);
+``loops`` does so with plain loops, as a first attempt would. They take turns, so that whatever else
+the machine does falls on all of them. The finish times are compared as well: if they
+differ, the program ends with status 1.
+
+Only the sharing is timed, from the flows as objects to their finish times, on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import statistics
+import sys
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+
+from fsim.network import Capacity
+from fsim.network.sharing import Flow, SharedLink, SharedNetwork
+from fsim.streams import stream
+
+TOLERANCE = 1e-9
+"""Largest relative difference between two sides' durations of a flow."""
+
+SIMGRID = {1000: "0.16 to 0.35", 3000: "1.4"}
+"""Seconds of SimGrid 4.1 (C++) for so many flows over a backhaul, measured separately on other
+workloads: a reference, not a comparison."""
+
+LOOPS_UP_TO = 1000
+REFILL_UP_TO = 3000
+"""Most flows that the slower sides are given."""
+
+SIZES = np.array([5e4, 2.5e5, 1e6, 3.5e6, 8e6])
+"""Bytes of an upload, equally likely."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Uploads, in the order of their starts, and the link that they share."""
+
+    flows: list[Flow]
+    link: Capacity
+
+
+def mixed(count: int, span: float = 60.0) -> Work:
+    """Starts over 60 s; half of the caps constant, half with 2 to 6 pieces of 1.5 to 6 s.
+
+    The link carries all bytes in 60 s, if it is never idle.
+    """
+    rng = stream(0, "benchmark.sharing.mixed", count)
+    flows = []
+    for start in np.sort(rng.uniform(0, span, count)):
+        pieces = int(rng.integers(2, 7)) if rng.random() < 0.5 else 1
+        starts = np.concatenate(([0.0], np.cumsum(rng.uniform(1.5, 6, pieces))))
+        rates = np.exp(rng.uniform(math.log(3e4), math.log(2.4e6), pieces))
+        cap = Capacity(starts[:-1], rates, float(starts[-1]))
+        flows.append(Flow(float(start), float(rng.choice(SIZES)), cap))
+    return Work(flows, Capacity.constant(sum(flow.size for flow in flows) / 60))
+
+
+def crowd(count: int) -> Work:
+    """As ``mixed``, all beginning within a second."""
+    return mixed(count, span=1.0)
+
+
+def traces(count: int) -> Work:
+    """Every cap changes every second: one of 20 traces of 300 s, each entered at its own place."""
+    rng = stream(0, "benchmark.sharing.traces", count)
+    shapes = [Capacity(np.arange(300.0), np.exp(rng.normal(12, 1, 300)), 300.0) for _ in range(20)]
+    flows = [
+        Flow(
+            float(start),
+            float(rng.choice(SIZES)),
+            shapes[rng.integers(20)].with_offset(float(rng.uniform(0, 300))),
+        )
+        for start in np.sort(rng.uniform(0, 60, count))
+    ]
+    return Work(flows, Capacity.constant(sum(flow.size for flow in flows) / 60))
+
+
+def equal(count: int) -> Work:
+    """Equal caps, of which the link just carries the number that is usually there."""
+    rng = stream(0, "benchmark.sharing.equal", count)
+    starts = np.sort(rng.uniform(0, 60, count))
+    sizes = rng.choice(SIZES, count)
+    cap = Capacity.constant(5e5)
+    flows = [Flow(float(s), float(b), cap) for s, b in zip(starts, sizes, strict=True)]
+    return Work(flows, Capacity.constant(float(sizes.sum()) / 60))
+
+
+def seesaw(count: int) -> Work:
+    """The worst case: all caps differ, and the link goes from ample to scarce every second."""
+    rng = stream(0, "benchmark.sharing.seesaw", count)
+    caps = rng.uniform(1e5, 1e6, count)
+    flows = [Flow(0.0, 1e7, Capacity.constant(float(cap))) for cap in caps]
+    return Work(flows, Capacity([0.0, 1.0], [caps.sum(), 0.1 * caps.sum()], 2.0))
+
+
+WORKLOADS: dict[str, Callable[[int], Work]] = {
+    "mixed": mixed,
+    "crowd": crowd,
+    "traces": traces,
+    "equal": equal,
+    "seesaw": seesaw,
+}
+
+
+def by_fsim(work: Work, counts: dict[str, int]) -> dict[int, float]:
+    """Finish times by the project's way; events and crossings of the level into ``counts``."""
+    link = SharedLink(work.link)
+    for flow in work.flows:
+        link.add(flow.start, flow.size, flow.cap, flow.weight)
+    finish = dict(link.drain())
+    counts.update({"events": link.events, "crossings": link.crossings})
+    return finish
+
+
+def by_refill(work: Work, counts: dict[str, int]) -> dict[int, float]:
+    """Finish times by progressive filling of all flows at every event, with numpy."""
+    network = SharedNetwork([work.link])
+    for flow in work.flows:
+        network.add(flow.start, flow.size, [0], flow.cap, flow.weight)
+    return dict(network.drain())
+
+
+def by_loops(work: Work, counts: dict[str, int]) -> dict[int, float]:
+    """Finish times by progressive filling of all flows at every event, with plain loops."""
+    finish: dict[int, float] = {}
+    left: dict[int, float] = {}
+    arrived, now = 0, 0.0
+    while arrived < len(work.flows) or left:
+        if not left:
+            now = work.flows[arrived].start
+        while arrived < len(work.flows) and work.flows[arrived].start <= now:
+            left[arrived] = work.flows[arrived].size
+            arrived += 1
+        pieces = {number: _piece(work.flows[number].cap, now) for number in left}
+        spare, until = _piece(work.link, now)
+        rates = {}
+        waiting = len(pieces)
+        for number in sorted(pieces, key=lambda number: pieces[number][0]):
+            rates[number] = min(pieces[number][0], spare / waiting)
+            spare -= rates[number]
+            waiting -= 1
+        if arrived < len(work.flows):
+            until = min(until, work.flows[arrived].start)
+        for number, (_, end) in pieces.items():
+            until = min(until, end)
+            if rates[number] > 0:
+                until = min(until, now + left[number] / rates[number])
+        until = max(until, math.nextafter(now, math.inf))
+        for number, rate in rates.items():
+            left[number] -= rate * (until - now)
+            if left[number] <= 1e-12 * work.flows[number].size:
+                finish[number] = until
+                del left[number]
+        now = until
+    return finish
+
+
+def _piece(capacity: Capacity | None, now: float) -> tuple[float, float]:
+    """Rate and end of the piece of a capacity that holds now."""
+    assert capacity is not None
+    starts, ends, rates, _, period, _ = capacity.staircase.table
+    if len(starts) == 1:
+        return rates[0] * capacity.scale, math.inf
+    cycle, within = divmod(now + capacity.offset, period)
+    place = bisect_right(starts, within) - 1
+    return rates[place] * capacity.scale, cycle * period + ends[place] - capacity.offset
+
+
+SIDES = {"fsim": by_fsim, "refill": by_refill, "loops": by_loops}
+
+
+@dataclass
+class Record:
+    """Turns of one side at one workload and size."""
+
+    wall_s: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    finish: dict[int, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def turn(self, side: str, work: Work) -> None:
+        """Take one."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        self.finish = SIDES[side](work, self.counts)
+        self.wall_s.append(time.perf_counter() - wall)
+        self.cpu_s.append(time.process_time() - cpu)
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, smallest and largest."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def difference(work: Work, one: Record, other: Record) -> float:
+    """Largest relative difference of durations; infinite if other flows finished."""
+    if one.finish.keys() != other.finish.keys():
+        return math.inf
+    return max(
+        abs(one.finish[n] - other.finish[n]) / (other.finish[n] - work.flows[n].start)
+        for n in one.finish
+    )
+
+
+def measure(workload: str, count: int, sides: Sequence[str], turns: int) -> dict[str, Any]:
+    """All sides at one workload and size, turn by turn."""
+    work = WORKLOADS[workload](count)
+    records = {side: Record() for side in sides}
+    for _ in range(turns):
+        for side, record in records.items():
+            record.turn(side, work)
+    ours = records["fsim"]
+    events = ours.counts["events"]
+    return {
+        "workload": workload,
+        "flows": count,
+        "turns": turns,
+        "wall_s": spread(ours.wall_s),
+        "cpu_s": spread(ours.cpu_s),
+        **ours.counts,
+        "us_per_event": statistics.median(ours.cpu_s) / events * 1e6,
+        "crossings_per_event": ours.counts["crossings"] / events,
+        "rivals": {
+            side: {
+                "cpu_s": spread(record.cpu_s),
+                "ratio": spread([b / a for a, b in zip(ours.cpu_s, record.cpu_s, strict=True)]),
+                "difference": difference(work, ours, record),
+            }
+            for side, record in records.items()
+            if side != "fsim"
+        },
+    }
+
+
+def growth(rows: Sequence[dict[str, Any]]) -> float:
+    """Exponent of seconds over events, by least squares of the logarithms."""
+    events = np.log([row["events"] for row in rows])
+    seconds = np.log([row["cpu_s"]["median"] for row in rows])
+    return float(np.polyfit(events, seconds, 1)[0])
+
+
+def print_report(console: Console, report: dict[str, Any]) -> None:
+    """Two tables: what it costs, and how the sides compare."""
+
+    def told(values: dict[str, float], digits: int) -> str:
+        low, high = values["min"], values["max"]
+        return f"[b]{values['median']:.{digits}f}[/b] ({low:.{digits}f} to {high:.{digits}f})"
+
+    table = Table(title="fsim alone, on one core")
+    for heading in ("workload", "flows", "CPU s", "events", "us each", "crossed"):
+        justify: JustifyMethod = "left" if heading == "workload" else "right"
+        table.add_column(heading, justify=justify, no_wrap=True)
+    for row in report["rows"]:
+        table.add_row(
+            row["workload"],
+            str(row["flows"]),
+            told(row["cpu_s"], 3),
+            str(row["events"]),
+            f"{row['us_per_event']:.1f}",
+            f"{row['crossings_per_event']:.2f}",
+        )
+    console.print(table)
+    told_growth = ", ".join(f"{name} {power:.2f}" for name, power in report["growth"].items())
+    console.print(f"Seconds grow as events to the power of: {told_growth}.")
+    known = ", ".join(f"{count} flows {seconds} s" for count, seconds in SIMGRID.items())
+    console.print(f"For reference, SimGrid 4.1 (C++), measured separately: {known}.")
+    ratios = Table(title="CPU time of re-sharing everything at every event, over that of fsim")
+    for heading in ("workload", "flows", "side", "CPU s", "ratio", "durations apart"):
+        ratios.add_column(heading, no_wrap=True)
+    for row in report["rows"]:
+        for side, rival in row["rivals"].items():
+            ratios.add_row(
+                row["workload"],
+                str(row["flows"]),
+                side,
+                f"{rival['cpu_s']['median']:.2f}",
+                told(rival["ratio"], 1),
+                f"{rival['difference']:.0e}",
+            )
+    console.print(ratios)
+    console.print(
+        "Median (smallest to largest) of the turns. us each: microseconds an event, which is an "
+        "arrival, a departure or a change of capacity; crossed: groups of flows that crossed the "
+        "level, an event."
+    )
+
+
+def run(*, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure all workloads and sizes."""
+    rows = []
+    for workload in WORKLOADS:
+        for count in (300, 1000, 3000) if quick else (1000, 3000, 10_000):
+            sides = ["fsim"]
+            if count <= REFILL_UP_TO and not (quick and count > 1000):
+                sides.append("refill")
+            if count <= LOOPS_UP_TO and not (quick and count > 300):
+                sides.append("loops")
+            say(f"{workload}, {count} flows")
+            rows.append(measure(workload, count, sides, 3 if quick else 5))
+    return {
+        "quick": quick,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "simgrid_s": {str(count): seconds for count, seconds in SIMGRID.items()},
+        "tolerance": TOLERANCE,
+        "rows": rows,
+        "growth": {
+            workload: growth([row for row in rows if row["workload"] == workload])
+            for workload in WORKLOADS
+        },
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 1 if sides did not agree."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.sharing", description=str(__doc__).splitlines()[0]
+    )
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer turns")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    chosen = parser.parse_args(arguments)
+    with Console(stderr=True).status("") as status:
+        report = run(quick=chosen.quick, say=status.update)
+    print_report(Console(), report)
+    if chosen.json is not None:
+        chosen.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    rivals = [rival for row in report["rows"] for rival in row["rivals"].values()]
+    return 0 if all(rival["difference"] <= TOLERANCE for rival in rivals) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

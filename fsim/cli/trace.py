@@ -1,0 +1,219 @@
+"""``fsim trace``: look at traces of capacity, turn one format into another, time a transfer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from fsim.cli.options import console
+from fsim.errors import OutputError, ScenarioError, TraceError
+from fsim.units import format_duration
+
+if TYPE_CHECKING:
+    from fsim.network import Transport
+    from fsim.network.formats import Pieces
+
+LONGEST_DRAWN = 1e7
+"""Seconds that a figure shows."""
+
+trace_app = typer.Typer(help="Traces of capacity over time.", no_args_is_help=True)
+
+TraceFile = Annotated[Path, typer.Argument(metavar="FILE", help="A trace file.")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME:OPTION=VALUE",
+        help="The file's format, if its name or beginning does not tell; see `fsim trace formats`.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@trace_app.command("formats")
+def trace_formats() -> None:
+    """List the formats and their options."""
+    from fsim.network.formats import FORMATS
+
+    for name, kind in FORMATS.items():
+        fields = dataclasses.fields(cast(Any, kind))
+        options = [f"{field.name}={field.default}" for field in fields]
+        summary = (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        can = "read, written" if hasattr(kind, "write") else "read"
+        text = f"{name:<10} {summary} ({can})" + (f" [{', '.join(options)}]" if options else "")
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@trace_app.command("info")
+def trace_info(file: TraceFile, format_: Format = None, as_json: Json = False) -> None:
+    """Say what a trace holds: duration, rates over 1 s, outages."""
+    from fsim.network.formats.statistics import statistics
+
+    try:
+        found = statistics(_read(file, format_, "--format"))
+    except TraceError as error:
+        raise _with_file(file, error) from None
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), **dataclasses.asdict(found)}))
+        return
+    lines = {
+        "pieces": str(found.pieces),
+        "duration": format_duration(found.duration_s),
+        "mean": f"{found.mean_mbit_s:.3g} Mbit/s",
+        "p5, p50, p95 over 1 s": f"{found.p5_mbit_s:.3g}, {found.p50_mbit_s:.3g}, "
+        f"{found.p95_mbit_s:.3g} Mbit/s",
+        "outages over 1 s": str(found.outages),
+        "longest time at zero": f"{found.longest_outage_s:.3g} s",
+        "share of time at zero": f"{found.zero_share:.1%}",
+    }
+    for name, value in lines.items():
+        console.print(f"{name:<23} {value}", highlight=False)
+
+
+@trace_app.command("plot")
+def trace_plot(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Trace files.")],
+    out: Annotated[Path, typer.Option("--out", help="The figure, .png or .svg.")],
+    format_: Format = None,
+) -> None:
+    """Draw traces over time, with the distribution of their rates."""
+    import matplotlib as mpl
+
+    from fsim.results.figures import STYLE
+    from fsim.results.output import replacing_file
+    from fsim.results.trace_figure import trace_figure
+
+    kind = out.suffix.removeprefix(".")
+    if kind not in ("png", "svg"):
+        raise OutputError(f"{out}: found a figure ending in {out.suffix!r}, allowed are .png, .svg")
+    if len(files) > 12:
+        raise ScenarioError(f"found {len(files)} files, allowed are 12 in one figure")
+    traces = {_label(file, files): _read(file, format_, "--format") for file in files}
+    for name, (_, _, duration) in traces.items():
+        if duration > LONGEST_DRAWN:
+            raise TraceError(f"{name}: found {duration:g} s, allowed are {LONGEST_DRAWN:g} s")
+    # No date in the file: the same traces draw the same bytes.
+    metadata = {"Date": None} if kind == "svg" else None
+    with replacing_file(out) as temporary, mpl.rc_context(STYLE):
+        trace_figure(traces).savefig(temporary, dpi=150, format=kind, metadata=metadata)
+    console.print(f"Figure: {out}", soft_wrap=True, highlight=False)
+
+
+@trace_app.command("convert")
+def trace_convert(
+    file: TraceFile,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME:OPTION=VALUE", help="The format of FILE."),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--to", metavar="NAME:OPTION=VALUE", help="The format of OUT; by its suffix."),
+    ] = None,
+) -> None:
+    """Write a trace in another format."""
+    from fsim.choosing import parse_choice
+    from fsim.network.formats import write_trace
+    from fsim.network.formats.detect import format_of_suffix
+    from fsim.results.output import replacing_file
+
+    pieces = _read(file, source, "--from")
+    name, options = parse_choice("--to", target) if target else (format_of_suffix(out), {})
+    try:
+        with replacing_file(out) as temporary:
+            write_trace(pieces, temporary, name, **options)
+    except TraceError as error:
+        raise TraceError(str(error).replace(str(out.with_name(f".{out.name}")), str(out))) from None
+    console.print(f"{name}: {out}", soft_wrap=True, highlight=False)
+
+
+@trace_app.command("transfer")
+def trace_transfer(
+    file: TraceFile,
+    size: Annotated[str, typer.Option("--bytes", help="Payload: bytes, or as 5 MB.")],
+    start: Annotated[float, typer.Option(help="Second at which it is asked for.")] = 0.0,
+    past_end: Annotated[
+        Literal["loop", "hold", "error"], typer.Option(help="What follows the trace's end.")
+    ] = "loop",
+    offset: Annotated[float, typer.Option(help="Second of the trace at which time 0 lies.")] = 0.0,
+    transport: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME:OPTION=VALUE", help="fluid (bytes over capacity, nothing else), tcp, ..."
+        ),
+    ] = "fluid",
+    round_trip: Annotated[
+        str, typer.Option(help="Round trip without queueing; fluid has none.")
+    ] = "50 ms",
+    format_: Format = None,
+    as_json: Json = False,
+) -> None:
+    """Say when a transfer over a trace ends."""
+    from fsim.network.capacity import Capacity
+    from fsim.units import parse_quantity
+
+    if not 0 <= start < math.inf:
+        raise ScenarioError(f"--start: found {start:g}, allowed is a number of seconds, 0 or more")
+    try:
+        latency = parse_quantity(round_trip, "duration")
+    except ValueError as error:
+        raise ScenarioError(f"--round-trip: {error}") from None
+    payload = _payload(size)
+    starts, rates, duration = _read(file, format_, "--format")
+    capacity = Capacity(starts, rates, duration, past_end, offset)
+    finish = _transport(transport).finish_time(capacity, payload, start, latency)
+    if as_json:
+        found = {"file": str(file), "bytes": payload, "start_s": start, "finish_s": finish}
+        typer.echo(json.dumps({**found, "duration_s": finish - start, "transport": transport}))
+        return
+    console.print(
+        f"{payload} bytes asked for at {start:g} s have arrived at {finish:.6g} s, "
+        f"after {finish - start:.6g} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _read(file: Path, choice: str | None, argument: str) -> Pieces:
+    from fsim.choosing import parse_choice
+    from fsim.network.formats import read_trace
+
+    name, options = parse_choice(argument, choice) if choice else (None, {})
+    return read_trace(file, name, **options)
+
+
+def _payload(text: str) -> int:
+    from fsim.units import parse_quantity
+
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text)
+    try:
+        return round(parse_quantity(text, "size"))
+    except ValueError as error:
+        raise ScenarioError(f"--bytes: {error}, or a whole number of bytes") from None
+
+
+def _transport(text: str) -> Transport:
+    from fsim.choosing import parse_choice
+    from fsim.network.transport import make_transport
+
+    try:
+        return make_transport(*parse_choice("--transport", text))
+    except ValueError as error:
+        raise ScenarioError(f"--transport: {error}") from None
+
+
+def _label(file: Path, files: list[Path]) -> str:
+    """A file's name, with its folder where two have the same name."""
+    names = [other.name for other in files]
+    return file.name if names.count(file.name) == 1 else str(file)
+
+
+def _with_file(file: Path, error: TraceError) -> TraceError:
+    return error if str(file) in str(error) else TraceError(f"{file}: {error}")

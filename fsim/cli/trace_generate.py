@@ -1,0 +1,186 @@
+"""``fsim trace generate``: make a capacity trace, named or of a law of one's own."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fsim.cli.options import console
+from fsim.errors import TraceError
+from fsim.units import parse_quantity
+
+if TYPE_CHECKING:
+    from fsim.network.generators import Outages, Profile
+
+Text = str | None
+
+COMMON = ("mean", "sigma")
+OUTAGES = ("outage_share", "outage_mean", "outage_longest")
+CUSTOM = {
+    "lognormal": ((*COMMON, "correlation"), OUTAGES),
+    "markov": ((*COMMON, "levels", "shares", "stay"), ("within", *OUTAGES)),
+}
+"""Law -> options that it needs, options that it may have."""
+
+
+def generate(
+    name: Annotated[
+        str | None, typer.Argument(help="A named trace (see --list), lognormal, or markov.")
+    ] = None,
+    seconds: Annotated[int, typer.Option(help="Length; one rate a second.")] = 600,
+    seed: Annotated[int, typer.Option(help="Another seed, another trace.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The CSV file to write.")] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="List the named traces.")] = False,
+    mean: Annotated[Text, typer.Option(help='lognormal, markov: as "1.5 Mbit/s".')] = None,
+    sigma: Annotated[Text, typer.Option(help="lognormal, markov: of the log of rate.")] = None,
+    correlation: Annotated[Text, typer.Option(help="lognormal: of neighbouring seconds.")] = None,
+    levels: Annotated[Text, typer.Option(help="markov: relative rates, as 1,3,8.")] = None,
+    shares: Annotated[Text, typer.Option(help="markov: of time, as 0.2,0.5,0.3.")] = None,
+    stay: Annotated[Text, typer.Option(help="markov: probability that a state is kept.")] = None,
+    within: Annotated[Text, typer.Option(help="markov: correlation within a state.")] = None,
+    outage_share: Annotated[Text, typer.Option(help="Of time without capacity.")] = None,
+    outage_mean: Annotated[Text, typer.Option(help='Of an outage, as "5 s".')] = None,
+    outage_longest: Annotated[Text, typer.Option(help='One lasts that, as "22 s".')] = None,
+) -> None:
+    """Make a capacity trace, named or of a law of one's own."""
+    from fsim.network.generators import PROFILES, save, trace_text, write_csv
+
+    if list_all:
+        _list()
+        return
+    if name is None:
+        raise TraceError("found no NAME, allowed is one that --list lists, lognormal or markov")
+    if out is None:
+        raise TraceError("found no --out, allowed is a file to write")
+    given = {
+        key: value
+        for key, value in (
+            ("mean", mean),
+            ("sigma", sigma),
+            ("correlation", correlation),
+            ("levels", levels),
+            ("shares", shares),
+            ("stay", stay),
+            ("within", within),
+            ("outage_share", outage_share),
+            ("outage_mean", outage_mean),
+            ("outage_longest", outage_longest),
+        )
+        if value is not None
+    }
+    if name in CUSTOM:
+        _check_options(name, given, *CUSTOM[name])
+        text = trace_text(_custom(name, given), _command(name, given), seconds, seed)
+        save(text, out)
+    elif name in PROFILES:
+        _check_options(name, given, (), ())
+        write_csv(name, seconds, seed, out)
+    else:
+        allowed = ", ".join([*PROFILES, *CUSTOM])
+        raise TraceError(f"found trace {name!r}, allowed are {allowed}")
+    console.print(f"Trace: {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _list() -> None:
+    from fsim.network.generators import PROFILES
+
+    for name, profile in PROFILES.items():
+        line = f"{name:<22} {profile.source}: {profile.published.text()}"
+        line += f" [{profile.note}]" if profile.note else ""
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
+
+
+def _check_options(
+    name: str, given: dict[str, str], needed: tuple[str, ...], possible: tuple[str, ...]
+) -> None:
+    """Refuse options that the trace does not have, and the lack of those that it needs."""
+    allowed = [*needed, *possible]
+    for key in given:
+        if key not in allowed:
+            told = ", ".join(map(_flag, allowed)) or "none of the options of a law"
+            raise TraceError(f"found {_flag(key)} for {name}, allowed: {told}")
+    missing = [key for key in needed if key not in given]
+    if missing:
+        raise TraceError(f"found no {', '.join(map(_flag, missing))}, which {name} needs")
+
+
+def _command(name: str, given: dict[str, str]) -> str:
+    """The command line, as it goes into the trace's first line; one line, whatever was given."""
+    options = [
+        part for key, value in given.items() for part in (_flag(key), " ".join(value.split()))
+    ]
+    return shlex.join(["fsim", "trace", "generate", name, *options])
+
+
+def _custom(name: str, given: dict[str, str]) -> Profile:
+    """A profile of the law that the options describe."""
+    from fsim.network.generators import LogNormalTrace, MarkovTrace, Profile, Statistics
+
+    mean = _quantity("mean", given["mean"], "rate") * 8 / 1e6
+    sigma = _number("sigma", given["sigma"])
+    outages = _outages(given)
+    generator: LogNormalTrace | MarkovTrace
+    if name == "lognormal":
+        correlation = _number("correlation", given["correlation"])
+        generator = LogNormalTrace(mean, sigma, correlation, outages)
+    else:
+        generator = MarkovTrace(
+            mean,
+            _numbers("levels", given["levels"]),
+            _numbers("shares", given["shares"]),
+            sigma,
+            _number("stay", given["stay"]),
+            _number("within", given.get("within", "0")),
+            outages,
+        )
+        correlation = None
+    told = Statistics(
+        mean=mean,
+        outage_share=outages.share or None,
+        longest_outage=outages.longest,
+        correlation=correlation,
+    )
+    return Profile(f"{name}, as in the command", told, generator)
+
+
+def _outages(given: dict[str, str]) -> Outages:
+    from fsim.network.generators import Outages
+
+    if not any(key in given for key in OUTAGES):
+        return Outages()
+    missing = [key for key in ("outage_share", "outage_mean") if key not in given]
+    if missing:
+        raise TraceError(f"found no {', '.join(map(_flag, missing))}, which outages need")
+    longest = None
+    if "outage_longest" in given:
+        found = _quantity("outage_longest", given["outage_longest"], "duration")
+        if found < 1 or found != int(found):
+            raise TraceError(f"--outage-longest: found {found:g} s, allowed are whole seconds")
+        longest = int(found)
+    mean = _quantity("outage_mean", given["outage_mean"], "duration")
+    return Outages(_number("outage_share", given["outage_share"]), mean, longest)
+
+
+def _quantity(key: str, text: str, dimension: str) -> float:
+    try:
+        return parse_quantity(text, dimension)
+    except ValueError as error:
+        raise TraceError(f"{_flag(key)}: {error}") from None
+
+
+def _number(key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise TraceError(f"{_flag(key)}: found {text!r}, allowed is a number") from None
+
+
+def _numbers(key: str, text: str) -> tuple[float, ...]:
+    return tuple(_number(key, part) for part in text.split(","))

@@ -1,0 +1,24 @@
+"""When a client can take part, and whether it stays.
+
+Asking never changes the answer: every process is a function of its client's own named random
+streams alone, so that who is asked, when and how often leaves no trace in the result.
+
+A client that has not been asked yet takes less than 100 bytes of memory, one that has less than
+300, however far apart the times were.
+"""
+
+from fsim.fleet.availability.base import AlwaysOn, Availability, Dropout, Window
+from fsim.fleet.availability.diurnal import Diurnal, Nights
+from fsim.fleet.availability.renewal import OnOff
+from fsim.fleet.availability.traced import Traced
+
+__all__ = [
+    "AlwaysOn",
+    "Availability",
+    "Diurnal",
+    "Dropout",
+    "Nights",
+    "OnOff",
+    "Traced",
+    "Window",
+]

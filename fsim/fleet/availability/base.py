@@ -1,0 +1,192 @@
+"""What every availability answers, and the two kinds that are never away."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from fsim.streams import stream
+
+FURTHEST = 1e12
+"""Seconds (32,000 years): no later time may be asked about. Beyond, doubles tell times less than
+0.1 ms apart no longer from one another."""
+
+
+SHORTEST = 1e-3
+"""Seconds (1 ms) that an interval of a process or a recording lasts at least, in the mean of the
+one and each of the other, so that it is not lost to rounding at any time that may be asked for."""
+
+
+class Window(NamedTuple):
+    """Seconds from which, and until which, a client is available: ``begin <= time < end``."""
+
+    begin: float
+    end: float
+
+
+class Availability(Protocol):
+    """The availability of one client. All times are seconds of simulated time, not negative."""
+
+    def next_available(self, time: float) -> float:
+        """The earliest time, not before ``time``, at which the client is available; finite."""
+        ...
+
+    def available_until(self, time: float) -> float:
+        """The earliest time, not before ``time``, at which the client is not available.
+
+        ``inf`` for never; ``time`` itself for a client that is not available then.
+        """
+        ...
+
+    def windows(self, start: float) -> Iterator[Window]:
+        """The times from ``start`` on at which the client is available.
+
+        In order, apart from one another and not empty; the first begins at ``start`` for a client
+        that is available then. There may be no last one.
+        """
+        ...
+
+    def drops_out(self, round_number: int) -> float | None:
+        """Where in its computing the client vanishes in a round.
+
+        Returns
+        -------
+        float or None
+            The share of its compute time after which it falls silent, in [0, 1); None if it stays.
+        """
+        ...
+
+
+class _NeverAway:
+    """Available at all times."""
+
+    __slots__ = ()
+
+    def next_available(self, time: float) -> float:
+        """See :class:`Availability`."""
+        return time
+
+    def available_until(self, time: float) -> float:
+        """See :class:`Availability`."""
+        return math.inf
+
+    def windows(self, start: float) -> Iterator[Window]:
+        """See :class:`Availability`."""
+        yield Window(start, math.inf)
+
+
+class AlwaysOn(_NeverAway):
+    """Available at all times, and never lost."""
+
+    __slots__ = ()
+
+    def drops_out(self, round_number: int) -> float | None:
+        """See :class:`Availability`."""
+        return None
+
+
+class Dropout(_NeverAway):
+    """Available at all times, lost while computing with a probability a round.
+
+    As in Fed-FSTQ (arXiv 2604.25421), where it is 0.1.
+
+    Parameters
+    ----------
+    probability
+        Of vanishing in a round, in [0, 1).
+    seed, client
+        Of the stream that a round's draws come from.
+    """
+
+    __slots__ = ("_client", "_probability", "_seed")
+
+    def __init__(self, probability: float, seed: int, client: int) -> None:
+        self._probability = probability
+        self._seed = seed
+        self._client = client
+
+    def drops_out(self, round_number: int) -> float | None:
+        """See :class:`Availability`."""
+        lost, moment = stream(self._seed, "fleet.dropout", self._client, round_number).uniform(
+            size=2
+        )
+        return float(moment) if lost < self._probability else None
+
+
+class Intermittent(ABC):
+    """A client that comes and goes: all answers are read from its windows.
+
+    The first window of the last question is kept, since a simulation asks about neighbouring times:
+    whoever was told (asked, begin, end) knows the first window from any time in [asked, end).
+    """
+
+    __slots__ = ("_first",)
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float, float] | None = None
+
+    @abstractmethod
+    def _windows(self, start: float) -> Iterator[Window]:
+        """As :meth:`windows` has them, for a checked ``start``; begins may lie before it."""
+
+    def windows(self, start: float) -> Iterator[Window]:
+        """See :class:`Availability`.
+
+        Raises
+        ------
+        ValueError
+            ``start`` is negative, not a number, or beyond :data:`FURTHEST`.
+        """
+        if not 0 <= start <= FURTHEST:
+            raise ValueError(f"found a time of {start:g} s, allowed is 0 to {FURTHEST:g} s")
+        return (Window(max(begin, start), end) for begin, end in self._windows(start))
+
+    def next_available(self, time: float) -> float:
+        """See :class:`Availability`."""
+        return self._first_from(time).begin
+
+    def available_until(self, time: float) -> float:
+        """See :class:`Availability`."""
+        first = self._first_from(time)
+        return first.end if first.begin == time else time
+
+    def drops_out(self, round_number: int) -> float | None:
+        """See :class:`Availability`."""
+        return None
+
+    def _first_from(self, time: float) -> Window:
+        if self._first is not None:
+            asked, begin, end = self._first
+            if asked <= time < end:
+                return Window(max(begin, time), end)
+        first = next(self.windows(time))
+        self._first = (time, *first)
+        return first
+
+
+def joined(windows: Iterator[Window], start: float, slack: float = 0.0) -> Iterator[Window]:
+    """Those windows that end after ``start``, empty ones left out, touching ones made one.
+
+    Parameters
+    ----------
+    windows
+        In the order of their begins.
+    start
+        Seconds.
+    slack
+        Seconds that may lie between windows that touch, for those whose ends are rounded.
+    """
+    begin, end = math.inf, -math.inf
+    for window in windows:
+        if window.end <= max(window.begin, start):
+            continue
+        if window.begin <= end + slack:
+            end = max(end, window.end)
+            continue
+        if end > begin:
+            yield Window(begin, end)
+        begin, end = window
+    if end > begin:
+        yield Window(begin, end)

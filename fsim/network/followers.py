@@ -1,0 +1,164 @@
+"""Clients on one staircase: the formulas of :class:`fsim.network.capacity.Capacity` on arrays.
+
+Each step is that of the formula for a single link, in the same order, so that the numbers are the
+same to the last bit (``tests/network/test_bank.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fsim.errors import TraceError
+from fsim.network.capacity import Staircase
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.integer[Any]]
+
+_CELLS = 2**20
+"""Numbers that are worked on at once where every client has areas of its own: 8 MiB."""
+
+
+@dataclass(frozen=True)
+class Followers:
+    """Clients that follow the same staircase, and where in the answer theirs belongs.
+
+    ``at`` is a slice where all of the answer is theirs, which spares copying it about.
+    """
+
+    steps: Staircase
+    clients: Integers
+    at: Integers | slice
+    scales: Floats
+    offsets: Floats
+
+    def part(self, chosen: npt.NDArray[Any]) -> Followers:
+        """Some of them, by a mask or by positions."""
+        at = np.arange(len(self.clients)) if isinstance(self.at, slice) else self.at
+        return Followers(
+            self.steps,
+            self.clients[chosen],
+            at[chosen],
+            self.scales[chosen],
+            self.offsets[chosen],
+        )
+
+    def refuse(self, beyond: npt.NDArray[np.bool_], within: Floats | None = None) -> None:
+        """Raise if anything is beyond a staircase that does not say what follows."""
+        if self.steps.refuses and beyond.any():
+            first = int(np.argmax(beyond))
+            reached = math.inf if within is None else float(within[first])
+            error = self.steps.beyond(reached, float(self.offsets[first]))
+            raise TraceError(f"client {self.clients[first]}: {error}")
+
+    def area(self, times: Floats) -> Floats:
+        """Integral of the unscaled rates, bytes; the end of a staircase still belongs to it."""
+        steps, within = self.steps, times + self.offsets
+        self.refuse(within > steps.period, within)
+        cycles, within = passes(within, steps.period)
+        piece = piece_at(steps, within)
+        area = steps.delivered[piece] + (within - steps.starts[piece]) * steps.rates[piece]
+        return area + cycles * steps.total if math.isfinite(steps.total) else area
+
+    def finish(self, starts: Floats, sizes: Floats, caps: Floats | None = None) -> Floats:
+        """Finish times of positive sizes, ``inf`` for never; the steps of ``Capacity``."""
+        steps, within = self.steps, starts + self.offsets
+        self.refuse(within >= steps.period, within)
+        cycles, within = passes(within, steps.period)
+        piece = piece_at(steps, within)
+        if caps is None:
+            rates, amounts, rows = steps.rates[piece], sizes / self.scales, len(sizes)
+        else:
+            rates, amounts = np.minimum(steps.rates[piece] * self.scales, caps), sizes
+            rows = max(1, _CELLS // len(steps.starts))
+        with np.errstate(all="ignore"):  # of rates of zero, which never get to the end
+            seconds = starts + amounts / rates
+            left = (np.append(steps.starts[1:], steps.period)[piece] - within) * rates
+            later = np.flatnonzero(~(amounts <= left))
+        for begin in range(0, len(later), max(1, rows)):
+            part = later[begin : begin + rows]
+            links, cap = self.part(part), None if caps is None else caps[part]
+            finish = links._outlast(cycles[part], within[part], piece[part], amounts[part], cap)
+            seconds[part] = np.maximum(finish, starts[part])
+        return seconds
+
+    def _outlast(
+        self, cycles: Floats, within: Floats, piece: Integers, amounts: Floats, caps: Floats | None
+    ) -> Floats:
+        """Finish times of transfers that outlast the piece in which they begin."""
+        steps = self.steps
+        row, rates, delivered, total = self._areas(caps)
+        reached = delivered[row, piece] + (within - steps.starts[piece]) * rates[row, piece]
+        reached = reached + amounts
+        over = reached > total
+        self.refuse(over)
+        with np.errstate(all="ignore"):
+            if over.any():
+                passes, rest = np.divmod(reached, total)
+                exact = rest == 0  # at the end of a pass: the earliest time lies within it
+                cycles = cycles + np.where(over, passes - exact, 0)
+                reached = np.where(over, np.where(exact, total, rest), reached)
+            if caps is None:
+                piece = np.searchsorted(delivered[0, 1:], reached, side="left")
+            else:
+                piece = np.sum(delivered[:, 1:] < reached[:, None], axis=1)
+            rate = rates[row, piece]
+            finish = steps.starts[piece] + (reached - delivered[row, piece]) / rate - self.offsets
+            if math.isfinite(steps.period):
+                finish = finish + cycles * steps.period
+        never = (rate == 0) | (over & (total == 0)) | ~np.isfinite(finish)
+        return np.where(never, math.inf, finish)
+
+    def _areas(self, caps: Floats | None) -> tuple[Integers, Floats, Floats, Floats]:
+        """Which row each client has; rates, bytes delivered (rows, pieces) and in total (rows,)."""
+        steps = self.steps
+        if caps is None:
+            nought = np.zeros(len(self.clients), dtype=np.intp)
+            return nought, steps.rates[None], steps.delivered[None], np.array([steps.total])
+        rates = np.minimum(steps.rates * self.scales[:, None], caps[:, None])
+        delivered = np.zeros_like(rates)
+        np.cumsum(np.diff(steps.starts) * rates[:, :-1], axis=1, out=delivered[:, 1:])
+        total = np.full(len(rates), math.inf)
+        if math.isfinite(steps.period):
+            total = delivered[:, -1] + (steps.duration - steps.starts[-1]) * rates[:, -1]
+        return np.arange(len(rates)), rates, delivered, total
+
+
+def passes(within: Floats, period: float) -> tuple[Floats, Floats]:
+    """How often a staircase is gone through, and seconds into the last time."""
+    if math.isinf(period):
+        return np.zeros_like(within), within
+    cycles, rest = np.divmod(within, period)
+    return cycles, rest
+
+
+def piece_at(steps: Staircase, within: Floats) -> Integers:
+    """Number of the piece in which each of the times lies; at a step, the new one."""
+    if len(steps.starts) == 1:
+        return np.zeros(len(within), dtype=np.intp)
+    return np.searchsorted(steps.starts, within, side="right") - 1
+
+
+def columns(clients: Integers, *columns: npt.ArrayLike) -> tuple[Integers, list[Floats]]:
+    """Clients, and a number (seconds or bytes) each, as columns of the same length.
+
+    Raises
+    ------
+    ValueError
+        A number is negative or not finite; it names the first such client.
+    """
+    who = np.asarray(clients)
+    found = [np.broadcast_to(np.asarray(column, float), who.shape) for column in columns]
+    for column in found:
+        wrong = ~((column >= 0) & np.isfinite(column))
+        if wrong.any():
+            first = int(np.argmax(wrong))
+            raise ValueError(
+                f"client {who[first]}: found {column[first]} (seconds or bytes), "
+                "allowed is a number of 0 or more"
+            )
+    return who, found

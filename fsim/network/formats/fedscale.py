@@ -1,0 +1,96 @@
+"""FedScale's pickles of client capacity and client availability.
+
+Lai et al., "FedScale: Benchmarking Model and System Performance of Federated Learning at Scale",
+ICML 2022. Capacity: ``{id: {computation: ms a sample, communication: kbit/s}}``; FedScale divides
+upload plus download by the one rate, so it is taken for either direction. Its ``computation`` is
+the time of inference, which FedScale multiplies by 3 for training. Availability: ``{id: {active:
+[s], inactive: [s], finish_time: s, ...}}``: available from ``active[i]`` to ``inactive[i]``, time
+modulo ``finish_time``; intervals without length, which FedScale's clients have for an instant, are
+left out. Pickles are read as :mod:`fsim.network.formats.plain_pickle` allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fsim.errors import TraceError
+from fsim.network.formats.base import Format
+from fsim.network.formats.clients import (
+    ClientRates,
+    Intervals,
+    Invalid,
+    by_client,
+    constant,
+    intervals_of_clients,
+    one_client,
+)
+from fsim.network.formats.pieces import Floats, Pieces
+from fsim.network.formats.plain_pickle import read_plain_pickle
+from fsim.network.formats.text import positive_or_zero, short
+
+
+@dataclass(frozen=True)
+class FedScale(Format):
+    """The constant rate of one client of a FedScale capacity pickle.
+
+    Attributes
+    ----------
+    client
+        Which one; needed where there are several.
+    """
+
+    name: ClassVar[str] = "fedscale"
+
+    client: str | int | None = None
+
+    def read(self, path: Path) -> Pieces:
+        """See :class:`Format`."""
+        clients = by_client(path, read_plain_pickle(path))
+        name = one_client(path, clients, self.client)
+        return constant(_rates(f"{path}: client {name}", clients[name]).up)
+
+
+def read_rates(path: Path) -> dict[str, ClientRates]:
+    """Every client's rates; see :func:`fsim.network.formats.read_client_rates`."""
+    clients = by_client(path, read_plain_pickle(path))
+    return {name: _rates(f"{path}: client {name}", value) for name, value in clients.items()}
+
+
+def read_availability(path: Path, invalid: Invalid) -> dict[str, Intervals]:
+    """Every client's availability; see :func:`fsim.network.formats.read_availability`."""
+    clients = by_client(path, read_plain_pickle(path))
+    return intervals_of_clients(path, clients, _intervals, invalid)
+
+
+def _rates(where: str, value: Any) -> ClientRates:
+    found = _mapping(where, value, ("computation", "communication"))
+    rate = positive_or_zero(f"{where}: communication", found["communication"]) * (1e3 / 8)
+    milliseconds = positive_or_zero(f"{where}: computation", found["computation"])
+    return ClientRates(up=rate, down=rate, seconds_per_sample=milliseconds / 1e3)
+
+
+def _intervals(where: str, value: Any) -> Intervals:
+    found = _mapping(where, value, ("active", "inactive", "finish_time"))
+    starts, ends = (_times(f"{where}: {key}", found[key]) for key in ("active", "inactive"))
+    period = positive_or_zero(f"{where}: finish_time", found["finish_time"])
+    if len(starts) == len(ends):
+        lasting = starts != ends
+        starts, ends = starts[lasting], ends[lasting]
+    return Intervals(starts, ends, period)
+
+
+def _times(where: str, found: object) -> Floats:
+    if not isinstance(found, list):
+        raise TraceError(f"{where}: found {short(found)}, allowed is a list of seconds")
+    return np.array([positive_or_zero(where, time) for time in found], dtype=np.float64)
+
+
+def _mapping(where: str, value: Any, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or any(key not in value for key in keys):
+        raise TraceError(f"{where}: found {short(value)}, allowed is a dict of {', '.join(keys)}")
+    return value

@@ -1,0 +1,119 @@
+"""Reading pickles from outside: plain containers, numbers and texts, and nothing else.
+
+Unpickling runs what the pickle says (the Python manual's warning of :mod:`pickle`), so of the
+machine's instructions only those are left that make and fill dicts, lists, texts and numbers.
+Nothing can be imported or called; tuples and sets, whose hashes can be made to overflow the stack,
+are not needed. What a pickle makes is counted, so that a small file cannot fill the memory.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from fsim.errors import TraceError
+from fsim.network.formats.text import read_bytes
+
+MOST_THINGS = 5_000_000
+"""Containers, texts and remembered things in a pickle; FedScale's largest makes some 2 million."""
+
+DEEPEST = 64
+"""Open containers within each other."""
+
+_ALLOWED = (
+    "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE",
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
+    "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+    "STRING", "BINSTRING", "SHORT_BINSTRING",
+    "EMPTY_DICT", "EMPTY_LIST", "DICT", "LIST", "APPEND", "APPENDS", "SETITEM", "SETITEMS",
+    "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE",
+)  # fmt: skip
+_MAKES = frozenset(
+    name
+    for name in _ALLOWED
+    if name.endswith(("DICT", "LIST", "PUT", "MEMOIZE", "MARK"))
+    or "UNICODE" in name
+    or "STRING" in name
+)
+
+
+class _Refused(Exception):
+    """An instruction, or an amount, that is not allowed."""
+
+
+# The one in Python, not the one in C: that one's table of remembered things grows to any index
+# that a pickle names, and its instructions cannot be taken away.
+class _PlainUnpickler(pickle._Unpickler):
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = {}
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="utf-8")
+        self.made = 0
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise _Refused(f"{module}.{name}")
+
+    def count(self) -> None:
+        self.made += 1
+        if self.made > MOST_THINGS:
+            raise _Refused(f"more than {MOST_THINGS} containers and texts")
+        if len(getattr(self, "metastack", ())) > DEEPEST:
+            raise _Refused(f"containers more than {DEEPEST} deep")
+
+
+def _counted(load: Callable[..., None]) -> Callable[..., None]:
+    def counting(unpickler: _PlainUnpickler) -> None:
+        unpickler.count()
+        load(unpickler)
+
+    return counting
+
+
+def _refuse(code: int) -> Callable[..., None]:
+    names = {getattr(pickle, name): name for name in pickle.__all__ if name.isupper()}
+    name = names.get(bytes([code]), f"0x{code:02x}")
+
+    def refusing(unpickler: _PlainUnpickler) -> None:
+        raise _Refused(f"the instruction {name}")
+
+    return refusing
+
+
+def _dispatch() -> dict[int, Callable[..., None]]:
+    table: dict[int, Callable[..., None]] = {code: _refuse(code) for code in range(256)}
+    for name in _ALLOWED:
+        code = getattr(pickle, name)[0]
+        load = pickle._Unpickler.dispatch[code]
+        table[code] = _counted(load) if name in _MAKES else load
+    return table
+
+
+_PlainUnpickler.dispatch = _dispatch()
+
+
+def read_plain_pickle(path: Path) -> Any:
+    """What a pickle of plain things holds.
+
+    Raises
+    ------
+    TraceError
+        The file is missing, too large, no pickle, or one of anything but dicts, lists, texts,
+        numbers, booleans and None.
+    """
+    content = read_bytes(path)
+    try:
+        return _PlainUnpickler(content).load()
+    except _Refused as error:
+        raise TraceError(
+            f"{path}: found {error} in the pickle, allowed are plain dicts, lists, texts and "
+            "numbers"
+        ) from None
+    except MemoryError:
+        raise TraceError(f"{path}: the pickle asks for more memory than there is") from None
+    # Damaged bytes fail in as many ways as there are instructions.
+    except Exception as error:
+        kind = type(error).__name__
+        raise TraceError(f"{path}: not a pickle, or a damaged one ({kind})") from None

@@ -1,0 +1,20 @@
+"""A trace that never changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fsim.network.generators.scores import Floats
+
+
+@dataclass(frozen=True)
+class ConstantTrace:
+    """One rate, in Mbit/s."""
+
+    rate: float
+
+    def rates(self, seconds: int, rng: np.random.Generator) -> Floats:
+        """Rates of consecutive seconds, Mbit/s, shape (seconds,); draws nothing."""
+        return np.full(seconds, self.rate)

@@ -1,0 +1,30 @@
+"""What packets carry beside payload."""
+
+from __future__ import annotations
+
+PACKET = 1500
+"""Bytes of a full packet on the link: the MTU of Ethernet (RFC 894) and of most else."""
+
+IPV4_HEADER = 20
+"""Bytes, without options (RFC 791)."""
+
+TCP_HEADER = 20
+"""Bytes, without options (RFC 9293)."""
+
+TCP_TIMESTAMPS = 12
+"""Bytes of the timestamps option (RFC 7323) as it is padded; Linux sends it by default."""
+
+UDP_HEADER = 8
+"""Bytes (RFC 768)."""
+
+SEGMENT_WIRE = PACKET
+SEGMENT_PAYLOAD = PACKET - IPV4_HEADER - TCP_HEADER - TCP_TIMESTAMPS
+"""Bytes of payload in a full TCP segment: 1448."""
+
+DATAGRAM_PAYLOAD = PACKET - IPV4_HEADER - UDP_HEADER
+"""Bytes of payload in a full UDP datagram: 1472."""
+
+
+def packets(size: int) -> int:
+    """Datagrams that a payload takes, the last one as small as it comes."""
+    return -(-size // DATAGRAM_PAYLOAD)

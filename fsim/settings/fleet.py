@@ -1,0 +1,308 @@
+"""Who the clients are and how their bytes travel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from fsim.choosing import parse_choice
+from fsim.distribution import Distribution
+from fsim.errors import FsimError, ScenarioError, TraceError
+from fsim.fleet import DEVICES, Nights
+from fsim.fleet.availability.renewal import check_law
+from fsim.network import Capacity, Transport
+from fsim.network.capacity import PastEnd
+from fsim.network.formats import read_availability, read_trace
+from fsim.network.interruption import Rule
+from fsim.network.transport import make_transport
+from fsim.settings.base import (
+    Duration,
+    DurationLaw,
+    Power,
+    RateLaw,
+    Settings,
+    find_file,
+    folders,
+    gather,
+    one_of,
+    spread,
+)
+
+
+class LinkSettings(Settings):
+    """One direction of the clients' connections.
+
+    Either a ``rate`` that is constant for each client, or a ``trace`` (with ``mean``, scaled to a
+    mean rate drawn for each client). ``format`` is the trace's, as NAME or NAME:OPTION=VALUE, where
+    its file name does not tell.
+    """
+
+    past_end: PastEnd = "loop"
+    format: str | None = None
+    rate: RateLaw | None = None
+    trace: str | None = None
+    mean: RateLaw | None = None
+    offset: Literal["random", "none"] = "random"
+    round_trip: DurationLaw = Distribution("constant", (0.05,))
+
+    @model_validator(mode="after")
+    def _rate_or_trace(self) -> LinkSettings:
+        if (self.rate is None) == (self.trace is None):
+            found = "neither" if self.rate is None else "both"
+            raise ValueError(f"found {found} of rate and trace, allowed is one of them")
+        if self.trace is None and self.mean is not None:
+            raise ValueError("found a mean without a trace to scale; a constant rate is `rate`")
+        for key, law in (("rate", self.rate), ("mean", self.mean)):
+            if law is not None and law.always_zero:
+                raise ValueError(f"{key}: found a rate of zero, over which nothing ever arrives")
+        return self
+
+    @field_validator("trace")
+    @classmethod
+    def _is_a_trace(cls, trace: str | None, info: ValidationInfo) -> str | None:
+        if trace is not None:
+            try:
+                path = find_file(trace, folders(info))
+                capacity = _capacity(path, info.data.get("format"), info.data["past_end"])
+            except (ScenarioError, TraceError) as error:
+                raise ValueError(str(error)) from None
+            if capacity.mean == 0:
+                raise ValueError(f"{trace}: the capacity is zero throughout")
+        return trace
+
+    def capacity(self, path: Path) -> Capacity:
+        """The trace's staircase, from the file that was found for it."""
+        return _capacity(path, self.format, self.past_end)
+
+
+def _capacity(path: Path, format_: str | None, past_end: PastEnd) -> Capacity:
+    name, options = parse_choice("format", format_) if format_ else (None, {})
+    return Capacity(*read_trace(path, name, **options), past_end)
+
+
+class AlwaysSettings(Settings):
+    """Every client available at all times."""
+
+    kind: Literal["always"]
+
+
+class DropoutSettings(Settings):
+    """Every client lost with this probability in every round it takes part in."""
+
+    kind: Literal["dropout"]
+    probability: NonNegativeFloat
+
+    @field_validator("probability")
+    @classmethod
+    def _someone_stays(cls, probability: float) -> float:
+        if probability >= 1:
+            raise ValueError(
+                f"found {probability:g}: no client would ever be available, allowed is below 1"
+            )
+        return probability
+
+
+def _on_and_off(data: Any) -> Any:
+    """YAML takes the bare words on and off for true and false: here they are keys."""
+    if not isinstance(data, dict):
+        return data
+    words = {True: "on", False: "off"}
+    return {words[key] if isinstance(key, bool) else key: data[key] for key in data}
+
+
+def _checked(make: Callable[[], object]) -> None:
+    """What refuses with an error of its own, refused as pydantic has it."""
+    try:
+        make()
+    except FsimError as error:
+        raise ValueError(str(error)) from None
+
+
+class OnOffSettings(Settings):
+    """Every client alternately on and off, for exponential times of these means."""
+
+    kind: Literal["on-off"]
+    on: Duration
+    off: Duration
+
+    _keys = model_validator(mode="before")(_on_and_off)
+
+    @model_validator(mode="after")
+    def _someone_is_on(self) -> OnOffSettings:
+        if self.on == 0:
+            raise ValueError("on: found 0 s: no client would ever be available")
+        if self.off == 0:
+            raise ValueError("off: found 0 s, which is `kind: always`")
+        _checked(lambda: check_law("on", self.laws()[0]))
+        _checked(lambda: check_law("off", self.laws()[1]))
+        return self
+
+    def laws(self) -> tuple[Distribution, Distribution]:
+        """Of the times on and off, seconds."""
+        return Distribution("exponential", (self.on,)), Distribution("exponential", (self.off,))
+
+
+class RenewalSettings(Settings):
+    """Every client alternately on and off, for times of these laws."""
+
+    kind: Literal["renewal"]
+    on: DurationLaw
+    off: DurationLaw
+
+    _keys = model_validator(mode="before")(_on_and_off)
+
+    @model_validator(mode="after")
+    def _can_be_simulated(self) -> RenewalSettings:
+        _checked(lambda: check_law("on", self.on))
+        _checked(lambda: check_law("off", self.off))
+        return self
+
+    def laws(self) -> tuple[Distribution, Distribution]:
+        """Of the times on and off, seconds."""
+        return self.on, self.off
+
+
+class DiurnalSettings(Settings):
+    """Every client on in the nights that it uses (:class:`fsim.fleet.Nights`)."""
+
+    kind: Literal["diurnal"]
+    start: Duration = Nights.start
+    start_deviation: Duration = Nights.start_deviation
+    duration: Duration = Nights.duration
+    duration_deviation: Duration = Nights.duration_deviation
+    probability: PositiveFloat = Nights.probability
+    time_zones: dict[float, PositiveFloat] = {0.0: 1.0}
+
+    @model_validator(mode="after")
+    def _allowed(self) -> DiurnalSettings:
+        _checked(self.nights)
+        return self
+
+    def nights(self) -> Nights:
+        """The habits themselves."""
+        fields = (name for name in type(self).model_fields if name != "kind")
+        return Nights(**{name: getattr(self, name) for name in fields})
+
+
+class TracedSettings(Settings):
+    """Every client as one of the recordings in a file, dealt out in turn."""
+
+    kind: Literal["traced"]
+    path: str
+    offset: Literal["random", "none"] = "none"
+
+    @field_validator("path")
+    @classmethod
+    def _is_a_recording(cls, path: str, info: ValidationInfo) -> str:
+        try:
+            read_availability(find_file(path, folders(info)))
+        except (ScenarioError, TraceError) as error:
+            raise ValueError(str(error)) from None
+        return path
+
+
+AvailabilitySettings = Annotated[
+    AlwaysSettings
+    | DropoutSettings
+    | OnOffSettings
+    | RenewalSettings
+    | DiurnalSettings
+    | TracedSettings,
+    Field(discriminator="kind"),
+]
+
+
+class CellSettings(Settings):
+    """Cells that clients share, each client dealt into one of them.
+
+    ``uplink`` and ``downlink`` are the laws of each cell's own rate in that direction, None for
+    one that is no bottleneck. Its clients share a cell max-min fairly.
+    """
+
+    count: PositiveInt
+    uplink: RateLaw | None = None
+    downlink: RateLaw | None = None
+
+    @model_validator(mode="after")
+    def _is_a_bottleneck(self) -> CellSettings:
+        if self.uplink is None and self.downlink is None:
+            raise ValueError("found neither uplink nor downlink, allowed is one or both")
+        for key, law in (("uplink", self.uplink), ("downlink", self.downlink)):
+            if law is not None and law.always_zero:
+                raise ValueError(f"{key}: found a rate of zero, over which nothing ever arrives")
+        return self
+
+
+class FleetSettings(Settings):
+    """Who the clients are.
+
+    ``seconds_per_step`` overrides a device's arithmetic where measured. ``uplink_power`` is
+    ``transmit_power`` at all times, or a phone's as it depends on the rate
+    (:data:`fsim.fleet.UPLINK_POWER`). ``when_away`` says what becomes of a transfer or of training
+    that a client breaks off by going away: it goes on, begins again, or the client is lost.
+    ``cells`` are bottlenecks that clients share.
+    """
+
+    clients: PositiveInt
+    devices: dict[str, PositiveFloat] = {"jetson-orin-nano": 1.0}
+    seconds_per_step: dict[str, Duration] = {}
+    uplink: LinkSettings
+    downlink: LinkSettings
+    availability: AvailabilitySettings = AlwaysSettings(kind="always")
+    uplink_power: Literal["constant", "lte", "5g-low", "5g-mmwave"] = "constant"
+    transmit_power: Power = 2.0
+    receive_power: Power = 1.0
+    count_waiting: bool = False
+    when_away: Rule = "resume"
+    cells: CellSettings | None = None
+
+    @field_validator("devices", "seconds_per_step")
+    @classmethod
+    def _known(cls, devices: dict[str, float]) -> dict[str, float]:
+        for name in devices:
+            one_of(name, DEVICES)
+        return devices
+
+    @field_validator("devices")
+    @classmethod
+    def _some(cls, devices: dict[str, float]) -> dict[str, float]:
+        if not devices:
+            raise ValueError("found no device, allowed is one or more")
+        return devices
+
+
+class TransportSettings(Settings):
+    """What a transfer costs beside its size over the capacity, the kind's options beside it."""
+
+    kind: str = "tcp"
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        gathered = gather(data, {"kind"})
+        make_transport(gathered.get("kind", "tcp"), gathered["options"])
+        return gathered
+
+    @model_serializer(mode="wrap")
+    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return spread(handler(self))
+
+    def make(self) -> Transport:
+        """The transport itself."""
+        return make_transport(self.kind, self.options)

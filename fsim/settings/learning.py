@@ -1,0 +1,116 @@
+"""What is learned: task, model, local training, evaluation."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import (
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from fsim.errors import ScenarioError
+from fsim.learning.models import model_folder
+from fsim.learning.tasks import Task, make_task
+from fsim.settings.base import Settings, gather, spread
+
+
+class PartitionSettings(Settings):
+    """How training examples are divided (:mod:`fsim.learning.partition`).
+
+    ``alpha`` is the concentration of ``dirichlet`` and ``quantity``.
+    """
+
+    kind: Literal["dirichlet", "iid", "quantity", "one-label", "natural"] = "dirichlet"
+    alpha: PositiveFloat = 0.1
+    minimum: PositiveInt = 8
+
+
+class TaskSettings(Settings):
+    """What is learned, the task's options beside its name.
+
+    Prompts are shortened to ``max_prompt_tokens``.
+    """
+
+    name: str = "medical"
+    partition: PartitionSettings = PartitionSettings()
+    max_prompt_tokens: PositiveInt = 64
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        gathered = gather(data, set(cls.model_fields) - {"options"})
+        make_task(gathered.get("name", "medical"), gathered["options"])
+        return gathered
+
+    @model_serializer(mode="wrap")
+    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return spread(handler(self))
+
+    def make(self) -> Task:
+        """The task itself."""
+        return make_task(self.name, self.options)
+
+
+class LoraModelSettings(Settings):
+    """peft's LoRA configuration."""
+
+    rank: PositiveInt = 8
+    alpha: PositiveFloat = 16
+    targets: str | tuple[str, ...] = "all-linear"
+
+
+class ModelSettings(Settings):
+    """The base model (a registered one, a local folder, or a hub's name) and its adapter."""
+
+    name: str = "nano"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = "auto"
+    lora: LoraModelSettings = LoraModelSettings()
+
+    @field_validator("name")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        try:
+            model_folder(name)
+        except ScenarioError as error:
+            raise ValueError(str(error).removeprefix("model.name: ")) from None
+        return name
+
+
+class TrainingSettingsModel(Settings):
+    """Local training of every client.
+
+    ``threads`` (PyTorch's) and ``cohort_width`` (clients trained side by side; by default chosen by
+    the batch's size) are part of the result's last bits, not of its meaning, and so is ``compile``
+    (torch.compile: most of a minute once, then faster).
+    """
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: PositiveFloat = 3e-3
+    weight_decay: NonNegativeFloat = 0.0
+    max_gradient_norm: PositiveFloat | None = 1.0
+    local_steps: PositiveInt = 8
+    batch_size: PositiveInt = 8
+    threads: PositiveInt = 1
+    cohort_width: PositiveInt | None = None
+    compile: bool = False
+
+
+class EvaluationSettings(Settings):
+    """The global adapter is evaluated before the first and after every ``every``-th round.
+
+    ``metric`` is the task's usual one if not given.
+    """
+
+    metric: str | None = None
+    every: PositiveInt = 1
+    examples: PositiveInt = 300

@@ -1,0 +1,77 @@
+"""A scenario, whole and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, NonNegativeInt, model_validator
+
+from fsim.settings.base import Settings
+from fsim.settings.fleet import FleetSettings, TransportSettings
+from fsim.settings.learning import (
+    EvaluationSettings,
+    ModelSettings,
+    TaskSettings,
+    TrainingSettingsModel,
+)
+from fsim.settings.server import (
+    BillingSettings,
+    CompressionSettings,
+    ProtocolSettings,
+    ServerSettings,
+    TargetSettings,
+)
+
+
+class Scenario(Settings):
+    """A run, whole and checked."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: NonNegativeInt = 0
+    task: TaskSettings = TaskSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettingsModel = TrainingSettingsModel()
+    fleet: FleetSettings
+    transport: TransportSettings = TransportSettings()
+    protocol: ProtocolSettings = ProtocolSettings()
+    server: ServerSettings = ServerSettings()
+    compression: CompressionSettings = CompressionSettings(policy="float16")
+    evaluation: EvaluationSettings = EvaluationSettings()
+    billing: BillingSettings = BillingSettings()
+    target: TargetSettings
+
+    @property
+    def metric(self) -> str:
+        """What ``accuracy`` stands for in this scenario's results."""
+        return self.evaluation.metric or self.task.make().metrics[0]
+
+    @model_validator(mode="after")
+    def _metric_fits(self) -> Scenario:
+        metrics = self.task.make().metrics
+        if self.evaluation.metric not in (None, *metrics):
+            raise ValueError(
+                f"evaluation.metric: found {self.evaluation.metric!r}, allowed for the task "
+                f"{self.task.name} are {', '.join(metrics)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cohort_fits(self) -> Scenario:
+        cohort, clients = self.protocol.clients_per_round, self.fleet.clients
+        if cohort > clients:
+            raise ValueError(
+                f"protocol.clients_per_round: found {cohort}, the fleet has {clients} "
+                "(fleet.clients)"
+            )
+        return self
+
+    def to_yaml(self) -> str:
+        """The scenario with every default written out; loads to an equal scenario."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    def with_policy(self, policy: str, options: Mapping[str, Any]) -> Scenario:
+        """The same scenario under another compression policy."""
+        compression = CompressionSettings.model_validate({"policy": policy, **options})
+        return self.model_copy(update={"compression": compression})
