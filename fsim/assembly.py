@@ -115,7 +115,7 @@ def _availability_law(loaded: LoadedScenario) -> AvailabilityLaw:
     settings, seed = loaded.scenario.fleet.availability, loaded.scenario.seed
     match settings:
         case DropoutSettings():
-            return dropout(seed, settings.probability)
+            return dropout(seed, settings.probability, settings.moment)
         case OnOffSettings() | RenewalSettings():
             return renewal(seed, *settings.laws())
         case DiurnalSettings():

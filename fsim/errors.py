@@ -49,3 +49,9 @@ class TrainingDiverged(FsimError):
 
 class OutputError(FsimError):
     """An output folder that cannot be written, or that holds something else."""
+
+
+class NothingLeft(FsimError):
+    """Nothing can ever happen again in a run."""
+
+    exit_code = 1

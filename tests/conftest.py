@@ -44,7 +44,7 @@ def tiny_data(**changes):
     return data
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny():
     """Make the tiny scenario, checked, with changes."""
 

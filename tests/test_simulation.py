@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fsim.assembly import build_population
 from fsim.errors import ScenarioError
 from fsim.learning.adapter import AdaptedModel
 from fsim.network import Capacity, Tcp
-from fsim.simulation import build_population, simulate
+from fsim.simulation import simulate
 from tests.conftest import ROOT
 
 FRAME = 14
@@ -164,7 +165,12 @@ def test_a_round_in_which_all_drop_out_changes_nothing(tiny):
 
 
 def test_on_off_clients_are_waited_for(tiny):
-    run = simulate(tiny(fleet__availability={"kind": "on-off", "on": "1 s", "off": "1000 s"}))
+    run = simulate(
+        tiny(
+            protocol__ask="all",
+            fleet__availability={"kind": "on-off", "on": "1 s", "off": "1000 s"},
+        )
+    )
     waits = of_kind(run, "wait")
     assert len(waits) >= 4
     assert waits["duration_s"].max() > 100
@@ -201,7 +207,7 @@ def test_more_test_examples_than_there_are(tiny):
 
 def test_the_downlink_bills_the_precision_it_is_sent_in(tiny):
     full, half = simulate(tiny()), simulate(tiny(server={"downlink_policy": "float16"}))
-    sizes = [of_kind(run, "download")["bytes"].iloc[0] - 21 for run in (full, half)]
+    sizes = [of_kind(run, "download")["bytes"].iloc[0] - FRAME for run in (full, half)]
     assert sizes[0] == 2 * sizes[1]
 
 
@@ -275,6 +281,7 @@ def test_clients_that_come_and_go_are_accounted_for(tiny, rule):
         fleet__availability={"kind": "renewal", "on": "exponential(6 s)", "off": "3 s"},
         fleet__uplink={"rate": "40 kbit/s"},
         fleet__when_away=rule,
+        protocol__ask="all",
         protocol__rounds=3,
     )
     run = simulate(loaded)

@@ -14,6 +14,7 @@ from fsim.fleet.availability import (
     Availability,
     Diurnal,
     Dropout,
+    Moment,
     Nights,
     OnOff,
     Traced,
@@ -116,9 +117,9 @@ def always_on() -> AvailabilityLaw:
     return lambda client: always
 
 
-def dropout(seed: int, probability: float) -> AvailabilityLaw:
+def dropout(seed: int, probability: float, moment: Moment = "computing") -> AvailabilityLaw:
     """Every client lost with the same probability in every round it takes part in."""
-    return lambda client: Dropout(probability, seed, client)
+    return lambda client: Dropout(probability, seed, client, moment)
 
 
 def on_off(seed: int, on: float, off: float) -> AvailabilityLaw:

@@ -34,8 +34,12 @@ class Kind(StrEnum):
     LOST = "lost"
     """The server gave a client up; bytes are what it had sent in vain."""
     DISCARDED = "discarded"
-    """Bytes of an upload that were of no use although the client stayed: sent again later, or in
-    packets that did not arrive."""
+    """Bytes of an upload that were of no use although the client stayed: sent again later or twice,
+    or in packets that did not arrive."""
+    REJECTED = "rejected"
+    """The server received an update that it could not use, or would not; details say why."""
+    LATE = "late"
+    """The server received an update too late to use it."""
     ROUND = "round"
     """A whole round of the server."""
 

@@ -22,24 +22,15 @@ from fsim.choosing import parse_choice
 from fsim.distribution import Distribution
 from fsim.errors import FsimError, ScenarioError, TraceError
 from fsim.fleet import DEVICES, Nights
+from fsim.fleet.availability import Moment
 from fsim.fleet.availability.renewal import check_law
 from fsim.network import Capacity, Transport
 from fsim.network.capacity import PastEnd
 from fsim.network.formats import read_availability, read_trace
 from fsim.network.interruption import Rule
-from fsim.network.transport import make_transport
-from fsim.settings.base import (
-    Duration,
-    DurationLaw,
-    Power,
-    RateLaw,
-    Settings,
-    find_file,
-    folders,
-    gather,
-    one_of,
-    spread,
-)
+from fsim.network.transport import TRANSPORTS, make_transport
+from fsim.quantities import Duration, DurationLaw, Power, RateLaw
+from fsim.settings.base import Settings, find_file, folders, gather, one_of, spread
 
 
 class LinkSettings(Settings):
@@ -100,10 +91,11 @@ class AlwaysSettings(Settings):
 
 
 class DropoutSettings(Settings):
-    """Every client lost with this probability in every round it takes part in."""
+    """Every client lost with this probability in every round it takes part in, at ``moment``."""
 
     kind: Literal["dropout"]
     probability: NonNegativeFloat
+    moment: Moment = "computing"
 
     @field_validator("probability")
     @classmethod
@@ -295,7 +287,7 @@ class TransportSettings(Settings):
     def _gather_options(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        gathered = gather(data, {"kind"})
+        gathered = gather(data, ["kind"], TRANSPORTS, "tcp")
         make_transport(gathered.get("kind", "tcp"), gathered["options"])
         return gathered
 

@@ -16,7 +16,7 @@ from pydantic import (
 
 from fsim.errors import ScenarioError
 from fsim.learning.models import model_folder
-from fsim.learning.tasks import Task, make_task
+from fsim.learning.tasks import TASKS, Task, make_task
 from fsim.settings.base import Settings, gather, spread
 
 
@@ -47,7 +47,8 @@ class TaskSettings(Settings):
     def _gather_options(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        gathered = gather(data, set(cls.model_fields) - {"options"})
+        own = [key for key in cls.model_fields if key != "options"]
+        gathered = gather(data, own, TASKS, "medical")
         make_task(gathered.get("name", "medical"), gathered["options"])
         return gathered
 

@@ -19,6 +19,7 @@ from fsim.settings.learning import (
 from fsim.settings.server import (
     BillingSettings,
     CompressionSettings,
+    FailureSettings,
     ProtocolSettings,
     ServerSettings,
     TargetSettings,
@@ -40,6 +41,7 @@ class Scenario(Settings):
     compression: CompressionSettings = CompressionSettings(policy="float16")
     evaluation: EvaluationSettings = EvaluationSettings()
     billing: BillingSettings = BillingSettings()
+    failures: FailureSettings = FailureSettings()
     target: TargetSettings
 
     @property
@@ -58,13 +60,8 @@ class Scenario(Settings):
         return self
 
     @model_validator(mode="after")
-    def _cohort_fits(self) -> Scenario:
-        cohort, clients = self.protocol.clients_per_round, self.fleet.clients
-        if cohort > clients:
-            raise ValueError(
-                f"protocol.clients_per_round: found {cohort}, the fleet has {clients} "
-                "(fleet.clients)"
-            )
+    def _protocol_fits(self) -> Scenario:
+        self.protocol.make().check(self.fleet.clients, self.protocol.clients_per_round)
         return self
 
     def to_yaml(self) -> str:

@@ -2,42 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     Field,
     PositiveInt,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
-from fsim.compression import Policy, make_policy
-from fsim.server.protocols import PROTOCOLS
-from fsim.settings.base import Duration, Rate, Settings, gather, one_of, spread
+from fsim.choosing import choose
+from fsim.compression import POLICIES, Policy, make_policy
+from fsim.quantities import Duration, Rate, Size
+from fsim.server.aggregation import AGGREGATIONS, Aggregation
+from fsim.server.optimizers import OPTIMIZERS, ServerOptimizer
+from fsim.server.protocols import PROTOCOLS, RoundProtocol, make_protocol
+from fsim.server.robustness import Screen
+from fsim.server.selection import Selector, make_selector
+from fsim.settings.base import Choice, Settings, choice_of, gather, spread
+
+
+def _optimizer(name: str, options: Mapping[str, Any]) -> ServerOptimizer:
+    return choose("optimizer", OPTIMIZERS, name, options)
+
+
+def _aggregation(name: str, options: Mapping[str, Any]) -> Aggregation:
+    return choose("aggregation", AGGREGATIONS, name, options)
+
+
+class StopSettings(Settings):
+    """When a run ends before its last round: whatever comes first.
+
+    ``at_target`` ends it at the first evaluation that reaches the target, ``after`` at the first
+    round that closes after that simulated time, ``uplink`` after that many bytes sent.
+    """
+
+    at_target: bool = False
+    after: Duration | None = None
+    uplink: Size | None = None
 
 
 class ProtocolSettings(Settings):
-    """When the server stops waiting, and how long after its last sign of life a client is lost."""
+    """When the server stops waiting, and whom it asks; the kind's options beside it.
 
-    kind: Annotated[str, BeforeValidator(lambda kind: one_of(kind, PROTOCOLS))] = "synchronous"
+    Clients are chosen by ``selection`` among those that are there (``ask: available``), or among
+    all (``ask: all``), and then waited for if they are away. ``dropout_timeout`` after its last
+    sign of life a client is given up.
+    """
+
+    kind: str = "synchronous"
     clients_per_round: PositiveInt = 10
     rounds: PositiveInt = 60
     dropout_timeout: Duration = 30.0
+    selection: choice_of(make_selector) = Choice("uniform", {})  # type: ignore[valid-type]
+    ask: Literal["available", "all"] = "available"
+    stop: StopSettings = StopSettings()
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        own = [key for key in cls.model_fields if key != "options"]
+        gathered = gather(data, own, PROTOCOLS, "synchronous")
+        make_protocol(gathered.get("kind", "synchronous"), gathered["options"])
+        return gathered
+
+    @model_serializer(mode="wrap")
+    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return spread(handler(self))
+
+    def make(self) -> RoundProtocol:
+        """The protocol itself."""
+        return make_protocol(self.kind, self.options)
+
+    def selector(self) -> Selector:
+        """The selection rule."""
+        return make_selector(self.selection.name, self.selection.options)
+
+
+class CrashSettings(Settings):
+    """The server is gone from ``at`` for ``down``; work in flight then is lost or kept."""
+
+    at: Duration
+    down: Duration
+    in_flight: Literal["lost", "kept"] = "lost"
 
 
 class ServerSettings(Settings):
     """Aggregation, and the server's own end of the network.
 
-    ``downlink_policy`` is the precision in which the global adapter is sent down; ``ingress`` and
+    The mean of the clients' updates (``aggregation``) goes through the server's ``optimizer``;
+    ``screen`` keeps updates out that cannot be right (:class:`fsim.server.robustness.Screen`).
+    ``downlink_policy`` is how what is sent down is encoded: the whole adapter, or, with
+    ``downlink: delta``, what has changed since the version that the client has. ``ingress`` and
     ``egress`` are rates that all transfers to and from the server share, None for no limit.
     """
 
-    aggregation: Literal["fedavg"] = "fedavg"
-    downlink_policy: Literal["float32", "float16"] = "float32"
+    aggregation: choice_of(_aggregation) = Choice("fedavg", {})  # type: ignore[valid-type]
+    optimizer: choice_of(_optimizer) = Choice("fedavg", {})  # type: ignore[valid-type]
+    screen: dict[str, Any] = {}
+    downlink: Literal["adapter", "delta"] = "adapter"
+    downlink_policy: choice_of(make_policy) = Choice("float32", {})  # type: ignore[valid-type]
     ingress: Rate | None = None
     egress: Rate | None = None
+    crashes: tuple[CrashSettings, ...] = ()
 
     @model_validator(mode="after")
     def _something_passes(self) -> ServerSettings:
@@ -45,6 +118,37 @@ class ServerSettings(Settings):
             if rate == 0:
                 raise ValueError(f"{key}: found a rate of zero, over which nothing ever arrives")
         return self
+
+    @field_validator("screen")
+    @classmethod
+    def _is_a_screen(cls, screen: dict[str, Any]) -> dict[str, Any]:
+        choose("screen", {"screen": Screen}, "screen", screen)
+        return screen
+
+    def make_aggregation(self) -> Aggregation:
+        """How updates become one."""
+        return _aggregation(self.aggregation.name, self.aggregation.options)
+
+    def make_optimizer(self) -> ServerOptimizer:
+        """What becomes of the mean update."""
+        return _optimizer(self.optimizer.name, self.optimizer.options)
+
+    def make_screen(self) -> Screen:
+        """What keeps updates out."""
+        return choose("screen", {"screen": Screen}, "screen", self.screen)
+
+
+class FailureSettings(Settings):
+    """What goes wrong beside clients that go away.
+
+    ``corrupted`` and ``duplicated`` are probabilities that a payload arrives damaged, or twice.
+    ``clock_skew`` is how far a client's clock may be off, either way: a deadline counts by the time
+    that the client stamped its update with.
+    """
+
+    corrupted: Annotated[float, Field(ge=0, le=1)] = 0.0
+    duplicated: Annotated[float, Field(ge=0, le=1)] = 0.0
+    clock_skew: Duration = 0.0
 
 
 class BillingSettings(Settings):
@@ -69,7 +173,7 @@ class CompressionSettings(Settings):
     def _gather_options(cls, data: Any) -> Any:
         if not isinstance(data, dict) or "policy" not in data:
             return data
-        gathered = gather(data, {"policy"})
+        gathered = gather(data, ["policy"], POLICIES, "")
         make_policy(gathered["policy"], gathered["options"])
         return gathered
 

@@ -64,8 +64,10 @@ def test_dropout_loses_the_stated_share_at_moments_spread_evenly():
     moments = [law.drops_out(round_number) for round_number in range(4000)]
     lost = [moment for moment in moments if moment is not None]
     assert len(lost) / 4000 == pytest.approx(0.3, abs=0.03)
-    assert np.mean(lost) == pytest.approx(0.5, abs=0.03)
-    assert 0 <= min(lost) <= max(lost) < 1
+    shares = [vanishing.share for vanishing in lost]
+    assert {vanishing.moment for vanishing in lost} == {"computing"}
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.03)
+    assert 0 <= min(shares) <= max(shares) < 1
     assert (law.next_available(7), law.available_until(7)) == (7, math.inf)
 
 
@@ -311,3 +313,15 @@ def test_nights_are_used_with_their_probability_and_kept_within_their_day():
 def test_nights_that_are_refused(values, message):
     with pytest.raises(ScenarioError, match=message):
         Nights(**values)
+
+
+def test_dropout_at_any_moment_is_at_each_as_often():
+    law = Dropout(0.5, 0, 5, "any")
+    moments = [v.moment for v in map(law.drops_out, range(3000)) if v is not None]
+    for moment in ("before-download", "computing", "uploading"):
+        assert moments.count(moment) / len(moments) == pytest.approx(1 / 3, abs=0.04)
+    # Who is lost does not depend on the moment.
+    other = Dropout(0.5, 0, 5)
+    assert [law.drops_out(r) is None for r in range(99)] == [
+        other.drops_out(r) is None for r in range(99)
+    ]

@@ -7,7 +7,14 @@ A client that has not been asked yet takes less than 100 bytes of memory, one th
 300, however far apart the times were.
 """
 
-from fsim.fleet.availability.base import AlwaysOn, Availability, Dropout, Window
+from fsim.fleet.availability.base import (
+    AlwaysOn,
+    Availability,
+    Dropout,
+    Moment,
+    Vanishing,
+    Window,
+)
 from fsim.fleet.availability.diurnal import Diurnal, Nights
 from fsim.fleet.availability.renewal import OnOff
 from fsim.fleet.availability.traced import Traced
@@ -17,8 +24,10 @@ __all__ = [
     "Availability",
     "Diurnal",
     "Dropout",
+    "Moment",
     "Nights",
     "OnOff",
     "Traced",
+    "Vanishing",
     "Window",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from fsim.streams import stream
 
@@ -24,6 +24,17 @@ class Window(NamedTuple):
 
     begin: float
     end: float
+
+
+Moment = Literal["before-download", "computing", "uploading", "any"]
+"""What a client that drops out is about to do, or at; any: one of the three, equally likely."""
+
+
+class Vanishing(NamedTuple):
+    """Where a client falls silent: after a share, in [0, 1), of what it is at."""
+
+    moment: Moment
+    share: float
 
 
 class Availability(Protocol):
@@ -48,14 +59,8 @@ class Availability(Protocol):
         """
         ...
 
-    def drops_out(self, round_number: int) -> float | None:
-        """Where in its computing the client vanishes in a round.
-
-        Returns
-        -------
-        float or None
-            The share of its compute time after which it falls silent, in [0, 1); None if it stays.
-        """
+    def drops_out(self, round_number: int) -> Vanishing | None:
+        """Where in a round the client vanishes; None if it stays."""
         ...
 
 
@@ -82,13 +87,13 @@ class AlwaysOn(_NeverAway):
 
     __slots__ = ()
 
-    def drops_out(self, round_number: int) -> float | None:
+    def drops_out(self, round_number: int) -> Vanishing | None:
         """See :class:`Availability`."""
         return None
 
 
 class Dropout(_NeverAway):
-    """Available at all times, lost while computing with a probability a round.
+    """Available at all times, lost with a probability a round.
 
     As in Fed-FSTQ (arXiv 2604.25421), where it is 0.1.
 
@@ -98,21 +103,30 @@ class Dropout(_NeverAway):
         Of vanishing in a round, in [0, 1).
     seed, client
         Of the stream that a round's draws come from.
+    moment
+        Where in a round.
     """
 
-    __slots__ = ("_client", "_probability", "_seed")
+    __slots__ = ("_client", "_moment", "_probability", "_seed")
 
-    def __init__(self, probability: float, seed: int, client: int) -> None:
+    def __init__(
+        self, probability: float, seed: int, client: int, moment: Moment = "computing"
+    ) -> None:
         self._probability = probability
         self._seed = seed
         self._client = client
+        self._moment = moment
 
-    def drops_out(self, round_number: int) -> float | None:
+    def drops_out(self, round_number: int) -> Vanishing | None:
         """See :class:`Availability`."""
-        lost, moment = stream(self._seed, "fleet.dropout", self._client, round_number).uniform(
-            size=2
-        )
-        return float(moment) if lost < self._probability else None
+        rng = stream(self._seed, "fleet.dropout", self._client, round_number)
+        lost, share = rng.uniform(size=2)
+        if lost >= self._probability:
+            return None
+        moment = self._moment
+        if moment == "any":
+            moment = ("before-download", "computing", "uploading")[int(rng.integers(3))]
+        return Vanishing(moment, float(share))
 
 
 class Intermittent(ABC):
@@ -152,7 +166,7 @@ class Intermittent(ABC):
         first = self._first_from(time)
         return first.end if first.begin == time else time
 
-    def drops_out(self, round_number: int) -> float | None:
+    def drops_out(self, round_number: int) -> Vanishing | None:
         """See :class:`Availability`."""
         return None
 

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-import simpy
+from fsim.choosing import choose
+from fsim.server.protocols.buffered import Asynchronous, Buffered
+from fsim.server.protocols.deadline import Deadline
+from fsim.server.protocols.synchronous import Synchronous
+from fsim.server.protocols.tiered import Tiered
+from fsim.server.protocols.world import RoundProtocol
 
-from fsim.server.protocols.synchronous import synchronous
-from fsim.server.protocols.world import World
-
-
-@dataclass(frozen=True)
-class ProtocolEntry:
-    """A protocol as the registry lists it."""
-
-    name: str
-    summary: str
-    run: Callable[[simpy.Environment, World], Generator[simpy.Event, Any, None]]
-
-
-PROTOCOLS: dict[str, ProtocolEntry] = {
-    entry.name: entry
-    for entry in (
-        ProtocolEntry(
-            "synchronous",
-            "sample a cohort, wait for all that did not drop out, average (FedAvg)",
-            synchronous,
-        ),
-    )
+PROTOCOLS: dict[str, type[RoundProtocol]] = {
+    protocol.name: protocol for protocol in (Synchronous, Deadline, Buffered, Asynchronous, Tiered)
 }
+
+
+def make_protocol(name: str, options: Mapping[str, Any]) -> RoundProtocol:
+    """A protocol by name; see :func:`fsim.choosing.choose` for what is raised."""
+    return choose("protocol", PROTOCOLS, name, options)
+
+
+__all__ = ["PROTOCOLS", "RoundProtocol", "make_protocol"]

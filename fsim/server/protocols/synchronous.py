@@ -7,18 +7,29 @@ and waits until every client has answered or is known to be lost. The slowest de
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import simpy
 
-from fsim.server.protocols.world import World
+from fsim.server.protocols.world import RoundProtocol, World, arrivals_of
 
 
-def synchronous(env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
-    """Run all rounds, one after another."""
-    for round_number in range(1, world.rounds + 1):
-        started = env.now
-        cohort = [world.start(client, round_number) for client in world.select(round_number)]
-        yield env.all_of(cohort)
-        arrivals = [process.value for process in cohort if process.value is not None]
-        world.close_round(round_number, started, arrivals)
+@dataclass(frozen=True)
+class Synchronous(RoundProtocol):
+    """Sample a cohort, wait for all that did not drop out, average (FedAvg)."""
+
+    name: ClassVar[str] = "synchronous"
+    summary: ClassVar[str] = "sample a cohort, wait for all that did not drop out, average (FedAvg)"
+
+    def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
+        """Run all rounds, one after another."""
+        for round_number in range(1, world.rounds + 1):
+            started = env.now
+            yield from world.someone()
+            cohort = world.select(round_number, world.clients_per_round)
+            processes = [world.start(client, round_number) for client in cohort]
+            yield env.all_of(processes)
+            world.close_round(round_number, started, arrivals_of(processes), selected=cohort)
+            if world.stopped():
+                return

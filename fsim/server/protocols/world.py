@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import simpy
+from pydantic import ConfigDict
 
 from fsim.vocabulary import Update
 
@@ -19,30 +21,182 @@ class Arrival:
     ----------
     weight
         Number of the client's training examples.
+    update
+        None if what arrived could not be used: it counts as rejected.
+    base
+        The global adapter that it began with.
+    version
+        Of that adapter: updates that the server had made until then.
+    started, seconds
+        When the client was started, and how long it took.
+    loss
+        Its last training loss.
     """
 
     client: int
     weight: float
-    update: Update
+    update: Update | None
+    base: Update | None = None
+    version: int = 0
+    started: float = 0.0
+    seconds: float = 0.0
+    loss: float | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a client's round ended: what a client's process has as its value.
+
+    Attributes
+    ----------
+    round_number
+        That the client was started in.
+    arrival
+        None for a client that is lost.
+    """
+
+    client: int
+    round_number: int
+    arrival: Arrival | None
 
 
 class World(Protocol):
-    """The server's view of clients, models and settings."""
+    """The server's view of clients, models and settings.
+
+    Attributes
+    ----------
+    rounds
+        Updates of the global adapter to make.
+    clients_per_round
+        The scenario's cohort.
+    version
+        Updates made so far.
+    """
 
     rounds: int
+    clients_per_round: int
+    version: int
 
-    def select(self, round_number: int) -> list[int]:
-        """The cohort of a round."""
+    def stopped(self) -> bool:
+        """Whether the scenario's stopping rule is met."""
+        ...
+
+    def select(
+        self, round_number: int, count: int, among: Sequence[int] | None = None
+    ) -> list[int]:
+        """Up to ``count`` clients that are neither at work nor away, by the scenario's rule.
+
+        ``among`` leaves out all others; all clients take part if it is None.
+        """
+        ...
+
+    def someone(self, among: Sequence[int] | None = None) -> Generator[simpy.Event, Any, None]:
+        """Wait until there is a client to select; raises if there never will be one."""
+        ...
+
+    def tiers(self, count: int) -> list[list[int]]:
+        """All clients in groups by how long a round is expected to take, the fastest first."""
         ...
 
     def start(self, client: int, round_number: int) -> simpy.Process:
         """Begin a client's round now.
 
-        The process ends when the server knows how it went; its value is an :class:`Arrival`, or
-        None for a client that dropped out.
+        The process ends when the server knows how it went; its value is an :class:`Answer`.
         """
         ...
 
-    def close_round(self, round_number: int, started: float, arrivals: Sequence[Arrival]) -> None:
-        """Aggregate what arrived, evaluate, and record the round that ``started`` then."""
+    def is_late(self, arrival: Arrival, deadline: float) -> bool:
+        """Whether an arrival of this moment counts as after a deadline (seconds)."""
         ...
+
+    def set_aside(self, arrivals: Sequence[Arrival]) -> None:
+        """Updates that came too late are counted and forgotten."""
+        ...
+
+    def close_round(
+        self,
+        round_number: int,
+        started: float,
+        arrivals: Sequence[Arrival],
+        *,
+        selected: Sequence[int] = (),
+        scales: Sequence[float] | None = None,
+    ) -> None:
+        """Aggregate what arrived, evaluate, and record the round that ``started`` then.
+
+        Parameters
+        ----------
+        selected
+            All clients that the round had asked.
+        scales
+            Of each arrival, by its staleness.
+        """
+        ...
+
+    def mix_tiers(
+        self,
+        round_number: int,
+        started: float,
+        tier: int,
+        arrivals: Sequence[Arrival],
+        selected: Sequence[int],
+    ) -> None:
+        """Aggregate within a tier, then the tiers, as FedAT does; evaluate and record."""
+        ...
+
+
+class RoundProtocol(ABC):
+    """When the server stops waiting: a frozen dataclass whose fields are its options."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
+        """The process of the whole run."""
+
+    def check(self, clients: int, clients_per_round: int) -> None:
+        """Refuse settings that contradict the scenario's, naming both, by ValueError."""
+        if clients_per_round > clients:
+            raise ValueError(
+                f"protocol.clients_per_round: found {clients_per_round}, the fleet has {clients} "
+                "(fleet.clients)"
+            )
+
+
+def arrivals_of(processes: Sequence[simpy.Process]) -> list[Arrival]:
+    """What arrived of clients whose processes have ended."""
+    answers = [cast(Answer, process.value) for process in processes]
+    return [answer.arrival for answer in answers if answer.arrival is not None]
+
+
+class Inbox:
+    """Clients' processes as they end, one after another.
+
+    Parameters
+    ----------
+    env
+        The clock.
+    """
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self._ended = simpy.Store(env)
+        self._asked: Any = None
+
+    def watch(self, process: simpy.Process) -> None:
+        """Have a process told when it ends."""
+        process.callbacks.append(self._tell)
+
+    def _tell(self, ended: simpy.Event) -> None:
+        self._ended.put(ended.value)
+
+    def next(self) -> Any:
+        """The event that one has ended, its value what the process gave.
+
+        Asked again before it has happened, the same event.
+        """
+        if self._asked is None or self._asked.processed:
+            self._asked = self._ended.get()
+        return self._asked

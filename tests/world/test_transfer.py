@@ -7,9 +7,9 @@ import pytest
 import simpy
 
 from fsim.fleet import AlwaysOn, Link, Traced
-from fsim.medium import Medium
 from fsim.network import Capacity, Fluid, Tcp
-from fsim.transfer import Route, finish_of_work, present_seconds
+from fsim.world.medium import Medium
+from fsim.world.transfer import Route, finish_of_work, present_seconds
 
 MBIT = 1e6 / 8
 

@@ -1,0 +1,116 @@
+"""Asynchronous rounds with a buffer: aggregate every K updates, whoever sends them.
+
+Nguyen et al., "Federated Learning with Buffered Asynchronous Aggregation" (FedBuff), AISTATS 2022,
+algorithm 1. A fixed number of clients train at a time; as soon as one answers, another is started
+from the adapter of that moment. With K = 1 it is Xie et al., "Asynchronous Federated Optimization"
+(FedAsync), 2019, on deltas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import simpy
+
+from fsim.choosing import choose, parse_choice
+from fsim.server.protocols.world import Answer, Arrival, Inbox, RoundProtocol, World
+from fsim.server.staleness import STALENESS, Staleness
+
+
+@dataclass(frozen=True)
+class Buffered(RoundProtocol):
+    """Keep ``clients_per_round`` clients at work; aggregate every ``buffer`` updates.
+
+    Attributes
+    ----------
+    buffer
+        K, updates that make one update of the global adapter; 1 or more.
+    staleness
+        How an update from an older adapter is scaled down, as NAME or NAME:OPTION=VALUE:
+        ``constant``, ``polynomial`` or ``hinge``.
+    max_staleness
+        Updates older than that are thrown away; None keeps all.
+    refill
+        When a client that is through is replaced: at its ``"arrival"``, as in FedBuff, or at the
+        next ``"aggregation"``. With the latter and a buffer of ``clients_per_round`` the rounds are
+        synchronous ones.
+    """
+
+    name: ClassVar[str] = "buffered"
+    summary: ClassVar[str] = "aggregate every K updates as they come, older ones weighing less"
+
+    buffer: int = 10
+    staleness: str = "polynomial"
+    max_staleness: int | None = None
+    refill: Literal["arrival", "aggregation"] = "arrival"
+    _scale: Staleness = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.buffer < 1:
+            raise ValueError(f"buffer: found {self.buffer}, allowed is 1 or more")
+        if self.max_staleness is not None and self.max_staleness < 0:
+            raise ValueError(f"max_staleness: found {self.max_staleness}, allowed is 0 or more")
+        scale = choose("staleness", STALENESS, *parse_choice("staleness", self.staleness))
+        object.__setattr__(self, "_scale", scale)
+
+    def check(self, clients: int, clients_per_round: int) -> None:
+        """See :class:`RoundProtocol`."""
+        super().check(clients, clients_per_round)
+        if self.buffer > clients_per_round:
+            raise ValueError(
+                f"protocol.buffer: found {self.buffer}, more than the clients at work at a time, "
+                f"protocol.clients_per_round: {clients_per_round}"
+            )
+
+    def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
+        """Run until all updates of the global adapter are made."""
+        inbox = Inbox(env)
+        room, at_work = world.clients_per_round, 0
+        kept: list[Arrival] = []
+        asked: list[int] = []
+        started, done = env.now, 0
+        while done < world.rounds:
+            if room:
+                if not at_work:
+                    yield from world.someone()
+                chosen = world.select(done + 1, room)
+                for client in chosen:
+                    inbox.watch(world.start(client, done + 1))
+                asked += chosen
+                room -= len(chosen)
+                at_work += len(chosen)
+            answer: Answer = yield inbox.next()
+            at_work -= 1
+            if self.refill == "arrival" or answer.arrival is None:
+                room += 1
+            if answer.arrival is not None:
+                kept += self._admit(world, answer.arrival)
+            if len(kept) < self.buffer and (at_work or room):
+                continue
+            scales = [self._scale.weight(world.version - each.version) for each in kept]
+            done += 1
+            world.close_round(done, started, kept, selected=asked, scales=scales)
+            if self.refill == "aggregation":
+                room += len(kept)
+            kept, started, asked = [], env.now, []
+            if world.stopped():
+                return
+
+    def _admit(self, world: World, arrival: Arrival) -> list[Arrival]:
+        age = world.version - arrival.version
+        if self.max_staleness is not None and age > self.max_staleness:
+            world.set_aside([arrival])
+            return []
+        return [arrival]
+
+
+@dataclass(frozen=True)
+class Asynchronous(Buffered):
+    """Every update is aggregated as it comes: a buffer of one."""
+
+    name: ClassVar[str] = "asynchronous"
+    summary: ClassVar[str] = "aggregate every update as it comes (FedAsync)"
+
+    buffer: int = 1

@@ -1,0 +1,74 @@
+"""Tiers: clients of like speed in synchronous groups, the groups asynchronous to each other.
+
+Chai et al., "FedAT: A High-Performance and Communication-Efficient Federated Learning System with
+Asynchronous Tiers", SC 2021, algorithm 1. Clients are grouped by how long a round is expected to
+take them; each tier runs synchronous rounds of its own, and after each the global adapter becomes
+the weighted mean of the tiers' adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import simpy
+
+from fsim.server.protocols.world import RoundProtocol, World, arrivals_of
+
+
+@dataclass(frozen=True)
+class Tiered(RoundProtocol):
+    """Group clients by speed; each group runs rounds of its own.
+
+    Attributes
+    ----------
+    tiers
+        Groups, as equal in number of clients as can be; 2 or more. Each round of a tier asks
+        ``clients_per_round`` of its clients, or all that it has.
+    """
+
+    name: ClassVar[str] = "tiered"
+    summary: ClassVar[str] = "group clients by speed, synchronous within a tier (FedAT)"
+
+    tiers: int = 3
+
+    def __post_init__(self) -> None:
+        if self.tiers < 2:
+            raise ValueError(f"tiers: found {self.tiers}, allowed is 2 or more")
+
+    def check(self, clients: int, clients_per_round: int) -> None:
+        """See :class:`RoundProtocol`."""
+        super().check(clients, clients_per_round)
+        if self.tiers > clients:
+            raise ValueError(
+                f"protocol.tiers: found {self.tiers}, the fleet has {clients} (fleet.clients)"
+            )
+
+    def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
+        """Run all tiers side by side until all updates of the global adapter are made."""
+        finished = env.event()
+        for number, clients in enumerate(world.tiers(self.tiers)):
+            env.process(self._tier(env, world, number, clients, finished))
+        yield finished
+
+    def _tier(
+        self,
+        env: simpy.Environment,
+        world: World,
+        number: int,
+        clients: Sequence[int],
+        finished: simpy.Event,
+    ) -> Generator[simpy.Event, Any, None]:
+        while True:
+            started = env.now
+            yield from world.someone(clients)
+            cohort = world.select(world.version + 1, world.clients_per_round, clients)
+            processes = [world.start(client, world.version + 1) for client in cohort]
+            yield env.all_of(processes)
+            if finished.triggered:
+                return
+            world.mix_tiers(world.version + 1, started, number, arrivals_of(processes), cohort)
+            if world.version >= world.rounds or world.stopped():
+                finished.succeed()
+                return

@@ -1,0 +1,28 @@
+"""Choosing which clients take part in a round. One module a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fsim.choosing import choose
+from fsim.server.selection.base import Selector
+from fsim.server.selection.data_size import DataSize
+from fsim.server.selection.fastest import Fastest
+from fsim.server.selection.oort import Oort
+from fsim.server.selection.power_of_choice import PowerOfChoice
+from fsim.server.selection.round_robin import RoundRobin
+from fsim.server.selection.uniform import Uniform, uniform
+
+SELECTORS: dict[str, type[Selector]] = {
+    selector.name: selector
+    for selector in (Uniform, DataSize, RoundRobin, Fastest, PowerOfChoice, Oort)
+}
+
+
+def make_selector(name: str, options: Mapping[str, Any]) -> Selector:
+    """A new selector by name; see :func:`fsim.choosing.choose` for what is raised."""
+    return choose("selection", SELECTORS, name, options)
+
+
+__all__ = ["SELECTORS", "Selector", "make_selector", "uniform"]

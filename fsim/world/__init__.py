@@ -1,0 +1,5 @@
+"""How the rooms meet: a client's round on the clock, and the world as a protocol sees it."""
+
+from fsim.world.simulated import Progress, SimulatedWorld
+
+__all__ = ["Progress", "SimulatedWorld"]

@@ -1,0 +1,278 @@
+"""A client's part in one round, as a SimPy process: wait, download, compute, upload."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import simpy
+
+from fsim.compression import EncodingContext, Policy
+from fsim.errors import EncodingFailed, PayloadError, TraceError, TransferNeverEnds
+from fsim.fleet import ClientProfile, EnergyModel, Link
+from fsim.fleet.availability import Vanishing
+from fsim.learning.training import Trainer, TrainingJob, TrainingResult
+from fsim.results.records import Kind, Recorder
+from fsim.server.protocols.world import Arrival
+from fsim.vocabulary import Layout
+from fsim.world.failures import PayloadFailures, ServerUptime
+from fsim.world.parcel import Parcel
+from fsim.world.transfer import Route, Transferred, finish_of_work
+
+
+@dataclass(frozen=True)
+class Billing:
+    """Factors by which a small model's round is billed as a larger one's.
+
+    Attributes
+    ----------
+    bytes_factor
+        On the length of every payload, up and down.
+    operations_factor
+        On the operations of training, and on measured seconds a step.
+    """
+
+    bytes_factor: float = 1.0
+    operations_factor: float = 1.0
+
+    def size(self, length: int) -> int:
+        """Bytes that are billed for a payload of that length."""
+        return round(length * self.bytes_factor)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all clients of a run share.
+
+    Attributes
+    ----------
+    uplink, downlink
+        How their bytes travel.
+    energy
+        What their doings cost.
+    dropout_timeout
+        Seconds after a client's last sign of life until the server gives it up.
+    uptime
+        When the server is there.
+    failures
+        What becomes of payloads on their way.
+    """
+
+    env: simpy.Environment
+    uplink: Route
+    downlink: Route
+    trainer: Trainer
+    policy: Policy
+    recorder: Recorder
+    energy: EnergyModel
+    billing: Billing
+    dropout_timeout: float
+    uptime: ServerUptime
+    failures: PayloadFailures
+
+
+@dataclass(frozen=True)
+class ClientRound:
+    """One client in one round.
+
+    Attributes
+    ----------
+    download_bytes
+        Length of the serialised global adapter.
+    job
+        Training from what decoding those bytes gives.
+    context
+        What the client knows when it encodes, but for the Fisher that training brings.
+    layout
+        Of the adapter, for decoding.
+    weight
+        Number of its training examples.
+    packets
+        For the packets that are lost.
+    version
+        Of the global adapter.
+    """
+
+    profile: ClientProfile
+    round_number: int
+    around: Surroundings
+    download_bytes: int
+    job: TrainingJob
+    context: EncodingContext
+    layout: Layout
+    weight: float
+    packets: np.random.Generator
+    version: int = 0
+
+    def run(self) -> Generator[simpy.Event, Any, Arrival | None]:
+        """The process; its value is the update as the server decodes it, or None if lost."""
+        started = self.around.env.now
+        vanishing = self.profile.availability.drops_out(self.round_number)
+        yield from self._wait_until_available()
+        if vanishing is not None and vanishing.moment == "before-download":
+            yield from self._give_up()
+            return None
+        if not (yield from self._download()):
+            yield from self._give_up()
+            return None
+        result = yield from self._train(vanishing)
+        if result is None:
+            yield from self._give_up()
+            return None
+        return (yield from self._upload(result, started, vanishing))
+
+    def _wait_until_available(self) -> Generator[simpy.Event, Any, None]:
+        env, availability = self.around.env, self.profile.availability
+        # In floating point, now + (then - now) may fall short of then.
+        while (available := availability.next_available(env.now)) > env.now:
+            seconds = available - env.now
+            yield env.timeout(seconds)
+            energy = self.around.energy.waiting(self.profile.device, seconds)
+            self._record(Kind.WAIT, seconds, energy=energy)
+
+    def _download(self) -> Generator[simpy.Event, Any, bool]:
+        began, size = self.around.env.now, self.around.billing.size(self.download_bytes)
+        done = yield from self._transfer(self.around.downlink, size, self.profile.downlink)
+        seconds = self.around.env.now - began
+        energy = self.around.energy.download(done.active_s)
+        self._record(Kind.DOWNLOAD, seconds, done.sent, energy)
+        return done.arrived
+
+    def _train(
+        self, vanishing: Vanishing | None
+    ) -> Generator[simpy.Event, Any, TrainingResult | None]:
+        around, profile, env = self.around, self.profile, self.around.env
+        operations = around.trainer.operations(self.job) * around.billing.operations_factor
+        work = profile.compute_seconds(
+            operations, len(self.job.batches) * around.billing.operations_factor
+        )
+        began = env.now
+        if vanishing is not None and vanishing.moment == "computing":
+            # Its training would never be seen by anyone: the time and energy are spent all the
+            # same, the gradients are not computed.
+            busy, ended = vanishing.share * work, began + vanishing.share * work
+            finish = None
+        else:
+            finish, busy, ended = finish_of_work(
+                work, began, profile.availability, around.uplink.rule
+            )
+        energy = around.energy.compute(profile.device, busy)
+        if finish is None:
+            yield env.timeout(ended - began)
+            self._record(Kind.COMPUTE, env.now - began, energy=energy)
+            return None
+        ticket = around.trainer.submit(self.job)
+        yield env.timeout(finish - began)
+        result = around.trainer.result(ticket)
+        details = {
+            "operations": operations,
+            "loss_first": result.losses[0],
+            "loss_last": result.losses[-1],
+            "tokens_kept": result.tokens_kept,
+        }
+        self._record(Kind.COMPUTE, env.now - began, energy=energy, details=details)
+        return result
+
+    def _upload(
+        self, result: TrainingResult, started: float, vanishing: Vanishing | None
+    ) -> Generator[simpy.Event, Any, Arrival | None]:
+        around, env = self.around, self.around.env
+        parcel = self._encode(result)
+        began, size = env.now, around.billing.size(parcel.size)
+        if vanishing is not None and vanishing.moment == "uploading":
+            yield from self._vanish_while_uploading(size, vanishing.share)
+            return None
+        done = yield from self._transfer(around.uplink, size, self.profile.uplink)
+        energy = around.energy.upload(done.active_s, done.sent)
+        self._record(Kind.UPLOAD, env.now - began, done.sent, energy)
+        if not done.arrived:
+            yield from self._give_up(done.wasted)
+            return None
+        if (back := around.uptime.back_at(env.now)) > env.now:
+            yield env.timeout(back - env.now)
+        if around.uptime.forgot(started, env.now):
+            self._record(Kind.LOST, size=done.sent, details={"reason": "the server had crashed"})
+            return None
+        return self._receive(parcel, result, done, started)
+
+    def _receive(
+        self, parcel: Parcel, result: TrainingResult, done: Transferred, started: float
+    ) -> Arrival:
+        """What the server gets to see."""
+        around, who = self.around, self._who
+        arrived = parcel.lossy(around.uplink.transport.lost(parcel.size, self.packets))
+        arrived = arrived.changed(lambda piece: around.failures.corrupted(piece, *who))
+        received = around.billing.size(arrived.size)
+        twice = received if around.failures.duplicated(*who) else 0
+        if twice:
+            self._record(Kind.UPLOAD, size=twice, details={"duplicate": True})
+        if done.sent + twice > received:
+            self._record(Kind.DISCARDED, size=done.sent + twice - received)
+        self._record(Kind.RECEIVE, size=received)
+        try:
+            update = arrived.decode(around.policy, self.layout)
+        except PayloadError as error:
+            self._record(Kind.REJECTED, details={"reason": str(error)})
+            update = None
+        return Arrival(
+            client=self.profile.client,
+            weight=self.weight,
+            update=update,
+            base=self.job.adapter,
+            version=self.version,
+            started=started,
+            seconds=around.env.now - started,
+            loss=result.losses[-1],
+        )
+
+    def _vanish_while_uploading(self, size: int, share: float) -> Generator[simpy.Event, Any, None]:
+        """Send for a share of the time that the upload would take alone, then fall silent."""
+        env, link, transport = self.around.env, self.profile.uplink, self.around.uplink.transport
+        began = env.now
+        whole = transport.finish_time(link.capacity, size, began, link.round_trip) - began
+        yield env.timeout(share * whole)
+        sent = transport.sent_by(link.capacity, size, began, env.now, link.round_trip)
+        energy = self.around.energy.upload(env.now - began, sent)
+        self._record(Kind.UPLOAD, env.now - began, sent, energy)
+        yield from self._give_up(sent)
+
+    def _give_up(self, wasted: int = 0) -> Generator[simpy.Event, Any, None]:
+        """The server waits for a sign of life, in vain."""
+        yield self.around.env.timeout(self.around.dropout_timeout)
+        self._record(Kind.LOST, size=wasted)
+
+    @property
+    def _who(self) -> tuple[int, int]:
+        return self.profile.client, self.round_number
+
+    def _record(
+        self,
+        kind: Kind,
+        seconds: float = 0.0,
+        size: int = 0,
+        energy: float = 0.0,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record what the last ``seconds`` went into: bytes and joules."""
+        began = self.around.env.now - seconds
+        self.around.recorder.record(kind, began, seconds, *self._who, size, energy, details)
+
+    def _transfer(
+        self, route: Route, size: int, link: Link
+    ) -> Generator[simpy.Event, Any, Transferred]:
+        try:
+            return (yield from route.transfer(size, link, self.profile.availability))
+        except (TransferNeverEnds, TraceError) as error:
+            raise type(error)(f"client {self._who[0]}, round {self._who[1]}: {error}") from None
+
+    def _encode(self, result: TrainingResult) -> Parcel:
+        context = dataclasses.replace(self.context, fisher=result.fisher)
+        try:
+            return Parcel.of(
+                result.delta, self.around.policy, context, self.around.uplink.transport
+            )
+        except ValueError as error:
+            raise EncodingFailed(f"client {self._who[0]}, round {self._who[1]}: {error}") from None
