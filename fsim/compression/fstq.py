@@ -2,41 +2,43 @@
 
 After "Fed-FSTQ", arXiv 2604.25421. The client trains on the tokens to which its loss is most
 sensitive, and sends each coordinate at a precision chosen by its importance, the Fisher-weighted
-square of the update. What the paper leaves open is an option here, its default stated.
+square of the update. What the paper leaves open is an option here, its default stated; so are the
+paper's ablations, and what is known to do better under the same allocation.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 
-from fsim.compression.policy import EncodingContext, Policy
-from fsim.compression.positions import decode_positions, encode_positions
-from fsim.compression.wire import (
-    Section,
-    pack,
-    pack_bits,
-    packed_length,
-    section_array,
-    unpack,
-    unpack_bits,
+from fsim.compression.budgets import budget_of, check_budget
+from fsim.compression.fstq_allocation import Prices, by_percentile, errors_of, for_budget
+from fsim.compression.fstq_formats import (
+    entropy_prices,
+    entropy_sections,
+    parse_entropy,
+    parse_plain,
+    plain_sections,
 )
-from fsim.errors import PayloadError
-from fsim.vocabulary import Layout, SensitivitySettings, Update
+from fsim.compression.fstq_quantiser import TIERS, BitArray, dequantise, quantise
+from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.positions import index_width
+from fsim.compression.wire import pack, unpack
+from fsim.vocabulary import FloatArray, Layout, SensitivitySettings, Update
 
-TIERS = (16, 4, 2)
-"""Bits of a coordinate that is sent, the most precise first; the others send nothing."""
+_TAG_BITS = 2
 
-_EPSILON = 1e-12
-"""Keeps the scale of an all-zero matrix finite (epsilon of the paper's quantiser)."""
+_ENTROPY_PRICES: Prices = {2: 4.0, 4: 7.0, 16: 18.0}
+"""What a coordinate costs at first, entropy-coded; then what it was seen to cost."""
+
+_PRICE_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Fstq(Policy, SensitivitySettings):
-    """Fed-FSTQ by percentiles, plainly packed.
+    """Fed-FSTQ; by default by percentiles and plainly packed, as in the paper.
 
     Attributes
     ----------
@@ -47,6 +49,27 @@ class Fstq(Policy, SensitivitySettings):
         Shares of the coordinates sent at 16, 4 and 2 bits, the most important first; the rest is
         not sent. The paper gives no percentiles; these make the payload 2.4 bits a coordinate,
         1/6.67 of float16, which is the ratio that the paper reports.
+    coding
+        ``"plain"``: positions, tags and values packed at fixed widths, the paper's. ``"entropy"``:
+        the same, entropy-coded.
+    allocation
+        ``"percentile"``: by the shares. ``"budget"``: greedily, most error taken away a bit first,
+        such that the payload is no longer than the budget, metadata and header included.
+    budget
+        Bytes, for that allocation; where the context has a budget too, the smaller holds.
+    scales
+        ``"max"``: one a matrix, from its largest magnitude, the paper's. ``"least-squares"``: one
+        for each tier of a matrix, of least weighted error.
+    fisher
+        False: importance is drawn at random (the paper's ablation of Fisher).
+    uniform_fisher
+        Every Fisher is 1: importance is the squared update.
+    tokens
+        False: no token is left out in training.
+    quantise
+        False: whatever is sent is sent as float16.
+    random_support
+        As many coordinates at each precision as there would be, at random places.
     refresh_every, smoothing, by, mask, weights, reduction, first, fisher_average
         See :class:`fsim.vocabulary.SensitivitySettings`; H = 10 and rho = 0.9 are the paper's.
     """
@@ -57,6 +80,15 @@ class Fstq(Policy, SensitivitySettings):
     share16: float = 0.02
     share4: float = 0.12
     share2: float = 0.08
+    coding: Literal["plain", "entropy"] = "plain"
+    allocation: Literal["percentile", "budget"] = "percentile"
+    budget: int | None = None
+    scales: Literal["max", "least-squares"] = "max"
+    fisher: bool = True
+    uniform_fisher: bool = False
+    tokens: bool = True
+    quantise: bool = True
+    random_support: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.token_ratio <= 1:
@@ -64,7 +96,7 @@ class Fstq(Policy, SensitivitySettings):
                 f"token_ratio: found {self.token_ratio}, allowed is above 0 and at most 1"
             )
         shares = (self.share16, self.share4, self.share2)
-        if min(shares) < 0 or not 0 < sum(shares) <= 1:
+        if not (min(shares) >= 0 and 0 < sum(shares) <= 1):
             raise ValueError(
                 f"share16, share4, share2: found {shares}, allowed are shares of 0 or more that "
                 "sum to more than 0 and at most 1"
@@ -73,85 +105,117 @@ class Fstq(Policy, SensitivitySettings):
             raise ValueError(f"refresh_every: found {self.refresh_every}, allowed is 1 or more")
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing: found {self.smoothing}, allowed is 0 or more, below 1")
+        if self.uniform_fisher and not self.fisher:
+            raise ValueError("uniform_fisher: found true, allowed is false where fisher is false")
+        check_budget(self.budget)
+        if self.budget is not None and self.allocation != "budget":
+            raise ValueError("budget: found a number, allowed is none unless allocation is budget")
 
     def sensitivity(self) -> SensitivitySettings:
         """Token filtering and Fisher are measured in training."""
         names = (field.name for field in fields(SensitivitySettings))
-        return SensitivitySettings(**{name: getattr(self, name) for name in names})
-
-    def allocate(self, importance: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-        """Bits of each coordinate by rank of its importance u_j = F_j delta_j^2 (steps 5 and 6)."""
-        bits = np.zeros(len(importance), dtype=np.uint8)
-        order = np.argsort(-importance, kind="stable")
-        cuts = np.cumsum([0.0, self.share16, self.share4, self.share2]) * len(importance)
-        for tier, begin, end in zip(TIERS, cuts, cuts[1:], strict=False):
-            bits[order[round(begin) : round(end)]] = tier
-        return bits
+        options = {name: getattr(self, name) for name in names}
+        if not self.tokens:
+            options |= {"token_ratio": 1.0, "weights": "hard"}
+        return SensitivitySettings(**options)
 
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`; the context must bring the Fisher."""
-        if context.fisher is None:
-            raise ValueError("fstq needs the client's Fisher, the context has none")
+        """See :class:`Policy`.
+
+        Raises
+        ------
+        ValueError
+            The context lacks the Fisher or the budget that the options need, the budget is too
+            small for any payload, or a value is beyond float16.
+        """
         layout = Layout.of(update)
         vector = layout.flatten(update)
-        bits = self.allocate(layout.flatten(context.fisher) * vector**2)
-        largest = np.maximum.reduceat(np.abs(vector), layout.bounds[:-1]).astype("<f4")
-        exact = vector[bits == 16].astype("<f2")
-        if not np.all(np.isfinite(exact)):
-            raise ValueError(f"fstq cannot express {np.max(largest):g} in float16")
-        values = [exact.tobytes()]
-        for tier in TIERS[1:]:
-            limit = _limit(tier)
-            scale = _expand(largest, layout) / np.float32(limit + _EPSILON)
-            at = (bits == tier) & (scale > 0)
-            levels = np.zeros(len(vector), dtype=np.int64)
-            levels[at] = np.clip(np.rint(vector[at] / scale[at]), -limit, limit)
-            values.append(pack_bits(levels[bits == tier] + limit, tier))
-        sent = bits > 0
-        return pack(
-            self.name,
-            layout,
-            {
-                Section.POSITIONS: encode_positions(sent),
-                Section.TAGS: pack_bits(np.searchsorted((2, 4, 16), bits[sent]), 2),
-                Section.SCALES: largest.tobytes(),
-                Section.VALUES: b"".join(values),
-            },
-        )
+        weights = self._weights(vector, layout, context)
+        if self.allocation == "budget":
+            return self._within_budget(vector, weights, layout, context)
+        bits = by_percentile(weights * vector**2, (self.share16, self.share4, self.share2))
+        if not self.quantise:
+            bits[bits > 0] = 16
+        if self.random_support:
+            bits = context.rng.permutation(bits)
+        return self._payload(vector, weights, bits, layout)
 
     def decode(self, payload: bytes, layout: Layout) -> Update:
         """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
-        sent = decode_positions(sections.get(Section.POSITIONS, b""), layout.size)
-        tags = unpack_bits(sections.get(Section.TAGS, b""), int(sent.sum()), 2)
-        if np.any(tags > 2):
-            raise PayloadError("the payload has a tag that stands for no precision")
-        bits = np.zeros(layout.size, dtype=np.uint8)
-        bits[sent] = np.array([2, 4, 16])[tags]
-        largest = section_array(sections, Section.SCALES, "<f4", len(layout.tensors))
-        values = sections.get(Section.VALUES, b"")
-        vector = np.zeros(layout.size, dtype=np.float32)
-        at = 0
-        for tier in TIERS:
-            chosen = bits == tier
-            count = int(chosen.sum())
-            data = values[at : at + packed_length(count, tier)]
-            at += packed_length(count, tier)
-            if tier == 16:
-                vector[chosen] = section_array({Section.VALUES: data}, Section.VALUES, "<f2", count)
-            else:
-                levels = unpack_bits(data, count, tier) - _limit(tier)
-                scale = _expand(largest, layout) / np.float32(_limit(tier) + _EPSILON)
-                vector[chosen] = levels * scale[chosen]
-        if at != len(values):
-            raise PayloadError(f"the payload has {len(values) - at} bytes of values too many")
-        return layout.unflatten(vector)
+        if self.coding == "entropy":
+            quantised = parse_entropy(sections, layout.size)
+        else:
+            quantised = parse_plain(sections, layout.size, tagged=self.quantise)
+        return layout.unflatten(dequantise(quantised, layout, self.scales))
 
+    def _weights(self, vector: FloatArray, layout: Layout, context: EncodingContext) -> FloatArray:
+        """F_j, or what stands in its place in an ablation."""
+        if not self.fisher:
+            # Such that F delta^2, the importance, is uniform, wherever there is anything to send.
+            drawn = context.rng.random(len(vector), dtype=np.float32)
+            squares = np.maximum(vector**2, np.float32(1e-30))
+            return cast(FloatArray, drawn / squares)
+        if self.uniform_fisher:
+            return np.ones(len(vector), dtype=np.float32)
+        if context.fisher is None:
+            raise ValueError("fstq needs the client's Fisher, the context has none")
+        return layout.flatten(context.fisher)
 
-def _limit(bits: int) -> int:
-    """q_max(b) = 2^(b-1) - 1 (step 7)."""
-    return int(2 ** (bits - 1) - 1)
+    def _payload(
+        self, vector: FloatArray, weights: FloatArray, bits: BitArray, layout: Layout
+    ) -> bytes:
+        quantised = quantise(vector, weights, bits, layout, self.scales)
+        if self.coding == "entropy":
+            return pack(self.name, layout, entropy_sections(quantised))
+        return pack(self.name, layout, plain_sections(quantised, tagged=self.quantise))
 
+    def _within_budget(
+        self, vector: FloatArray, weights: FloatArray, layout: Layout, context: EncodingContext
+    ) -> bytes:
+        budget = budget_of(self.budget, context)
+        if budget is None:
+            raise ValueError("allocation budget needs a budget: neither option nor context has one")
+        errors = errors_of(vector, weights, layout, self.scales)
+        places = np.arange(len(vector))
+        if self.random_support:
+            places = context.rng.permutation(places)
 
-def _expand(per_matrix: npt.NDArray[np.float32], layout: Layout) -> npt.NDArray[np.float32]:
-    return np.repeat(per_matrix, np.diff(layout.bounds))
+        def encoded(bits: BitArray) -> bytes:
+            return self._payload(vector, weights, bits[places], layout)
+
+        found: list[BitArray] = []
+        prices = self._first_prices(layout)
+        for _ in range(_PRICE_ROUNDS):
+            bits = for_budget(errors, prices[-1], lambda bits: len(encoded(bits)), budget)
+            if bits is None:
+                least = len(encoded(np.zeros(len(vector), dtype=np.uint8)))
+                raise ValueError(
+                    f"fstq: found a budget of {budget} bytes, a payload of this adapter has at "
+                    f"least {least}"
+                )
+            found.append(bits)
+            prices.pop()
+            if self.coding == "entropy":
+                quantised = quantise(vector, weights, bits[places], layout, self.scales)
+                prices = [self._allowed(entropy_prices(quantised))]
+            if not prices:
+                break
+        left = [
+            sum(float(np.sum(error[bits == tier])) for tier, error in errors.items())
+            for bits in found
+        ]
+        return encoded(found[int(np.argmin(left))])
+
+    def _first_prices(self, layout: Layout) -> list[Prices]:
+        """What a coordinate may cost: in the plain form, in a bitmap or by its index."""
+        if self.coding == "entropy":
+            return [self._allowed(_ENTROPY_PRICES)]
+        tag = _TAG_BITS if self.quantise else 0
+        return [
+            self._allowed({tier: tier + tag + place for tier in TIERS})
+            for place in (0, index_width(layout.size))
+        ]
+
+    def _allowed(self, prices: Prices) -> Prices:
+        return prices if self.quantise else {16: prices[16]}

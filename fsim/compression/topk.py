@@ -1,7 +1,8 @@
 """``topk``: only the coordinates of largest magnitude.
 
-Aji and Heafield, "Sparse Communication for Distributed Gradient Descent", EMNLP 2017, without
-their accumulation of what was left out.
+Aji and Heafield, "Sparse Communication for Distributed Gradient Descent", EMNLP 2017, over all
+matrices together. Their accumulation of what was left out ("gradient dropping" keeps the dropped
+part as a residual) is ``error_feedback``.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from fsim.compression.feedback import encode_with_feedback
 from fsim.compression.policy import EncodingContext, Policy
 from fsim.compression.positions import decode_positions, encode_positions
-from fsim.compression.wire import Section, pack, section_array, unpack
-from fsim.vocabulary import Layout, Update
+from fsim.compression.vectors import finite_array, finite_vector, largest, narrow, share_of
+from fsim.compression.wire import Section, pack, unpack
+from fsim.vocabulary import FloatArray, Layout, Update
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,15 @@ class TopK(Policy):
     ----------
     ratio
         Share of the coordinates that is sent, in (0, 1].
+    error_feedback
+        Whether what is not sent, the rounding to float16 included, is added to the client's next
+        update. Off by default: a client that is rarely chosen adds a residual of long ago.
     """
 
     name: ClassVar[str] = "topk"
 
     ratio: float = 0.1
+    error_feedback: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio <= 1:
@@ -38,24 +45,48 @@ class TopK(Policy):
     def encode(self, update: Update, context: EncodingContext) -> bytes:
         """See :class:`Policy`."""
         layout = Layout.of(update)
-        vector = layout.flatten(update)
-        count = max(1, round(self.ratio * len(vector)))
-        # A stable sort breaks ties by position, so that the choice is the same everywhere.
-        chosen = np.zeros(len(vector), dtype=bool)
-        chosen[np.argsort(-np.abs(vector), kind="stable")[:count]] = True
-        values = vector[chosen].astype("<f2")
-        if not np.all(np.isfinite(values)):
-            raise ValueError(f"topk cannot express {np.max(np.abs(vector)):g} in float16")
-        return pack(
-            self.name,
+        vector = finite_vector(self.name, layout, update)
+        count = share_of(self.ratio, layout.size)
+        if not self.error_feedback:
+            return encode_largest(self.name, layout, vector, count)
+        return encode_with_feedback(
+            self,
             layout,
-            {Section.POSITIONS: encode_positions(chosen), Section.VALUES: values.tobytes()},
+            vector,
+            context,
+            lambda corrected: encode_largest(self.name, layout, corrected, count),
         )
 
     def decode(self, payload: bytes, layout: Layout) -> Update:
         """See :class:`Policy`."""
-        sections = unpack(payload, self.name, layout)
-        chosen = decode_positions(sections.get(Section.POSITIONS, b""), layout.size)
-        vector = np.zeros(layout.size, dtype=np.float32)
-        vector[chosen] = section_array(sections, Section.VALUES, "<f2", int(chosen.sum()))
-        return layout.unflatten(vector)
+        return decode_largest(self.name, payload, layout)
+
+
+def encode_largest(policy: str, layout: Layout, vector: FloatArray, count: int) -> bytes:
+    """A payload of the ``count`` largest coordinates as float16.
+
+    Raises
+    ------
+    ValueError
+        One of them is too large for float16.
+    """
+    chosen = largest(vector, count)
+    values = narrow(policy, vector[chosen], "<f2")
+    return pack(
+        policy, layout, {Section.POSITIONS: encode_positions(chosen), Section.VALUES: values}
+    )
+
+
+def decode_largest(policy: str, payload: bytes, layout: Layout) -> Update:
+    """The inverse of :func:`encode_largest`; zero is what was not sent.
+
+    Raises
+    ------
+    PayloadError
+        The bytes are not such a payload.
+    """
+    sections = unpack(payload, policy, layout)
+    chosen = decode_positions(sections.get(Section.POSITIONS, b""), layout.size)
+    vector = np.zeros(layout.size, dtype=np.float32)
+    vector[chosen] = finite_array(sections, Section.VALUES, "<f2", int(chosen.sum()))
+    return layout.unflatten(vector)

@@ -1,5 +1,7 @@
 """The harness that every policy passes, whatever it does to the values."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,7 +22,7 @@ def example(seed=0, scale=1e-3):
 
 
 def context(fisher, seed=0):
-    return EncodingContext(np.random.default_rng(seed), fisher)
+    return EncodingContext(np.random.default_rng(seed), fisher, seed=seed)
 
 
 def payload_of(policy, seed=0):
@@ -33,13 +35,98 @@ def policy(request):
     return make_policy(request.param, {})
 
 
+def squared(update):
+    return sum(float(np.sum(array.astype(np.float64) ** 2)) for array in update.values())
+
+
+def difference(one, other):
+    return {name: one[name] - other[name] for name in one}
+
+
 def test_decoding_gives_the_layout_and_lowers_the_error(policy):
     update, _ = example()
     decoded = policy.decode(*payload_of(policy))
     assert Layout.of(decoded) == Layout.of(update)
     assert all(array.dtype == np.float32 for array in decoded.values())
-    error = sum(np.sum((decoded[k] - update[k]) ** 2) for k in update)
-    assert error < sum(np.sum(update[k] ** 2) for k in update)
+    assert squared(difference(decoded, update)) < squared(update)
+
+
+# Unbiased policies whose single payload is further from the update than nothing at all would be:
+# what they promise is that errors cancel, so that is what is asked of them.
+NOISY = [
+    ("terngrad", {"clip": 0}),
+    ("qsgd", {"bits": 2}),
+    ("qsgd", {"bits": 2, "coding": "elias", "scale": "norm"}),
+    ("fedpaq", {"bits": 2}),
+    ("eden", {"bits": 0.25}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), NOISY)
+def test_errors_of_noisy_policies_cancel(name, options):
+    policy = make_policy(name, options)
+    update, fisher = example()
+    layout = Layout.of(update)
+    count, total, error = 400, dict.fromkeys(update, 0.0), 0.0
+    for seed in range(1, count + 1):
+        decoded = policy.decode(policy.encode(update, context(fisher, seed)), layout)
+        error += squared(difference(decoded, update)) / count
+        total = {key: total[key] + decoded[key] / count for key in update}
+    assert error > squared(update)
+    # The mean of independent unbiased draws has the 400th part of one draw's error.
+    assert squared(difference(total, update)) == pytest.approx(error / count, rel=0.3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_refused(policy, value):
+    for name in SHAPES:
+        update, fisher = example()
+        update[name][0, 0] = value
+        with pytest.raises(ValueError, match=policy.name):
+            policy.encode(update, context(fisher))
+
+
+WITH_FEEDBACK = [
+    name
+    for name, policy in POLICIES.items()
+    if "error_feedback" in {field.name for field in dataclasses.fields(policy)}
+]
+
+
+@pytest.mark.parametrize("name", WITH_FEEDBACK)
+def test_the_residual_is_what_the_server_did_not_get(name):
+    policy = make_policy(name, {"error_feedback": True})
+    memory, before = {}, 0.0
+    for seed in range(4):
+        update, _ = example(seed)
+        layout = Layout.of(update)
+        corrected = layout.flatten(update) + np.float32(before)
+        payload = policy.encode(
+            update, EncodingContext(np.random.default_rng(seed), memory=memory, seed=seed)
+        )
+        decoded = layout.flatten(policy.decode(payload, layout))
+        before = memory["residual"]
+        assert np.array_equal(before, corrected - decoded)
+        assert before + decoded == pytest.approx(corrected, rel=1e-6, abs=1e-9)
+        assert np.any(before)
+
+
+@pytest.mark.parametrize("name", WITH_FEEDBACK)
+def test_without_feedback_no_residual_is_kept(name):
+    update, fisher = example()
+    one = context(fisher)
+    make_policy(name, {"error_feedback": False}).encode(update, one)
+    assert "residual" not in one.memory
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (3,), (2, 1)])
+def test_the_smallest_adapters(policy, shape):
+    update = {"w": np.full(shape, 0.5, np.float32)}
+    fisher = {"w": np.ones(shape, np.float32)}
+    layout = Layout.of(update)
+    decoded = policy.decode(policy.encode(update, context(fisher)), layout)
+    assert Layout.of(decoded) == layout
+    assert np.all(np.isfinite(decoded["w"]))
 
 
 def test_encoding_is_the_same_every_time_and_leaves_the_update_alone(policy):
@@ -92,9 +179,20 @@ def test_damaged_payloads_raise_one_error(name, data):
         ("gzip", {}, "found policy 'gzip', allowed are float32"),
         ("qsgd", {"bits": 1}, "bits: found 1, allowed are 2 to 16"),
         ("qsgd", {"bucket": 0}, "bucket: found 0"),
-        ("qsgd", {"bit": 4}, "bit: unknown key, allowed are bits, bucket"),
+        ("qsgd", {"bit": 4}, "bit: unknown key, allowed are bits, bucket, coding, scale"),
         ("qsgd", {"bits": "many"}, "bits: found 'many', allowed is a valid integer"),
+        ("qsgd", {"coding": "huffman"}, "coding: found 'huffman'"),
         ("topk", {"ratio": 0}, "ratio: found 0"),
+        ("topk", {"ratio": float("nan")}, "ratio: found nan"),
+        ("stc", {"ratio": 1.5}, "ratio: found 1.5, allowed is above 0 and at most 1"),
+        ("flasc", {"density": 0}, "density: found 0"),
+        ("terngrad", {"clip": -1}, "clip: found -1.0, allowed is 0 or more"),
+        ("fedpaq", {"bits": 17}, "bits: found 17, allowed are 2 to 16"),
+        ("fedpaq", {"scale": "bucket"}, "scale: found 'bucket'"),
+        ("powersgd", {"rank": 0}, "rank: found 0, allowed is 1 or more"),
+        ("powersgd", {"dtype": "float64"}, "dtype: found 'float64'"),
+        ("eden", {"bits": 1.5}, "bits: found 1.5, allowed are 1, 2, 3, 4 and above 0 below 1"),
+        ("eden", {"block": 100}, "block: found 100, allowed are powers of two, 2 to 65536"),
         ("fstq", {"token_ratio": 1.5}, "token_ratio: found 1.5"),
         ("fstq", {"share16": 0.5, "share4": 0.6}, "sum to more than 0 and at most 1"),
         ("fstq", {"refresh_every": 0}, "refresh_every: found 0"),
