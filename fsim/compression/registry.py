@@ -12,6 +12,7 @@ from fsim.compression.fisher_rdo import FisherRdo
 from fsim.compression.flasc import Flasc
 from fsim.compression.floats import BFloat16, Float16, Float32
 from fsim.compression.fstq import Fstq
+from fsim.compression.masked_sign import MaskedSign
 from fsim.compression.policy import Policy
 from fsim.compression.powersgd import PowerSgd
 from fsim.compression.qsgd import Qsgd
@@ -37,6 +38,7 @@ POLICIES: dict[str, type[Policy]] = {
         Flasc,
         Fstq,
         FisherRdo,
+        MaskedSign,
     )
 }
 

@@ -71,6 +71,9 @@ EVALUATION_TYPES = {
 """Column -> type of the evaluations table; bytes and energy are totals up to that time."""
 
 
+_SIGNS = {Kind.UPLOAD: 1, Kind.RECEIVE: -1, Kind.LOST: -1, Kind.DISCARDED: -1}
+
+
 class Recorder:
     """Collects the rows of one run, and keeps the running totals."""
 
@@ -129,6 +132,14 @@ class Recorder:
         frame = pd.DataFrame(self._evaluations, columns=list(EVALUATION_TYPES))
         return frame.astype(EVALUATION_TYPES)
 
+    def unaccounted(self, client: int) -> list[tuple[int, int]]:
+        """Rounds in which a client has sent bytes that nothing has become of yet, and how many."""
+        sums: dict[int, int] = {}
+        for row in self._records:
+            if row[2] == client and row[4] in _SIGNS:
+                sums[row[3]] = sums.get(row[3], 0) + _SIGNS[row[4]] * row[5]
+        return [(round_number, size) for round_number, size in sums.items() if size]
+
     def check_conservation(self) -> None:
         """Bytes sent must be bytes received plus bytes lost.
 
@@ -139,7 +150,7 @@ class Recorder:
         """
         totals = dict.fromkeys(Kind, 0)
         for row in self._records:
-            totals[Kind(row[4])] += row[5]
+            totals[row[4]] += row[5]
         sent, received = totals[Kind.UPLOAD], totals[Kind.RECEIVE]
         lost = totals[Kind.LOST] + totals[Kind.DISCARDED]
         if sent != received + lost:

@@ -64,6 +64,6 @@ class Idle(Sequence[int]):
         return (client for client in range(self._count) if client not in busy)
 
     @property
-    def at_work(self) -> int:
-        """How many have something to do."""
-        return len(self._busy)
+    def busy(self) -> tuple[int, ...]:
+        """Those who have something to do."""
+        return tuple(self._busy)

@@ -202,7 +202,7 @@ class SimulatedWorld:
                 (self._population[client].availability.next_available(env.now) for client in idle),
                 default=math.inf,
             )
-            if math.isinf(comes) and not self._idle.at_work:
+            if math.isinf(comes) and not self._idle.busy:
                 raise NothingLeft("no client is at work and none will ever be available again")
             waits = [self._someone_is_through]
             if comes < math.inf:
@@ -324,7 +324,18 @@ class SimulatedWorld:
 
     def close(self) -> None:
         """The run is over: whoever is still at work is counted, and the books are checked."""
-        self.accounts.unfinished = self._idle.at_work
+        for client in self._idle.busy:
+            for round_number, size in self.recorder.unaccounted(client):
+                self.recorder.record(
+                    Kind.DISCARDED,
+                    self.env.now,
+                    0.0,
+                    client,
+                    round_number,
+                    size,
+                    details={"reason": "the run ended"},
+                )
+        self.accounts.unfinished = len(self._idle.busy)
         self.accounts.check()
         self.recorder.check_conservation()
 

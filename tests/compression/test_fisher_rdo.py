@@ -103,7 +103,7 @@ def test_the_fisher_is_asked_for_and_needed():
 def test_what_is_not_finite_is_refused(where):
     update, fisher = sample()
     (update if where == "update" else fisher)["b.lora_A"][3, 4] = np.nan
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="fisher-rdo cannot express nan"):
         coded(update, fisher)
 
 

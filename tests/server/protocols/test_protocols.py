@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from fsim.errors import ScenarioError
+from fsim.scenario import load_scenario
 from fsim.simulation import simulate
+from tests.conftest import ROOT
 
 LINKS = {
     "transport": {"kind": "fluid"},
@@ -237,3 +239,15 @@ def test_settings_that_contradict_are_refused(tiny, settings, message):
     with pytest.raises(ScenarioError) as caught:
         tiny(**settings)
     assert message in str(caught.value)
+
+
+@pytest.mark.slow
+def test_chaos_is_accounted_for():
+    loaded = load_scenario(ROOT / "scenarios" / "chaos.yaml")
+    run = simulate(loaded)
+    assert run.failure is None
+    accounts = balanced(run)
+    for kind in ("aggregated", "late", "rejected", "dropped"):
+        assert accounts[kind] > 0, kind
+    sums = run.records.groupby("kind")["bytes"].sum()
+    assert sums["upload"] == sums["receive"] + sums["lost"] + sums["discarded"]
