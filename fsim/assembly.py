@@ -22,6 +22,7 @@ from fsim.fleet import (
 )
 from fsim.fleet.population import (
     AvailabilityLaw,
+    DrawnPopulation,
     LinkLaw,
     always_on,
     diurnal,
@@ -71,7 +72,7 @@ def build_population(loaded: LoadedScenario) -> Population:
         _availability_law(loaded),
         fleet.seconds_per_step,
     )
-    return tuple(_placed(profile, scenario) for profile in population)
+    return DrawnPopulation(len(population), lambda client: _placed(population[client], scenario))
 
 
 def _placed(profile: ClientProfile, scenario: Scenario) -> ClientProfile:

@@ -16,6 +16,7 @@ from fsim.scenario import LoadedScenario
 from fsim.store import Store
 from fsim.vocabulary import Update
 from fsim.world import Progress, SimulatedWorld
+from fsim.world.learner import RealLearner
 
 __all__ = ["Progress", "Run", "simulate"]
 
@@ -76,7 +77,8 @@ def simulate(
     """
     # Sums are split among threads: their number is part of the result.
     torch.set_num_threads(loaded.scenario.training.threads)
-    world = SimulatedWorld(loaded, on_progress, store)
+    learner = RealLearner(loaded, store)
+    world = SimulatedWorld(loaded, learner, on_progress)
     failure = None
     world.evaluate(0)
     protocol = loaded.scenario.protocol.make()
@@ -92,11 +94,6 @@ def simulate(
         metrics=measure(records, evaluations, loaded.scenario.target.value),
         adapter=world.adapter,
         failure=failure,
-        facts={
-            **world.facts,
-            "accounts": world.accounts.as_dict(),
-            "jobs_trained": world.trainer.trained,
-            "jobs_reused": world.trainer.reused,
-        },
-        save_adapter=lambda folder: world.adapted.save(world.adapter, folder),
+        facts=world.facts,
+        save_adapter=lambda folder: learner.save(world.adapter, folder),
     )

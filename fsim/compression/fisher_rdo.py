@@ -26,6 +26,7 @@ from fsim.compression.context_tables import ContextTables, parse_tables
 from fsim.compression.entropy import SymbolReader, SymbolWriter
 from fsim.compression.policy import EncodingContext, Policy
 from fsim.compression.scan import CLASSES, Activity, Scan, contexts_of, scan_of
+from fsim.compression.vectors import finite_vector
 from fsim.compression.wire import Section, pack, pack_bits, packed_length, unpack, unpack_bits
 from fsim.errors import PayloadError
 from fsim.vocabulary import FloatArray, Layout, SensitivitySettings, Update
@@ -99,7 +100,9 @@ class FisherRdo(Policy):
         if context.fisher is None:
             raise ValueError("fisher-rdo needs the client's Fisher, the context has none")
         layout = Layout.of(update)
-        task = _Task(layout, layout.flatten(update), layout.flatten(context.fisher), self.floor)
+        vector = finite_vector(self.name, layout, update)
+        fisher = finite_vector(self.name, layout, context.fisher)
+        task = _Task(layout, vector, fisher, self.floor)
         budget = budget_of(self.budget, context)
         if budget is None:
             budget = len(_nothing(task)) + int(self.rate * layout.size / 8)
@@ -146,8 +149,6 @@ class _Task:
     def __init__(
         self, layout: Layout, vector: FloatArray, fisher: FloatArray, floor: float
     ) -> None:
-        if not (np.all(np.isfinite(vector)) and np.all(np.isfinite(fisher))):
-            raise ValueError("fisher-rdo cannot express a value or Fisher that is not finite")
         self.layout, self.scan = layout, scan_of(layout)
         self._negative = vector[self.scan.order] < 0
         self._values = np.abs(vector)[self.scan.order].astype(np.float64)

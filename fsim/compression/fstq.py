@@ -25,6 +25,7 @@ from fsim.compression.fstq_formats import (
 from fsim.compression.fstq_quantiser import TIERS, BitArray, dequantise, quantise
 from fsim.compression.policy import EncodingContext, Policy
 from fsim.compression.positions import index_width
+from fsim.compression.vectors import finite_vector
 from fsim.compression.wire import pack, unpack
 from fsim.vocabulary import FloatArray, Layout, SensitivitySettings, Update
 
@@ -126,10 +127,10 @@ class Fstq(Policy, SensitivitySettings):
         ------
         ValueError
             The context lacks the Fisher or the budget that the options need, the budget is too
-            small for any payload, or a value is beyond float16.
+            small for any payload, or a value is not finite or beyond float16.
         """
         layout = Layout.of(update)
-        vector = layout.flatten(update)
+        vector = finite_vector(self.name, layout, update)
         weights = self._weights(vector, layout, context)
         if self.allocation == "budget":
             return self._within_budget(vector, weights, layout, context)
@@ -160,7 +161,7 @@ class Fstq(Policy, SensitivitySettings):
             return np.ones(len(vector), dtype=np.float32)
         if context.fisher is None:
             raise ValueError("fstq needs the client's Fisher, the context has none")
-        return layout.flatten(context.fisher)
+        return finite_vector(self.name, layout, context.fisher)
 
     def _payload(
         self, vector: FloatArray, weights: FloatArray, bits: BitArray, layout: Layout

@@ -170,4 +170,5 @@ def _points(problem: Problem, levels: IntArray) -> IntArray:
     off = problem.weights * (problem.magnitudes - levels)
     sums = np.bincount(kind, off, minlength=POINTS + 1)[1:]
     offsets = np.divide(sums, weights * problem.spacing, out=np.zeros(POINTS), where=weights > 0)
-    return np.clip(np.rint(128 + 256 * offsets), 0, 255).astype(np.int64)
+    codes: IntArray = np.clip(np.rint(128 + 256 * offsets), 0, 255).astype(np.int64)
+    return codes

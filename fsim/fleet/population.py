@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
@@ -164,7 +165,46 @@ def traced(seed: int, recordings: Sequence[Traced], random_offset: bool = False)
     return law
 
 
-Population = tuple[ClientProfile, ...]
+Population = Sequence[ClientProfile]
+
+
+class DrawnPopulation(Sequence[ClientProfile]):
+    """Clients drawn when they are first asked for: those who never take part cost nothing.
+
+    Each client's quantities come from streams of its own, so that who was drawn before makes no
+    difference.
+
+    Parameters
+    ----------
+    clients
+        How many there are.
+    draw
+        Draws one.
+    """
+
+    def __init__(self, clients: int, draw: Callable[[int], ClientProfile]) -> None:
+        self._clients = clients
+        self._draw = draw
+        self._drawn: dict[int, ClientProfile] = {}
+
+    def __len__(self) -> int:
+        return self._clients
+
+    @overload
+    def __getitem__(self, index: int) -> ClientProfile: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[ClientProfile]: ...
+
+    def __getitem__(self, index: int | slice) -> ClientProfile | list[ClientProfile]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        client = index + self._clients if index < 0 else index
+        if not 0 <= client < self._clients:
+            raise IndexError(f"there are {self._clients} clients, found {index}")
+        if client not in self._drawn:
+            self._drawn[client] = self._draw(client)
+        return self._drawn[client]
 
 
 def draw_population(
@@ -176,7 +216,7 @@ def draw_population(
     availability: AvailabilityLaw,
     seconds_per_step: Mapping[str, float] | None = None,
 ) -> Population:
-    """Draw the clients of a run.
+    """Draw the clients of a run, each when it is first asked for.
 
     Parameters
     ----------
@@ -193,22 +233,25 @@ def draw_population(
     """
     names = sorted(devices)
     shares = np.array([devices[name] for name in names], dtype=np.float64)
+    shares /= shares.sum()
     measured = seconds_per_step or {}
-    population = []
-    for client in range(clients):
-        draw = stream(seed, "fleet.device", client)
-        name = names[int(draw.choice(len(names), p=shares / shares.sum()))]
-        population.append(
-            ClientProfile(
-                client=client,
-                device=DEVICES[name],
-                uplink=uplink.draw(seed, "uplink", client),
-                downlink=downlink.draw(seed, "downlink", client),
-                availability=availability(client),
-                seconds_per_step=measured.get(name),
-            )
+
+    def draw(client: int) -> ClientProfile:
+        lot = stream(seed, "fleet.device", client)
+        name = names[int(lot.choice(len(names), p=shares))]
+        return ClientProfile(
+            client=client,
+            device=DEVICES[name],
+            uplink=uplink.draw(seed, "uplink", client),
+            downlink=downlink.draw(seed, "downlink", client),
+            availability=availability(client),
+            seconds_per_step=measured.get(name),
         )
-    return tuple(population)
+
+    population = DrawnPopulation(clients, draw)
+    if clients:
+        population[0]  # laws that nothing can be drawn from are refused at once
+    return population
 
 
 def batteries(population: Population) -> dict[int, float]:

@@ -92,7 +92,7 @@ class TrainingSettingsModel(Settings):
 
     ``threads`` (PyTorch's) and ``cohort_width`` (clients trained side by side; by default chosen by
     the batch's size) are part of the result's last bits, not of its meaning, and so is ``compile``
-    (torch.compile: most of a minute once, then faster).
+    (torch.compile: most of a minute once, then faster). ``proximal`` is FedProx's mu.
     """
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -104,6 +104,7 @@ class TrainingSettingsModel(Settings):
     threads: PositiveInt = 1
     cohort_width: PositiveInt | None = None
     compile: bool = False
+    proximal: NonNegativeFloat = 0.0
 
 
 class EvaluationSettings(Settings):

@@ -14,11 +14,12 @@ from fsim.compression import EncodingContext, Policy
 from fsim.errors import EncodingFailed, PayloadError, TraceError, TransferNeverEnds
 from fsim.fleet import ClientProfile, EnergyModel, Link
 from fsim.fleet.availability import Vanishing
-from fsim.learning.training import Trainer, TrainingJob, TrainingResult
+from fsim.learning.training import TrainingJob, TrainingResult
 from fsim.results.records import Kind, Recorder
 from fsim.server.protocols.world import Arrival
 from fsim.vocabulary import Layout
 from fsim.world.failures import PayloadFailures, ServerUptime
+from fsim.world.learner import Learner
 from fsim.world.parcel import Parcel
 from fsim.world.transfer import Route, Transferred, finish_of_work
 
@@ -64,7 +65,7 @@ class Surroundings:
     env: simpy.Environment
     uplink: Route
     downlink: Route
-    trainer: Trainer
+    learner: Learner
     policy: Policy
     recorder: Recorder
     energy: EnergyModel
@@ -145,7 +146,7 @@ class ClientRound:
         self, vanishing: Vanishing | None
     ) -> Generator[simpy.Event, Any, TrainingResult | None]:
         around, profile, env = self.around, self.profile, self.around.env
-        operations = around.trainer.operations(self.job) * around.billing.operations_factor
+        operations = around.learner.operations(self.job) * around.billing.operations_factor
         work = profile.compute_seconds(
             operations, len(self.job.batches) * around.billing.operations_factor
         )
@@ -164,9 +165,9 @@ class ClientRound:
             yield env.timeout(ended - began)
             self._record(Kind.COMPUTE, env.now - began, energy=energy)
             return None
-        ticket = around.trainer.submit(self.job)
+        ticket = around.learner.submit(self.job)
         yield env.timeout(finish - began)
-        result = around.trainer.result(ticket)
+        result = around.learner.result(ticket)
         details = {
             "operations": operations,
             "loss_first": result.losses[0],
@@ -187,7 +188,9 @@ class ClientRound:
             return None
         done = yield from self._transfer(around.uplink, size, self.profile.uplink)
         energy = around.energy.upload(done.active_s, done.sent)
-        self._record(Kind.UPLOAD, env.now - began, done.sent, energy)
+        parts = {name: around.billing.size(part) for name, part in parcel.breakdown().items()}
+        details = {"payload": parts} if parts else None
+        self._record(Kind.UPLOAD, env.now - began, done.sent, energy, details)
         if not done.arrived:
             yield from self._give_up(done.wasted)
             return None

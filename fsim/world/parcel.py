@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fsim.compression import EncodingContext, Policy
 from fsim.compression.fragments import decode_fragments, encode_fragments
+from fsim.compression.wire import breakdown
 from fsim.network import Datagram, Transport
 from fsim.network.packets import DATAGRAM_PAYLOAD
 from fsim.vocabulary import Layout, Update
@@ -43,6 +44,11 @@ class Parcel:
     def size(self) -> int:
         """Bytes of payload that there are."""
         return sum(len(piece) for piece in self.pieces if piece is not None)
+
+    def breakdown(self) -> dict[str, int]:
+        """Bytes by what they are for, of a payload in one piece; empty for one in packets."""
+        (payload, *more) = self.pieces
+        return {} if self.in_packets or more or payload is None else breakdown(payload)
 
     def lossy(self, lost: npt.NDArray[np.bool_] | None) -> Parcel:
         """What is left of it without the packets that are lost, shape (packets,); None for none."""

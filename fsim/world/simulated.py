@@ -15,20 +15,14 @@ from fsim.assembly import (
     build_energy,
     build_population,
     build_shared_links,
-    build_workbench,
 )
 from fsim.compression import EncodingContext, make_policy
 from fsim.errors import NothingLeft
-from fsim.learning.cohort import TrainingSettings
-from fsim.learning.encoding import BatchShape, draw_batches
-from fsim.learning.stored_evaluation import StoredEvaluator
-from fsim.learning.training import Trainer, TrainingJob, automatic_width
 from fsim.results.records import SERVER, Kind, Recorder
 from fsim.scenario import LoadedScenario
 from fsim.server.aggregation import add, fedat_weights, weighted_sum
 from fsim.server.protocols.world import Answer, Arrival
 from fsim.settings.fleet import AlwaysSettings, DropoutSettings
-from fsim.store import Store
 from fsim.streams import stream, torch_seed
 from fsim.vocabulary import Update
 from fsim.world.accounts import Accounts
@@ -36,6 +30,7 @@ from fsim.world.broadcast import Broadcast
 from fsim.world.client import Billing, ClientRound, Surroundings
 from fsim.world.failures import PayloadFailures, ServerUptime
 from fsim.world.idle import Idle
+from fsim.world.learner import Learner
 from fsim.world.medium import Medium
 from fsim.world.transfer import Route
 
@@ -57,8 +52,8 @@ class SimulatedWorld:
     def __init__(
         self,
         loaded: LoadedScenario,
-        on_progress: Callable[[Progress], None] | None,
-        store: Store | None,
+        learner: Learner,
+        on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         scenario = self._scenario = loaded.scenario
         self._on_progress = on_progress
@@ -69,41 +64,17 @@ class SimulatedWorld:
         self.env = simpy.Environment()
         self.recorder = Recorder()
         self._population = build_population(loaded)
-        bench = build_workbench(loaded)
-        self.adapted, self._shards = bench.adapted, bench.shards
-        rows = [row for shard in self._shards for row in shard]
-        self._evaluator = StoredEvaluator(
-            bench.adapted, bench.test, bench.test_examples, scenario.metric, store
-        )
-        self.adapter = self.adapted.initial
+        self._learner = learner
+        self.adapter = learner.initial
         self._memories: dict[int, dict[str, Any]] = {}
-        policy = scenario.compression.make()
-        shape = BatchShape.of(rows, scenario.training.batch_size)
-        width = scenario.training.cohort_width or automatic_width(
-            shape, self.adapted.model.config.hidden_size, scenario.protocol.clients_per_round
-        )
-        self.trainer = Trainer(
-            self.adapted,
-            shape,
-            TrainingSettings(
-                scenario.training.optimizer,
-                scenario.training.learning_rate,
-                scenario.training.weight_decay,
-                scenario.training.max_gradient_norm,
-                scenario.training.compile,
-            ),
-            policy.sensitivity(),
-            width,
-            store,
-        )
         uplink, downlink = self._routes()
-        billing = self._billing()
+        billing = self._make_billing()
         self._around = Surroundings(
             env=self.env,
             uplink=uplink,
             downlink=downlink,
-            trainer=self.trainer,
-            policy=policy,
+            learner=learner,
+            policy=scenario.compression.make(),
             recorder=self.recorder,
             energy=build_energy(scenario),
             billing=billing,
@@ -115,15 +86,15 @@ class SimulatedWorld:
         self._broadcast = Broadcast(
             make_policy(down.name, down.options),
             scenario.server.downlink,
-            self.adapted.layout,
+            learner.layout,
             scenario.seed,
         )
         self._aggregation = scenario.server.make_aggregation()
         self._optimizer = scenario.server.make_optimizer()
         self._screen = scenario.server.make_screen()
         self._selector = scenario.protocol.selector()
-        for client, shard in enumerate(self._shards):
-            self._selector.register(client, examples=len(shard))
+        for client in range(scenario.fleet.clients):
+            self._selector.register(client, examples=learner.examples(client))
         self._idle = Idle(scenario.fleet.clients)
         self._someone_is_through = self.env.event()
         self._tiers: list[tuple[int, Update]] = []
@@ -132,18 +103,17 @@ class SimulatedWorld:
         self._anyone = scenario.protocol.ask == "all" or isinstance(
             scenario.fleet.availability, AlwaysSettings | DropoutSettings
         )
-        self.facts: dict[str, Any] = {
-            "adapter_parameters": self.adapted.layout.size,
-            "cohort_width": self.trainer.width,
-            "training_examples": len(rows),
-            "test_examples": len(bench.test),
-            "smallest_shard": min(len(shard) for shard in self._shards),
-            "largest_shard": max(len(shard) for shard in self._shards),
-            "prompts_shortened": sum(row.truncated for row in rows),
-            "items_skipped": bench.skipped,
-            "labels_in_no_shard": bench.unseen_labels,
-            "billed_bytes_factor": billing.bytes_factor,
-            "billed_operations_factor": billing.operations_factor,
+        self._billing = billing
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """About model, data and what became of everyone, for the summary."""
+        return {
+            **self._learner.facts,
+            "billed_bytes_factor": self._billing.bytes_factor,
+            "billed_operations_factor": self._billing.operations_factor,
+            "accounts": self.accounts.as_dict(),
+            **self._learner.final_facts(),
         }
 
     def _routes(self) -> tuple[Route, Route]:
@@ -160,11 +130,11 @@ class SimulatedWorld:
         )
         return up, down
 
-    def _billing(self) -> Billing:
-        wanted, own = self._scenario.billing, self.adapted.model.num_parameters()
+    def _make_billing(self) -> Billing:
+        wanted, own = self._scenario.billing, self._learner
         return Billing(
-            (wanted.adapter_parameters or self.adapted.layout.size) / self.adapted.layout.size,
-            (wanted.model_parameters or own) / own,
+            (wanted.adapter_parameters or own.layout.size) / own.layout.size,
+            (wanted.model_parameters or own.parameters) / own.parameters,
         )
 
     def stopped(self) -> bool:
@@ -223,15 +193,9 @@ class SimulatedWorld:
         return self.env.process(self._round(client, round_number))
 
     def _round(self, client: int, round_number: int) -> Generator[simpy.Event, Any, Answer]:
-        seed, training = self._scenario.seed, self._scenario.training
-        shard = self._shards[client]
+        seed, examples = self._scenario.seed, self._learner.examples(client)
         size, adapter = self._broadcast.send(client, self.version, self.adapter)
-        batches = draw_batches(
-            shard,
-            training.local_steps,
-            training.batch_size,
-            stream(seed, "learning.batches", client, round_number),
-        )
+        steps = self._scenario.training.local_steps
         # What error feedback keeps is the client's only once the server has the update.
         memory = copy.deepcopy(self._memories.get(client, {}))
         client_round = ClientRound(
@@ -239,14 +203,14 @@ class SimulatedWorld:
             round_number=round_number,
             around=self._around,
             download_bytes=size,
-            job=TrainingJob(client, round_number, adapter, batches),
+            job=self._learner.job(client, round_number, adapter, steps),
             context=EncodingContext(
                 rng=stream(seed, "compression", client, round_number),
                 memory=memory,
                 seed=torch_seed(seed, "compression.shared", client, round_number),
             ),
-            layout=self.adapted.layout,
-            weight=len(shard),
+            layout=self._learner.layout,
+            weight=examples,
             packets=stream(seed, "transport.loss", client, round_number),
             version=self.version,
         )
@@ -262,7 +226,7 @@ class SimulatedWorld:
                 client,
                 round_number,
                 loss=arrival.loss,
-                examples=len(shard),
+                examples=examples,
                 seconds=arrival.seconds,
             )
         return Answer(client, round_number, arrival)
@@ -373,7 +337,7 @@ class SimulatedWorld:
         return self._aggregation.combine(
             updates,
             [arrival.weight for arrival in kept],
-            selected=[float(len(self._shards[client])) for client in selected] or None,
+            selected=[float(self._learner.examples(client)) for client in selected] or None,
             scales=scales,
         )
 
@@ -406,24 +370,18 @@ class SimulatedWorld:
         return (round_number, further) if further else (round_number,)
 
     def _expected_seconds(self, client: int) -> float:
-        profile, training = self._population[client], self._scenario.training
-        batches = draw_batches(
-            self._shards[client],
-            1,
-            training.batch_size,
-            stream(self._scenario.seed, "server.tiers", client),
-        )
-        operations = self.trainer.operations(TrainingJob(client, 0, self.adapter, batches))
-        size = 4 * self.adapted.layout.size
+        profile, steps = self._population[client], self._scenario.training.local_steps
+        job = self._learner.job(client, 0, self.adapter, 1)
+        size = 4 * self._learner.layout.size
         return (
-            profile.compute_seconds(operations * training.local_steps, training.local_steps)
+            profile.compute_seconds(self._learner.operations(job) * steps, steps)
             + size / max(profile.uplink.capacity.mean, 1e-9)
             + size / max(profile.downlink.capacity.mean, 1e-9)
         )
 
     def evaluate(self, round_number: int) -> None:
         """Measure the global adapter; it takes no simulated time."""
-        result = self._evaluator.evaluate(self.adapter)
+        result = self._learner.evaluate(self.adapter)
         self._accuracy = result.accuracy
         self.recorder.evaluation(
             self.env.now,

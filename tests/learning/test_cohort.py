@@ -254,3 +254,14 @@ def test_training_on_a_cuda_device_agrees_with_the_processor(rows):
     jobs = jobs_of(here, rows, 3)
     for one, other in zip(train(here, rows, jobs, 4), train(there, rows, jobs, 4), strict=True):
         assert np.linalg.norm(one.end - other.end) <= 1e-3 * np.linalg.norm(one.end)
+
+
+def test_fedprox_pulls_back_to_where_training_began(nano, rows):
+    # With SGD, w2 = w1 - rate (g + mu (w1 - w0)): the pull changes the second step by that alone.
+    plain = TrainingSettings("sgd", 0.1, 0.0, None)
+    (job,) = jobs_of(nano, rows, 1, steps=2)
+    once = dataclasses.replace(job, batches=job.batches[:1])
+    (first,), (second,) = train(nano, rows, [once], 1, plain), train(nano, rows, [job], 1, plain)
+    (pulled,) = train(nano, rows, [job], 1, dataclasses.replace(plain, proximal=2.0))
+    expected = second.end - 0.1 * 2.0 * (first.end - job.start)
+    np.testing.assert_allclose(pulled.end, expected, atol=1e-7)

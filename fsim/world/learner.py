@@ -1,0 +1,143 @@
+"""What clients learn, as the world asks for it: jobs, results, evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from fsim.assembly import Workbench, build_workbench
+from fsim.learning.cohort import TrainingSettings
+from fsim.learning.encoding import BatchShape, draw_batches
+from fsim.learning.evaluation import Evaluation
+from fsim.learning.stored_evaluation import StoredEvaluator
+from fsim.learning.training import Trainer, TrainingJob, TrainingResult, automatic_width
+from fsim.scenario import LoadedScenario
+from fsim.store import Store
+from fsim.streams import stream
+from fsim.vocabulary import Layout, Update
+
+
+class Learner(Protocol):
+    """Everything about models and data that a run needs.
+
+    Attributes
+    ----------
+    initial
+        The adapter to begin with.
+    layout
+        Its tensors.
+    parameters
+        Of the base model.
+    facts
+        For the summary.
+    """
+
+    initial: Update
+    layout: Layout
+    parameters: int
+    facts: dict[str, Any]
+
+    def examples(self, client: int) -> int:
+        """Training examples that a client has."""
+        ...
+
+    def job(self, client: int, round_number: int, adapter: Update, steps: int) -> TrainingJob:
+        """A client's training in a round, from an adapter."""
+        ...
+
+    def operations(self, job: TrainingJob) -> float:
+        """Floating-point operations of a job."""
+        ...
+
+    def submit(self, job: TrainingJob) -> int:
+        """Queue a job; the ticket fetches its result."""
+        ...
+
+    def result(self, ticket: int) -> TrainingResult:
+        """The result of a queued job, once."""
+        ...
+
+    def evaluate(self, adapter: Update) -> Evaluation:
+        """Held-out quality of an adapter."""
+        ...
+
+    def final_facts(self) -> dict[str, Any]:
+        """For the summary, known at the end of a run."""
+        ...
+
+    def save(self, adapter: Update, folder: Path) -> None:
+        """Write an adapter."""
+        ...
+
+
+class RealLearner:
+    """The scenario's own model and data, really trained (:class:`Learner`).
+
+    Parameters
+    ----------
+    loaded
+        The scenario.
+    store
+        Where results are looked up and kept; None computes everything.
+    """
+
+    def __init__(self, loaded: LoadedScenario, store: Store | None) -> None:
+        scenario = self._scenario = loaded.scenario
+        bench: Workbench = build_workbench(loaded)
+        self._adapted, self._shards = bench.adapted, bench.shards
+        rows = [row for shard in bench.shards for row in shard]
+        self._evaluator = StoredEvaluator(
+            bench.adapted, bench.test, bench.test_examples, scenario.metric, store
+        )
+        training = scenario.training
+        shape = BatchShape.of(rows, training.batch_size)
+        width = training.cohort_width or automatic_width(
+            shape, bench.adapted.model.config.hidden_size, scenario.protocol.clients_per_round
+        )
+        settings = TrainingSettings(
+            training.optimizer,
+            training.learning_rate,
+            training.weight_decay,
+            training.max_gradient_norm,
+            training.compile,
+            training.proximal,
+        )
+        sensitivity = scenario.compression.make().sensitivity()
+        self._trainer = Trainer(bench.adapted, shape, settings, sensitivity, width, store)
+        self.initial, self.layout = bench.adapted.initial, bench.adapted.layout
+        self.parameters = int(bench.adapted.model.num_parameters())
+        self.operations = self._trainer.operations
+        self.submit = self._trainer.submit
+        self.result = self._trainer.result
+        self.evaluate: Callable[[Update], Evaluation] = self._evaluator.evaluate
+        self.save = bench.adapted.save
+        self.facts: dict[str, Any] = {
+            "adapter_parameters": self.layout.size,
+            "cohort_width": self._trainer.width,
+            "training_examples": len(rows),
+            "test_examples": len(bench.test),
+            "smallest_shard": min(len(shard) for shard in bench.shards),
+            "largest_shard": max(len(shard) for shard in bench.shards),
+            "prompts_shortened": sum(row.truncated for row in rows),
+            "items_skipped": bench.skipped,
+            "labels_in_no_shard": bench.unseen_labels,
+        }
+
+    def examples(self, client: int) -> int:
+        """See :class:`Learner`."""
+        return len(self._shards[client])
+
+    def job(self, client: int, round_number: int, adapter: Update, steps: int) -> TrainingJob:
+        """See :class:`Learner`."""
+        batches = draw_batches(
+            self._shards[client],
+            steps,
+            self._scenario.training.batch_size,
+            stream(self._scenario.seed, "learning.batches", client, round_number),
+        )
+        return TrainingJob(client, round_number, adapter, batches)
+
+    def final_facts(self) -> dict[str, Any]:
+        """See :class:`Learner`."""
+        return {"jobs_trained": self._trainer.trained, "jobs_reused": self._trainer.reused}
