@@ -27,6 +27,8 @@ class EncodingContext:
     seed
         Of this client and round, for what the server must be able to draw again: a policy that
         needs it puts it into its payload.
+    round_number
+        Of the run, from 1; 0 outside of one.
     budget
         Bytes that the payload should not exceed; None where the scenario sets no budget.
     """
@@ -35,6 +37,7 @@ class EncodingContext:
     fisher: Update | None = None
     memory: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    round_number: int = 0
     budget: int | None = None
 
 
@@ -73,3 +76,7 @@ class Policy(ABC):
     def sensitivity(self) -> SensitivitySettings | None:
         """What training must measure for this policy; None leaves training alone."""
         return None
+
+    def trains(self, name: str, round_number: int) -> bool:
+        """Whether a tensor of the adapter is trained in a round; those that are not stay put."""
+        return True

@@ -12,6 +12,7 @@ from fsim.compression.fisher_rdo import FisherRdo
 from fsim.compression.flasc import Flasc
 from fsim.compression.floats import BFloat16, Float16, Float32
 from fsim.compression.fstq import Fstq
+from fsim.compression.halves import Alternating, Ffa
 from fsim.compression.masked_sign import MaskedSign
 from fsim.compression.policy import Policy
 from fsim.compression.powersgd import PowerSgd
@@ -39,6 +40,8 @@ POLICIES: dict[str, type[Policy]] = {
         Fstq,
         FisherRdo,
         MaskedSign,
+        Ffa,
+        Alternating,
     )
 }
 

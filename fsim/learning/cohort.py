@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import safetensors.numpy
 import torch
 
@@ -54,10 +55,21 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class SlotJob:
-    """What one slot is to do: a flat adapter to start from, and the rows of each step."""
+    """What one slot is to do.
+
+    Attributes
+    ----------
+    start
+        The flat adapter to start from.
+    batches
+        The rows of each step.
+    trainable
+        Which of its coordinates are trained, shape as ``start``; all if None.
+    """
 
     start: FloatArray
     batches: Sequence[Sequence[Encoded]]
+    trainable: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +163,10 @@ class Cohort:
         slots.load([job.start for job in jobs])
         adapted.use(slots)
         optimizer = _optimizer(slots, self._settings)
-        began = slots.values.detach().clone() if self._settings.proximal else None
+        frozen = self._frozen(jobs)
+        began = None
+        if self._settings.proximal or frozen is not None:
+            began = slots.values.detach().clone()
         embedding = adapted.model.get_input_embeddings()
         tokens = fisher = None
         if self._sensitivity is not None:
@@ -177,14 +192,19 @@ class Cohort:
             losses[step] = loss.detach()
             sources = () if embedded is None else (embedded,)
             at_embeddings = slots.backward(loss.sum(), *sources)
+            if frozen is not None:
+                gradients.masked_fill_(frozen, 0)
             if tokens is not None and fisher is not None:
                 tokens.observe(inputs, at_embeddings[0], step)
                 fisher.observe()
-            if began is not None:
+            if began is not None and self._settings.proximal:
                 gradients.add_(slots.values.detach() - began, alpha=self._settings.proximal)
             if self._settings.max_gradient_norm is not None:
                 _clip(gradients, self._settings.max_gradient_norm)
             optimizer.step()
+            if began is not None and frozen is not None:
+                # Weight decay moves what has no gradient as well.
+                slots.values.detach()[frozen] = began[frozen]
             for slot, last in enumerate(steps):
                 if step + 1 == last:
                     flat = None if fisher is None else _read(fisher.values[slot], slots.size)
@@ -207,6 +227,16 @@ class Cohort:
             through = slot >= len(jobs) or step >= len(jobs[slot].batches)
             parts.append(Batch.of(() if through else jobs[slot].batches[step], self._shape))
         return Batch.stack(parts).to(self._adapted.device)
+
+    def _frozen(self, jobs: Sequence[SlotJob]) -> torch.Tensor | None:
+        """Where coordinates are not trained, (slots, coordinates); None if all are."""
+        if all(job.trainable is None for job in jobs):
+            return None
+        frozen = torch.zeros_like(self._slots.values, dtype=torch.bool)
+        for slot, job in enumerate(jobs):
+            if job.trainable is not None:
+                frozen[slot, : self._slots.size] = torch.from_numpy(~job.trainable)
+        return frozen
 
     def _filter(
         self, batch: Batch, tokens: TokenSensitivity | None, step: int

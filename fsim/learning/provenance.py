@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from fsim.learning.adapter import AdaptedModel
 from fsim.learning.encoding import Encoded
-from fsim.vocabulary import FloatArray
 
 PACKAGES = ("torch", "transformers", "peft", "numpy")
 
@@ -43,7 +43,7 @@ def origin(adapted: AdaptedModel) -> dict[str, Any]:
     }
 
 
-def array_digest(array: FloatArray) -> str:
+def array_digest(array: npt.NDArray[Any]) -> str:
     """SHA-256 of an array's bytes."""
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 

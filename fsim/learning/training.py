@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fsim.errors import TrainingDiverged
 from fsim.learning.adapter import AdaptedModel
@@ -37,12 +38,15 @@ class TrainingJob:
         The global adapter that it starts from.
     batches
         The rows of each local step.
+    frozen
+        Tensors of the adapter that are not trained.
     """
 
     client: int
     round_number: int
     adapter: Update
     batches: Sequence[Sequence[Encoded]]
+    frozen: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,9 @@ class Trainer:
 
     def _train_queue(self) -> None:
         slots = {
-            ticket: SlotJob(self._layout.flatten(job.adapter), job.batches)
+            ticket: SlotJob(
+                self._layout.flatten(job.adapter), job.batches, self._trainable(job.frozen)
+            )
             for ticket, job in self._queue.items()
         }
         keys = {ticket: self._key(slot) for ticket, slot in slots.items()}
@@ -209,9 +215,18 @@ class Trainer:
                     self._store.put(keys[ticket], done.to_bytes())
         self._queue.clear()
 
+    def _trainable(self, frozen: frozenset[str]) -> npt.NDArray[np.bool_] | None:
+        if not frozen:
+            return None
+        ones = [np.full(spec.shape, spec.name not in frozen) for spec in self._layout.tensors]
+        return np.concatenate([part.ravel() for part in ones])
+
     def _key(self, slot: SlotJob) -> str:
         if self._store is None:
             return ""
+        more = {}
+        if slot.trainable is not None:
+            more["trainable"] = array_digest(slot.trainable)
         return key_of(
-            **self._origin, start=array_digest(slot.start), rows=rows_digest(slot.batches)
+            **self._origin, start=array_digest(slot.start), rows=rows_digest(slot.batches), **more
         )

@@ -103,7 +103,8 @@ class RealLearner:
             training.compile,
             training.proximal,
         )
-        sensitivity = scenario.compression.make().sensitivity()
+        self._policy = scenario.compression.make()
+        sensitivity = self._policy.sensitivity()
         self._trainer = Trainer(bench.adapted, shape, settings, sensitivity, width, store)
         self.initial, self.layout = bench.adapted.initial, bench.adapted.layout
         self.parameters = int(bench.adapted.model.num_parameters())
@@ -136,7 +137,8 @@ class RealLearner:
             self._scenario.training.batch_size,
             stream(self._scenario.seed, "learning.batches", client, round_number),
         )
-        return TrainingJob(client, round_number, adapter, batches)
+        frozen = (name for name in adapter if not self._policy.trains(name, round_number))
+        return TrainingJob(client, round_number, adapter, batches, frozenset(frozen))
 
     def final_facts(self) -> dict[str, Any]:
         """See :class:`Learner`."""

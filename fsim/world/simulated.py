@@ -208,6 +208,7 @@ class SimulatedWorld:
                 rng=stream(seed, "compression", client, round_number),
                 memory=memory,
                 seed=torch_seed(seed, "compression.shared", client, round_number),
+                round_number=round_number,
             ),
             layout=self._learner.layout,
             weight=examples,

@@ -265,3 +265,14 @@ def test_fedprox_pulls_back_to_where_training_began(nano, rows):
     (pulled,) = train(nano, rows, [job], 1, dataclasses.replace(plain, proximal=2.0))
     expected = second.end - 0.1 * 2.0 * (first.end - job.start)
     np.testing.assert_allclose(pulled.end, expected, atol=1e-7)
+
+
+def test_coordinates_that_are_frozen_stay_put_to_the_bit(nano, rows):
+    jobs = jobs_of(nano, rows, 3, steps=2)
+    trainable = np.random.default_rng(0).random(len(jobs[0].start)) < 0.5
+    mixed = [dataclasses.replace(jobs[0], trainable=trainable), *jobs[1:]]
+    found = train(nano, rows, mixed, 3)
+    assert np.array_equal(found[0].end[~trainable], jobs[0].start[~trainable])
+    assert (found[0].end[trainable] != jobs[0].start[trainable]).mean() > 0.9
+    for one, other in zip(found[1:], train(nano, rows, jobs, 3)[1:], strict=True):
+        assert np.array_equal(one.end, other.end)
