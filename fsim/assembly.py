@@ -15,7 +15,6 @@ from fsim.fleet import (
     ClientProfile,
     ConstantPower,
     EnergyModel,
-    Population,
     PowerModel,
     Traced,
     draw_population,
@@ -60,7 +59,7 @@ from fsim.settings.fleet import (
 from fsim.streams import stream, torch_seed
 
 
-def build_population(loaded: LoadedScenario) -> Population:
+def build_population(loaded: LoadedScenario) -> DrawnPopulation:
     """Draw the fleet of a scenario."""
     scenario, fleet = loaded.scenario, loaded.scenario.fleet
     population = draw_population(

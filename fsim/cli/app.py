@@ -16,10 +16,11 @@ from rich.table import Table
 from fsim.cli.fleet import fleet
 from fsim.cli.network import network
 from fsim.cli.options import Out, Overrides, ScenarioFile, StorePlace, console, open_store
+from fsim.cli.report import report, timeline
 from fsim.cli.store import store_app
 from fsim.cli.trace import trace_app
 from fsim.cli.trace_generate import generate
-from fsim.errors import FsimError, OutputError, ScenarioError
+from fsim.errors import FsimError, ScenarioError
 from fsim.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ app = typer.Typer(
 )
 app.command()(fleet)
 app.command()(network)
+app.command()(report)
+app.command()(timeline)
 trace_app.command("generate")(generate)
 app.add_typer(trace_app, name="trace")
 app.add_typer(store_app, name="store")
@@ -100,10 +103,18 @@ def compare(
         int | None, typer.Option(help="Policies run at a time; one a core by default.")
     ] = None,
     store: StorePlace = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="As 0,1,2; every policy is run under each of them.")
+    ] = None,
+    match_budget: Annotated[
+        int | None,
+        typer.Option(help="Bytes of a mean payload that each policy's size is tuned to."),
+    ] = None,
 ) -> None:
     """Run a scenario under several policies and compare them."""
+    from fsim.experiments.compare import STATISTICS, parse_policies, run_name
     from fsim.experiments.compare import compare as compare_policies
-    from fsim.experiments.compare import parse_policies
+    from fsim.experiments.request import parse_seeds
     from fsim.scenario import load_scenario
 
     loaded = load_scenario(scenario, override or ())
@@ -112,25 +123,53 @@ def compare(
     base = baseline or choices[0].label
     if jobs is None:
         jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    with _progress([choice.label for choice in choices], loaded.scenario.protocol.rounds) as update:
-        table = compare_policies(loaded, choices, folder, base, jobs, update, open_store(store))
-    _save_figures(folder)
+    chosen = parse_seeds(seeds) if seeds is not None else []
+    several: Sequence[int | None] = chosen if len(chosen) > 1 else [None]
+    names = [run_name(choice.label, seed) for seed in several for choice in choices]
+    with _progress(names, loaded.scenario.protocol.rounds) as update:
+        table = compare_policies(
+            loaded,
+            choices,
+            folder,
+            base,
+            jobs,
+            update,
+            open_store(store),
+            seeds=chosen,
+            budget=match_budget,
+        )
+    if match_budget is not None:
+        _print_budget(folder)
     target = loaded.scenario.target
-    _print_comparison(
-        table, base, f"{loaded.scenario.name}: target {target.metric} {target.value:.0%}"
-    )
+    title = f"{loaded.scenario.name}: target {target.metric} {target.value:.0%}"
+    if len(several) > 1:
+        _print_statistics(folder / STATISTICS, base, f"{title}, {len(several)} seeds")
+    else:
+        _save_figures(folder)
+        _print_comparison(table, base, title)
     failed = table.loc[table["status"] != "completed", "policy"].tolist()
     if failed:
         raise RunFailed(f"{', '.join(failed)} could not go on; see summary.json in {folder}")
-    console.print(f"Tables: {folder}/comparison.csv and *.parquet in the folders beside it")
-    console.print(f"Figures: {folder}/*.png and *.svg")
+    console.print(f"Tables: {folder}/*.csv and *.parquet in the folders beside them")
+    if len(several) == 1:
+        console.print(f"Figures: {folder}/*.png and *.svg")
 
 
 @app.command()
-def plot(folder: Annotated[Path, typer.Argument(help="A folder of results.")]) -> None:
-    """Draw the figures of a run or a comparison again."""
-    for path in _save_figures(folder):
-        console.print(str(path), soft_wrap=True)
+def plot(
+    folder: Annotated[Path, typer.Argument(help="A folder of results.")],
+    figure: Annotated[
+        list[str] | None,
+        typer.Option(help="One figure by name, may be repeated; the usual ones by default."),
+    ] = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="png or svg, may be repeated; both by default."),
+    ] = None,
+) -> None:
+    """Draw the figures of a run, a comparison or a sweep again."""
+    for path in _save_figures(folder, figure, format_):
+        console.print(str(path), soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -164,8 +203,8 @@ def reference(
 def partition(scenario: ScenarioFile, override: Overrides = None, out: Out = None) -> None:
     """Show how a scenario divides its examples among the clients."""
     from fsim.assembly import describe_partition
+    from fsim.results.figures.partition import partition_figure
     from fsim.results.output import replacing_file
-    from fsim.results.partition_figure import partition_figure
     from fsim.scenario import load_scenario
 
     loaded = load_scenario(scenario, override or ())
@@ -277,14 +316,13 @@ def _progress(labels: Sequence[str], rounds: int) -> Iterator[Callable[[str, Run
         yield update
 
 
-def _save_figures(folder: Path) -> list[Path]:
-    from fsim.results.figures import save_figures
-    from fsim.results.output import load_runs
+def _save_figures(
+    folder: Path, names: Sequence[str] | None = None, formats: Sequence[str] | None = None
+) -> list[Path]:
+    from fsim.results.figures import FORMATS, save_figures
+    from fsim.results.loading import load
 
-    try:
-        return save_figures(load_runs(folder), folder)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    return save_figures(load(folder), folder, names or None, formats or FORMATS)
 
 
 def _print_comparison(table: pd.DataFrame, baseline: str, title: str) -> None:
@@ -313,6 +351,54 @@ def _print_comparison(table: pd.DataFrame, baseline: str, title: str) -> None:
     for row in table.to_dict("records"):
         shown.add_row(*(_cell(column, row[column]) for column in heads))
     console.print(shown)
+
+
+def _print_statistics(path: Path, baseline: str, title: str) -> None:
+    import pandas as pd
+
+    metrics = {
+        "time_to_target_s": "time",
+        "uplink_bytes_to_target": "uplink",
+        "final_accuracy": "final",
+    }
+    shown = Table(
+        title=title,
+        caption=(
+            "Mean and standard deviation of the seeds that reached the target; ratios to "
+            f"{baseline} and their 95% intervals, by paired bootstrap over seeds; -: never reached."
+        ),
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    shown.add_column("policy", no_wrap=True)
+    for head in ("reached", *(text for name in metrics.values() for text in (name, "ratio"))):
+        shown.add_column(head, justify="right")
+    for policy, rows in pd.read_csv(path).groupby("policy", sort=False):
+        by_metric = rows.set_index("metric")
+        first = by_metric.loc["time_to_target_s"]
+        cells = [f"{first['reached']:.0f} of {first['seeds']:.0f}"]
+        for metric in metrics:
+            row = by_metric.loc[metric]
+            mean, deviation = _cell(metric, row["mean"]), _cell(metric, row["deviation"])
+            cells.append(mean if deviation == "-" else f"{mean} ± {deviation}")
+            ratio, low, high = (row[name] for name in ("ratio", "ratio_low", "ratio_high"))
+            bounds = "" if low != low else f" [{low:.2f}, {high:.2f}]"  # NaN is not itself
+            cells.append(_cell("_ratio", ratio) + bounds)
+        shown.add_row(str(policy), *cells)
+    console.print(shown)
+
+
+def _print_budget(folder: Path) -> None:
+    import pandas as pd
+
+    from fsim.experiments.compare import BUDGET
+
+    for row in pd.read_csv(folder / BUDGET, keep_default_na=False).to_dict("records"):
+        reached = f"{format_bytes(row['payload_bytes'])} of {format_bytes(row['budget_bytes'])}"
+        how = row["options"] or "no option for size, left as it is"
+        _line(row["policy"], f"{how}: {reached}")
 
 
 def _cell(column: str, value: Any) -> str:

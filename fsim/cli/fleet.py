@@ -93,7 +93,7 @@ def _availability(description: Description) -> Table:
 
 def _save_figure(population: Population, description: Description, path: Path) -> None:
     from fsim.fleet.description import uplink_rates
-    from fsim.results.fleet_figure import fleet_figure
+    from fsim.results.figures.fleet import fleet_figure
     from fsim.results.output import replacing_file
 
     rates: dict[str, list[float]] = {count.device.name: [] for count in description.devices}

@@ -84,9 +84,9 @@ def trace_plot(
     """Draw traces over time, with the distribution of their rates."""
     import matplotlib as mpl
 
-    from fsim.results.figures import STYLE
+    from fsim.results.figures.style import STYLE
+    from fsim.results.figures.traces import trace_figure
     from fsim.results.output import replacing_file
-    from fsim.results.trace_figure import trace_figure
 
     kind = out.suffix.removeprefix(".")
     if kind not in ("png", "svg"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -190,6 +190,11 @@ class DrawnPopulation(Sequence[ClientProfile]):
     def __len__(self) -> int:
         return self._clients
 
+    @property
+    def drawn(self) -> list[ClientProfile]:
+        """Those that have been asked for, by their numbers."""
+        return [self._drawn[client] for client in sorted(self._drawn)]
+
     @overload
     def __getitem__(self, index: int) -> ClientProfile: ...
 
@@ -215,7 +220,7 @@ def draw_population(
     downlink: LinkLaw,
     availability: AvailabilityLaw,
     seconds_per_step: Mapping[str, float] | None = None,
-) -> Population:
+) -> DrawnPopulation:
     """Draw the clients of a run, each when it is first asked for.
 
     Parameters
@@ -254,7 +259,7 @@ def draw_population(
     return population
 
 
-def batteries(population: Population) -> dict[int, float]:
+def batteries(population: Iterable[ClientProfile]) -> dict[int, float]:
     """Client -> joules of its full battery, for the clients that have one."""
     return {
         profile.client: profile.device.battery

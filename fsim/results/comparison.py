@@ -31,7 +31,9 @@ COLUMNS = (
 )
 
 
-def comparison_table(summaries: Mapping[str, Mapping[str, Any]], baseline: str) -> pd.DataFrame:
+def comparison_table(
+    summaries: Mapping[str, Mapping[str, Any]], baseline: str, seed: int | None = None
+) -> pd.DataFrame:
     """One row for each label, in the order given.
 
     A target that was never reached is empty, and so is every ratio that it would enter.
@@ -42,6 +44,8 @@ def comparison_table(summaries: Mapping[str, Mapping[str, Any]], baseline: str) 
         Label -> summary of its run.
     baseline
         The label that ratios are taken to.
+    seed
+        Of these runs, where there are several: a column ``seed`` after ``policy``.
     """
     metrics = {label: summary["metrics"] for label, summary in summaries.items()}
     rows = []
@@ -53,4 +57,6 @@ def comparison_table(summaries: Mapping[str, Mapping[str, Any]], baseline: str) 
         rows.append(row)
     whole = {"rounds_to_target": "Int64", "uplink_bytes_to_target": "Int64"}
     table: pd.DataFrame = pd.DataFrame(rows)[list(COLUMNS)].astype(whole)
+    if seed is not None:
+        table.insert(1, "seed", seed)
     return table

@@ -1,4 +1,4 @@
-"""The folder that a run leaves, and reading it back."""
+"""The folder that a run leaves: its files, and how they come to be there whole."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,13 @@ import pandas as pd
 from fsim.errors import OutputError
 
 SUMMARY = "summary.json"
+SCENARIO = "scenario.yaml"
+RECORDS = "records.parquet"
+EVALUATIONS = "evaluations.parquet"
 COMPARISON = "comparison.csv"
-SCHEMA = 1
-"""Version of the files' layout, written to every summary."""
 
-
-@dataclass(frozen=True)
-class SavedRun:
-    """A run read back from its folder."""
-
-    label: str
-    records: pd.DataFrame
-    evaluations: pd.DataFrame
-    summary: dict[str, Any]
+SCHEMA = 2
+"""Version of the files' layout, written to every summary; ``docs/results.md`` tells the changes."""
 
 
 def check_folder(folder: Path) -> None:
@@ -96,7 +89,8 @@ def replacing_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_run(
@@ -112,46 +106,14 @@ def write_run(
     ``scenario.yaml`` (every default written out), ``records.parquet``, ``evaluations.parquet``,
     ``summary.json`` and ``adapter/`` in peft's own form.
     """
-    (folder / "scenario.yaml").write_text(scenario, encoding="utf-8")
-    records.to_parquet(folder / "records.parquet", index=False)
-    evaluations.to_parquet(folder / "evaluations.parquet", index=False)
+    (folder / SCENARIO).write_text(scenario, encoding="utf-8")
+    records.to_parquet(folder / RECORDS, index=False)
+    evaluations.to_parquet(folder / EVALUATIONS, index=False)
     save_adapter(folder / "adapter")
     text = json.dumps({"schema": SCHEMA, **summary}, indent=2) + "\n"
     (folder / SUMMARY).write_text(text, encoding="utf-8")
 
 
-def load_runs(folder: Path) -> list[SavedRun]:
-    """The run in a folder, or the runs of the comparison in it, in the comparison's order.
-
-    Raises
-    ------
-    OutputError
-        There is none, it is damaged, or its files are of another version.
-    """
-    if (folder / SUMMARY).is_file():
-        return [_load_run(folder)]
-    if (folder / COMPARISON).is_file():
-        labels = pd.read_csv(folder / COMPARISON)["policy"]
-        return [_load_run(folder / folder_name(label)) for label in labels]
-    raise OutputError(f"{folder}: found no {SUMMARY} and no {COMPARISON}, so no results")
-
-
 def folder_name(label: str) -> str:
     """The folder of a policy's run within a comparison: ``qsgd:bits=2`` -> ``qsgd-bits=2``."""
     return label.replace(":", "-")
-
-
-def _load_run(folder: Path) -> SavedRun:
-    try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-        found = summary.get("schema")
-        if found != SCHEMA:
-            raise OutputError(f"{folder}: found results of version {found}, allowed is {SCHEMA}")
-        return SavedRun(
-            label=summary["label"],
-            records=pd.read_parquet(folder / "records.parquet"),
-            evaluations=pd.read_parquet(folder / "evaluations.parquet"),
-            summary=summary,
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"{folder}: the results cannot be read: {error}") from None

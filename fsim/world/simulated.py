@@ -18,6 +18,7 @@ from fsim.assembly import (
 )
 from fsim.compression import EncodingContext, make_policy
 from fsim.errors import NothingLeft
+from fsim.fleet import batteries
 from fsim.results.records import SERVER, Kind, Recorder
 from fsim.scenario import LoadedScenario
 from fsim.server.aggregation import add, fedat_weights, weighted_sum
@@ -113,6 +114,7 @@ class SimulatedWorld:
             "billed_bytes_factor": self._billing.bytes_factor,
             "billed_operations_factor": self._billing.operations_factor,
             "accounts": self.accounts.as_dict(),
+            "batteries_j": {str(c): j for c, j in batteries(self._population.drawn).items()},
             **self._learner.final_facts(),
         }
 

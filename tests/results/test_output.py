@@ -1,7 +1,8 @@
 import pytest
 
 from fsim.errors import OutputError
-from fsim.results.output import check_folder, folder_name, load_runs, replacing
+from fsim.results.loading import load_runs
+from fsim.results.output import check_folder, folder_name, replacing
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
@@ -52,7 +53,7 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path):
     [
         (None, "found no summary.json and no comparison.csv"),
         ("{", "cannot be read"),
-        ('{"schema": 99}', "found results of version 99, allowed is 1"),
+        ('{"schema": 99}', "found results of version 99, allowed are 1, 2"),
         ('{"schema": 1}', "cannot be read: 'label'"),
     ],
 )

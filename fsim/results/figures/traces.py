@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from fsim.results.figures import COLORS, STYLE
+from fsim.results.figures.style import COLORS, STYLE
 
 Floats = npt.NDArray[np.float64]
 Staircase = tuple[Floats, Floats, float]

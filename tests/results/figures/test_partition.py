@@ -7,8 +7,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
-from fsim.results.figures import STYLE
-from fsim.results.partition_figure import LABEL_COLORS, OTHER_COLOR, partition_figure
+from fsim.results.figures.partition import LABEL_COLORS, OTHER_COLOR, partition_figure
+from fsim.results.figures.style import STYLE
 
 
 def counts(clients, labels, seed=0):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from fsim.results.figures import STYLE
-from fsim.results.fleet_figure import POINTS, distribution, fleet_figure
+from fsim.results.figures.fleet import POINTS, distribution, fleet_figure
+from fsim.results.figures.style import STYLE
 
 RNG = np.random.default_rng(0)
 MANY = {f"raspberry-pi-number-{at}": RNG.lognormal(at / 4, 0.8, 300).tolist() for at in range(7)}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from fsim.results.trace_figure import MOST_STEPS, drawn_steps, outages, trace_figure
+from fsim.results.figures.traces import MOST_STEPS, drawn_steps, outages, trace_figure
 
 MBIT = 1e6 / 8
 STAIRS = (np.array([0.0, 2, 5, 6]), np.array([4.0, 0, 1, 0]) * MBIT, 6.5)

@@ -1,0 +1,59 @@
+"""``fsim report`` and ``fsim timeline``: results for others to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fsim.cli.options import console
+from fsim.errors import OutputError
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder of results.")]
+
+
+def report(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The HTML file; DIR/report.html by default.")
+    ] = None,
+) -> None:
+    """Write a report of a run, a comparison or a sweep: one HTML file that needs no network."""
+    from fsim.results.loading import load
+    from fsim.results.report import write_report
+
+    path = out or folder / "report.html"
+    write_report(load(folder), path)
+    console.print(f"Report: {path}", soft_wrap=True, highlight=False)
+
+
+def timeline(
+    folder: Folder,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Which run, where the folder holds several.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The JSON file; timeline.json in the run's folder.")
+    ] = None,
+) -> None:
+    """Write a run's time line, to be opened in Perfetto, Speedscope or Chrome."""
+    from fsim.results.loading import load
+    from fsim.results.timeline import write_timeline
+
+    results = load(folder)
+    if run is None and len(results.runs) > 1:
+        count, names = len(results.runs), _some(results.names)
+        raise OutputError(f"{folder}: found {count} runs, choose one by --run: {names}")
+    if run is not None and run not in results.names:
+        raise OutputError(f"--run: found {run!r}, allowed are {_some(results.names)}")
+    chosen = results.runs[0 if run is None else results.names.index(run)]
+    path = out or chosen.folder / "timeline.json"
+    written = write_timeline(chosen.records, chosen.evaluations, path, chosen.label)
+    console.print(f"Time line of {written:,} events: {path}", soft_wrap=True, highlight=False)
+
+
+def _some(names: list[str], most: int = 12) -> str:
+    """Names in one line, which stays one where there are a thousand."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,160 @@
+"""A run on a time line, in the Chrome trace-event form that Perfetto, Speedscope and Chrome read.
+
+Written after "Trace Event Format" (Google, 2016): complete events (``X``) for what lasts, instant
+events (``i``) for what does not, counters (``C``), names as metadata (``M``); times and durations
+in microseconds, of simulated time. A process is the server, another the clients; a thread of it is
+a client.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import pandas as pd
+
+from fsim.results.output import replacing_file
+from fsim.results.records import SERVER, Kind
+
+MICROSECONDS = 1e6
+SERVER_PROCESS, CLIENT_PROCESS = 1, 2
+
+LASTING = (Kind.WAIT, Kind.DOWNLOAD, Kind.COMPUTE, Kind.UPLOAD, Kind.ROUND)
+"""Kinds that are slices even where they take no time; others are instants where they take none."""
+
+Event = dict[str, Any]
+
+
+def write_timeline(
+    records: pd.DataFrame, evaluations: pd.DataFrame, path: Path, name: str = "fsim"
+) -> int:
+    """Write a run's time line as JSON, and return the number of its events.
+
+    Parameters
+    ----------
+    records, evaluations
+        Of one run, as :class:`fsim.results.records.Recorder` or :func:`fsim.load` gives them.
+    path
+        The file, replaced if it exists.
+    name
+        What the run is called.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    with replacing_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        return _write(events(records, evaluations, name), file)
+
+
+def events(records: pd.DataFrame, evaluations: pd.DataFrame, name: str = "fsim") -> Iterator[Event]:
+    """The events of a run: names of tracks, then slices, instants and counters.
+
+    Tasks of one client that overlap have a track each, for slices of a track may only nest.
+    """
+    tracks = _Tracks()
+    slices = [_slice(row, tracks) for row in records.itertuples(index=False)]
+    yield _named(SERVER_PROCESS, None, "process_name", f"{name}: server")
+    yield _named(CLIENT_PROCESS, None, "process_name", f"{name}: clients")
+    yield _named(SERVER_PROCESS, 0, "thread_name", "rounds")
+    for track, client in sorted(tracks.names.items()):
+        yield _named(CLIENT_PROCESS, track, "thread_name", client)
+        yield {**_named(CLIENT_PROCESS, track, "thread_sort_index", ""),
+               "args": {"sort_index": track}}  # fmt: skip
+    yield from slices
+    yield from _in_flight(records, Kind.UPLOAD, "uplink bytes in flight")
+    yield from _in_flight(records, Kind.DOWNLOAD, "downlink bytes in flight")
+    columns = ["accuracy", "uplink_bytes", "energy_j"]
+    for column in columns:
+        for time, value in zip(evaluations["time_s"], evaluations[column], strict=True):
+            yield _counter(float(time), column, float(value))
+
+
+class _Tracks:
+    """Thread numbers: a client's own, and more where it does two things at once."""
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self._free_from: dict[int, list[tuple[float, int]]] = {}
+
+    def place(self, client: int, begins: float, ends: float) -> int:
+        """A track of the client that is free from then on."""
+        tracks = self._free_from.setdefault(client, [])
+        for at, (free, track) in enumerate(tracks):
+            if free <= begins + 1e-9:
+                tracks[at] = max(free, ends), track
+                return track
+        # A client's tracks lie together: 100 numbers a client, and tasks rarely overlap.
+        track = client * 100 + len(tracks) + 1
+        tracks.append((ends, track))
+        more = f" ({len(tracks)})" if len(tracks) > 1 else ""
+        self.names[track] = f"client {client}{more}"
+        return track
+
+
+def _slice(row: Any, tracks: _Tracks) -> Event:
+    kind, client = Kind(row.kind), int(row.client)
+    begins, lasts = float(row.time_s), float(row.duration_s)
+    told: dict[str, Any] = {"round": int(row.round), "bytes": int(row.bytes)}
+    told["energy_j"] = float(row.energy_j)
+    if row.details:
+        told |= json.loads(row.details)
+    if client == SERVER:
+        process, track = SERVER_PROCESS, 0
+        label = f"round {row.round}" if kind is Kind.ROUND else kind.value
+    else:
+        process, track = CLIENT_PROCESS, tracks.place(client, begins, begins + lasts)
+        label = kind.value
+    event: Event = {"name": label, "cat": kind.value, "pid": process, "tid": track}
+    event |= {"ts": begins * MICROSECONDS, "args": told}
+    if lasts or kind in LASTING:
+        return event | {"ph": "X", "dur": lasts * MICROSECONDS}
+    return event | {"ph": "i", "s": "t"}
+
+
+def _in_flight(records: pd.DataFrame, kind: Kind, name: str) -> Iterator[Event]:
+    """Bytes of the transfers that are under way, whenever that changes."""
+    rows = records[records["kind"] == kind]
+    changes: list[tuple[float, int]] = []
+    for begins, lasts, size in zip(rows["time_s"], rows["duration_s"], rows["bytes"], strict=True):
+        changes += [(float(begins), int(size)), (float(begins + lasts), -int(size))]
+    heapq.heapify(changes)
+    total = 0
+    while changes:
+        time, change = heapq.heappop(changes)
+        total += change
+        # One value for all that happens at one time.
+        if not changes or changes[0][0] > time:
+            yield _counter(time, name, total)
+
+
+def _counter(time: float, name: str, value: float) -> Event:
+    return {
+        "ph": "C",
+        "name": name,
+        "pid": SERVER_PROCESS,
+        "tid": 0,
+        "ts": time * MICROSECONDS,
+        "args": {name: value},
+    }
+
+
+def _named(process: int, track: int | None, what: str, name: str) -> Event:
+    event: Event = {"ph": "M", "name": what, "pid": process, "ts": 0, "args": {"name": name}}
+    return event if track is None else event | {"tid": track}
+
+
+def _write(timeline: Iterator[Event], file: TextIO) -> int:
+    """An event a line, none of them kept: a run of a million records is written as it goes."""
+    count = 0
+    file.write('{"displayTimeUnit": "ms", "traceEvents": [\n')
+    for event in timeline:
+        file.write(",\n" if count else "")
+        file.write(json.dumps(event, ensure_ascii=False))
+        count += 1
+    file.write("\n]}\n")
+    return count

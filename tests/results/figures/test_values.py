@@ -1,0 +1,130 @@
+"""What figures show, against values worked out by hand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fsim.results.figures.accuracy import accuracy_over_time, seed_band
+from fsim.results.figures.pareto import front
+from fsim.results.figures.payload import section_means
+from fsim.results.figures.rounds import round_breakdown
+from fsim.results.figures.scalability import scalability
+from fsim.results.figures.style import FigureImpossible, byte_scale, time_scale, wrapped
+from fsim.results.figures.sweep import sweep_heat_map
+from fsim.results.loading import load
+from tests.results.made import write_made
+
+
+def evaluations(run, times, shares):
+    return pd.DataFrame({"run": run, "time_s": times, "accuracy": shares})
+
+
+def test_a_band_of_seeds_worked_by_hand():
+    table = pd.concat(
+        [evaluations("a", [0.0, 10, 20], [0, 0.2, 0.4]), evaluations("b", [0.0, 5, 15], [0, 0, 1])]
+    )
+    at, mean, low, high = seed_band(table, "time_s")
+    assert at.tolist() == [0, 5, 10, 15]
+    assert low == pytest.approx([0, 0, 0.2, 0.3])
+    assert high == pytest.approx([0, 0.1, 0.5, 1])
+    assert mean == pytest.approx([0, 0.05, 0.35, 0.65])
+
+
+def test_one_seed_is_drawn_as_it_is():
+    at, mean, low, high = seed_band(evaluations("a", [0.0, 1, 1], [0, 0.5, 0.6]), "time_s")
+    assert at.tolist() == [0, 1, 1]
+    assert mean.tolist() == low.tolist() == high.tolist() == [0, 0.5, 0.6]
+
+
+def test_the_line_is_the_accuracy_and_the_marker_where_it_first_reached_the_target(tmp_path):
+    results = load(write_made(tmp_path / "run"))
+    figure = accuracy_over_time(results.evaluations, results.summary)
+    line, marker, target = figure.axes[0].lines
+    assert line.get_ydata() == pytest.approx(100 * results.evaluations["accuracy"].to_numpy())
+    assert marker.get_xdata() == pytest.approx(results.summary["time_to_target_s"].to_numpy())
+    assert list(target.get_ydata()) == [50, 50]
+
+
+def test_a_pareto_front_worked_by_hand():
+    assert front([(3, 9), (1, 5), (2, 4), (2, 6), (4, 9)]) == [(1, 5), (2, 6), (3, 9)]
+
+
+def test_bars_of_the_last_client_are_as_high_as_the_rounds_are_long(tmp_path):
+    results = load(write_made(tmp_path / "run", lost=(3, 2), payload=2000))
+    figure = round_breakdown(results.records, results.summary)
+    tops = {}
+    for bar in figure.axes[0].patches:
+        at = round(bar.get_x() + bar.get_width() / 2)
+        tops[at] = max(tops.get(at, 0), bar.get_y() + bar.get_height())
+    rounds = results.records[results.records["kind"] == "round"]
+    assert list(tops.values()) == pytest.approx(rounds["duration_s"].tolist())
+
+
+def test_sections_of_payloads_worked_by_hand():
+    details = [{"payload": {"values": 10, "header": 2}}, {"payload": {"values": 20}}, {"other": 1}]
+    records = pd.DataFrame(
+        {"run": ["a", "b", "b"], "details": [json.dumps(each) for each in details]}
+    )
+    summary = pd.DataFrame({"run": ["a", "b"], "policy": ["one", "one"]})
+    means = section_means(records, summary)
+    assert means.columns.tolist() == ["values", "header"]
+    assert means.loc["one"].tolist() == [15, 1]
+
+
+def test_scalability_is_the_mean_of_the_rounds(tmp_path):
+    for clients in (2, 16):
+        write_made(tmp_path / f"{clients}", clients=clients, protocol__clients_per_round=clients)
+    results = load(tmp_path)
+    figure = scalability(results.records, results.settings, results.summary)
+    rounds = results.records[results.records["kind"] == "round"]
+    means = rounds.groupby("run", observed=True)["duration_s"].mean()
+    line = figure.axes[0].lines[0]
+    assert list(line.get_xdata()) == [2, 16]
+    assert line.get_ydata() == pytest.approx([means["2"], means["16"]])
+
+
+def test_cells_of_a_heat_map_are_means_and_the_unreached_have_none(tmp_path):
+    for trace in ("a", "b"):
+        for bits in (8, 16):
+            for seed in (0, 1):
+                write_made(
+                    tmp_path / f"{trace}{bits}{seed}",
+                    seed=seed,
+                    # One seed of one cell never reaches the target.
+                    pace=0.01 if (trace, bits, seed) == ("b", 8, 1) else 0.5,
+                    fleet__uplink__trace=f"{trace}.csv",
+                    compression__bits=bits,
+                )
+    results = load(tmp_path)
+    keys = ("fleet.uplink.trace", "compression.bits")
+    figure = sweep_heat_map(results.summary, results.settings, over=keys)
+    shown = figure.axes[0].images[0].get_array()
+    times = results.summary.set_index("run")["time_to_target_s"]
+    assert shown[0, 0] == pytest.approx(times[["a80", "a81"]].mean())
+    assert shown[1, 1] == pytest.approx(times[["b160", "b161"]].mean())
+    assert np.ma.is_masked(shown[1, 0])
+    assert "1 of 2" in [text.get_text() for text in figure.axes[0].texts]
+    # The two that vary are found without being told.
+    again = sweep_heat_map(results.summary, results.settings, "final_accuracy")
+    assert again.axes[0].get_xlabel() in ("trace", "bits")
+    with pytest.raises(FigureImpossible, match="found the metric 'beauty', allowed are seed, "):
+        sweep_heat_map(results.summary, results.settings, "beauty")
+    with pytest.raises(FigureImpossible, match="found the setting 'x'"):
+        sweep_heat_map(results.summary, results.settings, over=("x", keys[0]))
+
+
+def test_units_worked_by_hand():
+    assert time_scale(100) == (1, "s")
+    assert time_scale(200) == (60, "min")
+    assert time_scale(4 * 3600) == (3600, "h")
+    assert byte_scale(2.5e6) == (1e6, "MB")
+    assert byte_scale(900) == (1, "B")
+
+
+def test_long_names_are_broken_where_they_can_be():
+    assert wrapped("qsgd:bits=4:bucket=512", 16) == "qsgd:bits=4:\nbucket=512"
+    assert wrapped("a name", 16) == "a name"
+    assert wrapped("x" * 20, 16) == "x" * 16 + "\n" + "x" * 4
+    assert wrapped("", 9) == "(empty)"

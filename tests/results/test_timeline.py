@@ -1,0 +1,84 @@
+import itertools
+import json
+from collections import defaultdict
+
+import pytest
+
+from fsim.errors import OutputError
+from fsim.results.records import SERVER, Kind, Recorder
+from fsim.results.timeline import write_timeline
+from tests.results.made import recorder
+
+
+def written(made, tmp_path):
+    path = tmp_path / "timeline.json"
+    count = write_timeline(made.records(), made.evaluations(), path)
+    found = json.loads(path.read_text())["traceEvents"]
+    assert len(found) == count
+    return found
+
+
+def test_slices_last_as_long_as_the_records(tmp_path):
+    made = recorder(rounds=5, lost=(2, 1))
+    found = written(made, tmp_path)
+    slices = [event for event in found if event["ph"] == "X"]
+    records = made.records()
+    lasting = records[records["duration_s"] > 0]
+    assert len(slices) == len(lasting)
+    for event, (_, row) in zip(slices, lasting.iterrows(), strict=True):
+        assert event["ts"] / 1e6 == pytest.approx(row["time_s"], abs=1e-9)
+        assert event["dur"] / 1e6 == pytest.approx(row["duration_s"], abs=1e-9)
+        assert event["args"]["bytes"] == row["bytes"]
+        assert event["cat"] == row["kind"]
+    instants = [event for event in found if event["ph"] == "i"]
+    assert sorted({event["name"] for event in instants}) == ["lost", "receive"]
+
+
+def test_tracks_are_the_clients_and_the_server(tmp_path):
+    found = written(recorder(clients=3), tmp_path)
+    names = {
+        (event["pid"], event["tid"]): event["args"]["name"]
+        for event in found
+        if event["name"] == "thread_name"
+    }
+    assert set(names.values()) == {"rounds", "client 0", "client 1", "client 2"}
+    for event in found:
+        if event["ph"] == "X":
+            kind = "rounds" if event["cat"] == "round" else "client"
+            assert names[event["pid"], event["tid"]].startswith(kind)
+
+
+def test_slices_of_a_track_never_overlap(tmp_path):
+    made = Recorder()
+    made.record(Kind.COMPUTE, 0, 5, 1, 1)
+    made.record(Kind.COMPUTE, 3, 5, 1, 2)
+    made.record(Kind.UPLOAD, 5, 1, 1, 1, 10)
+    made.record(Kind.ROUND, 0, 9, SERVER, 1)
+    tracks = defaultdict(list)
+    for event in written(made, tmp_path):
+        if event["ph"] == "X":
+            tracks[event["pid"], event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
+    assert len(tracks) == 3
+    for own in tracks.values():
+        own.sort()
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(own))
+
+
+def test_bytes_in_flight_worked_by_hand(tmp_path):
+    made = Recorder()
+    made.record(Kind.UPLOAD, 0, 4, 1, 1, 100)
+    made.record(Kind.UPLOAD, 2, 2, 2, 1, 30)
+    made.record(Kind.UPLOAD, 4, 1, 1, 1, 7)
+    counted = [
+        (event["ts"] / 1e6, event["args"][event["name"]])
+        for event in written(made, tmp_path)
+        if event["name"] == "uplink bytes in flight"
+    ]
+    assert counted == [(0, 100), (2, 130), (4, 7), (5, 0)]
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    made = recorder(rounds=1)
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_timeline(made.records(), made.evaluations(), tmp_path / "file" / "x.json")
