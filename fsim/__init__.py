@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fsim.experiments.compare import compare, parse_policies
+    from fsim.experiments.sweep import sweep
     from fsim.results.figures import FIGURES
-    from fsim.results.output import load_runs
+    from fsim.results.loading import load, load_runs
     from fsim.scenario import check_scenario, load_scenario
     from fsim.simulation import simulate
 
@@ -29,10 +30,12 @@ _WHERE = {
     "FIGURES": "fsim.results.figures",
     "check_scenario": "fsim.scenario",
     "compare": "fsim.experiments.compare",
-    "load_runs": "fsim.results.output",
+    "load": "fsim.results.loading",
+    "load_runs": "fsim.results.loading",
     "load_scenario": "fsim.scenario",
     "parse_policies": "fsim.experiments.compare",
     "simulate": "fsim.simulation",
+    "sweep": "fsim.experiments.sweep",
 }
 
 __all__ = [
@@ -40,10 +43,12 @@ __all__ = [
     "__version__",
     "check_scenario",
     "compare",
+    "load",
     "load_runs",
     "load_scenario",
     "parse_policies",
     "simulate",
+    "sweep",
 ]
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from fsim.errors import ScenarioError
 from fsim.settings import Scenario, Settings, find_file
+from fsim.settings.fleet import TracedSettings
 from fsim.validation import explain
 
 
@@ -34,6 +35,9 @@ class LoadedScenario(Settings):
         for link in (self.scenario.fleet.uplink, self.scenario.fleet.downlink):
             if link.trace is not None:
                 content.update(self.find(link.trace).read_bytes())
+        availability = self.scenario.fleet.availability
+        if isinstance(availability, TracedSettings):
+            content.update(self.find(availability.path).read_bytes())
         for source in self.scenario.task.make().sources(self.find):
             content.update(source.read_bytes())
         return content.hexdigest()

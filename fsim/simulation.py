@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from fsim.errors import FsimError
+from fsim.assembly import Workbench, build_workbench
+from fsim.errors import FsimError, OutputError
 from fsim.results.metrics import Metrics, measure
 from fsim.scenario import LoadedScenario
 from fsim.store import Store
@@ -54,6 +55,7 @@ def simulate(
     loaded: LoadedScenario,
     on_progress: Callable[[Progress], None] | None = None,
     store: Store | None = None,
+    build: Callable[[LoadedScenario], Workbench] = build_workbench,
 ) -> Run:
     """Run a scenario.
 
@@ -69,6 +71,8 @@ def simulate(
     store
         Training results and evaluations found there are not computed again: a run that was killed
         goes on where it was, to the same result.
+    build
+        Makes model and data ready; for callers who keep them from run to run.
 
     Raises
     ------
@@ -77,7 +81,7 @@ def simulate(
     """
     # Sums are split among threads: their number is part of the result.
     torch.set_num_threads(loaded.scenario.training.threads)
-    learner = RealLearner(loaded, store)
+    learner = RealLearner(loaded, store, build)
     world = SimulatedWorld(loaded, learner, on_progress)
     failure = None
     world.evaluate(0)
@@ -85,6 +89,8 @@ def simulate(
     try:
         world.env.run(world.env.process(protocol.run(world.env, world)))
         world.close()
+    except OutputError:
+        raise  # of the store: nothing that could be recorded could be kept either
     except FsimError as error:
         failure = str(error)
     records, evaluations = world.recorder.records(), world.recorder.evaluations()

@@ -11,7 +11,9 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,9 @@ from fsim.errors import OutputError
 MAGIC = b"FSIMSTO1"
 DEFAULT_LIMIT = 5_000_000_000
 """Bytes that a store is kept below after each run, the least recently used entries going first."""
+
+ABANDONED_S = 3600
+"""Age at which a file that was left half-written belongs to nobody any more."""
 
 _log = logging.getLogger("fsim.store")
 
@@ -101,7 +106,8 @@ class Store:
     def prune(self, limit: int) -> int:
         """Remove the least recently used entries until at most ``limit`` bytes are left.
 
-        Files that a killed process left half-written are removed as well.
+        Files that a killed process left half-written are removed as well, once they are an hour
+        old: younger ones may be another process's at work.
 
         Returns
         -------
@@ -109,7 +115,9 @@ class Store:
             Number of entries removed.
         """
         for leftover in self.folder.glob("*/.*"):
-            leftover.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                if time.time() - leftover.stat().st_mtime > ABANDONED_S:
+                    leftover.unlink()
         entries = sorted(self._entries(), key=lambda path: path.stat().st_mtime, reverse=True)
         kept = removed = 0
         for path in entries:

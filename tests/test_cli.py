@@ -55,7 +55,7 @@ def test_compare_writes_a_table_and_figures(tiny_file, tmp_path):
     assert "never reached" in done.stdout
     assert (out / "qsgd-bits=2-bucket=64" / "records.parquet").exists()
     before = {path.name: path.read_bytes() for path in out.glob("accuracy*")}
-    assert len(before) == 4
+    assert len(before) == 6
     assert all(len(content) > 5000 for content in before.values())
     for path in out.glob("accuracy*"):
         path.unlink()
@@ -68,7 +68,7 @@ def test_compare_writes_a_table_and_figures(tiny_file, tmp_path):
     ("arguments", "message"),
     [
         (["run", "none.yaml"], "fsim: none.yaml: No such file or directory"),
-        (["run", "{scenario}", "--set", "protocol.turns=3"], "protocol.turns: unknown key"),
+        (["run", "{scenario}", "--set", "protocol.turns=3"], "protocol: turns: unknown key"),
         (["run", "{scenario}", "--set", "fleet.uplink.rate=-3 Mbit/s"], "cannot be negative"),
         (["run", "{scenario}", "--set", "compression.policy=zip"], "found policy 'zip'"),
         (["run", "{scenario}", "--set", "evaluation.examples=5000"], "evaluation.examples"),

@@ -56,10 +56,13 @@ def test_pruning_takes_the_least_recently_used_and_what_was_left_half_written(tm
         path = tmp_path / key_of(n=number)[:2] / key_of(n=number)[2:]
         os.utime(path, (number, number))
     (path.parent / ".half").write_bytes(b"x")
+    os.utime(path.parent / ".half", (0, 0))
+    (path.parent / ".being-written").write_bytes(b"x")
     assert store.get(key_of(n=0)) is not None
     assert store.prune(2200) == 2
     assert [store.get(key_of(n=n)) is not None for n in range(4)] == [True, False, False, True]
     assert not (path.parent / ".half").exists()
+    assert (path.parent / ".being-written").exists()
     assert store.info().size < 2200
 
 

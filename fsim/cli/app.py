@@ -18,6 +18,7 @@ from fsim.cli.network import network
 from fsim.cli.options import Out, Overrides, ScenarioFile, StorePlace, console, open_store
 from fsim.cli.report import report, timeline
 from fsim.cli.store import store_app
+from fsim.cli.sweep import sweep
 from fsim.cli.trace import trace_app
 from fsim.cli.trace_generate import generate
 from fsim.errors import FsimError, ScenarioError
@@ -38,6 +39,7 @@ app.command()(fleet)
 app.command()(network)
 app.command()(report)
 app.command()(timeline)
+app.command()(sweep)
 trace_app.command("generate")(generate)
 app.add_typer(trace_app, name="trace")
 app.add_typer(store_app, name="store")
@@ -140,19 +142,18 @@ def compare(
         )
     if match_budget is not None:
         _print_budget(folder)
+    _save_figures(folder)
     target = loaded.scenario.target
     title = f"{loaded.scenario.name}: target {target.metric} {target.value:.0%}"
     if len(several) > 1:
         _print_statistics(folder / STATISTICS, base, f"{title}, {len(several)} seeds")
     else:
-        _save_figures(folder)
         _print_comparison(table, base, title)
     failed = table.loc[table["status"] != "completed", "policy"].tolist()
     if failed:
         raise RunFailed(f"{', '.join(failed)} could not go on; see summary.json in {folder}")
     console.print(f"Tables: {folder}/*.csv and *.parquet in the folders beside them")
-    if len(several) == 1:
-        console.print(f"Figures: {folder}/*.png and *.svg")
+    console.print(f"Figures: {folder}/*.png and *.svg")
 
 
 @app.command()

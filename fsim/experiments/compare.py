@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,18 @@ import pandas as pd
 from fsim.choosing import parse_choice
 from fsim.compression import POLICIES, make_policy
 from fsim.errors import ScenarioError
-from fsim.experiments.run import run_to_folder
+from fsim.experiments.budget import Tuned, match_budget
+from fsim.experiments.engines import make_engine
+from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
 from fsim.results.comparison import comparison_table
 from fsim.results.output import COMPARISON, folder_name, replacing
+from fsim.results.statistics import statistics
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress
-from fsim.store import Store
+from fsim.store import DEFAULT_LIMIT, Store
+
+STATISTICS = "statistics.csv"
+BUDGET = "budget.csv"
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,15 @@ def compare(
     jobs: int,
     on_progress: Callable[[str, Progress], None] | None = None,
     store: Store | None = None,
+    *,
+    seeds: Sequence[int] = (),
+    budget: int | None = None,
+    on_tuned: Callable[[Tuned], None] | None = None,
 ) -> pd.DataFrame:
     """Run a scenario under each policy, and write ``comparison.csv`` beside the runs.
+
+    With several seeds that has a row for each policy and seed, and ``statistics.csv`` a row for
+    each policy and metric (:func:`fsim.results.statistics.statistics`).
 
     Parameters
     ----------
@@ -87,11 +99,24 @@ def compare(
     baseline
         Label of the policy that ratios are taken to.
     jobs
-        Runs at a time, each in a process of its own.
+        Runs at a time, each in a process that stays for the next.
     on_progress
-        Called with a label after each of its evaluations.
+        Called with a run's name (:func:`run_name`) after each of its evaluations.
     store
         Where results of learning are looked up and kept, by all runs.
+    seeds
+        The same for every policy; the scenario's own if there is none.
+    budget
+        Bytes of a mean payload that each policy's option for size is tuned to
+        (:func:`fsim.experiments.budget.match_budget`), under the first seed; what came of it is
+        written to ``budget.csv``.
+    on_tuned
+        Called after each policy that was.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What ``comparison.csv`` holds.
 
     Raises
     ------
@@ -103,53 +128,94 @@ def compare(
     labels = [choice.label for choice in choices]
     if baseline not in labels:
         raise ScenarioError(f"--baseline: found {baseline!r}, allowed are {', '.join(labels)}")
-    if jobs < 1:
-        raise ScenarioError(f"--jobs: found {jobs}, allowed is 1 or more")
+    several = seeds if len(seeds) > 1 else [None]
     with replacing(folder) as temporary:
-        summaries = _run_all(loaded, choices, temporary, jobs, on_progress, store)
-        table = comparison_table(summaries, baseline)
+        engine = make_engine("local", jobs)
+        if seeds:
+            loaded = _with_seed(loaded, seeds[0])
+        if budget is not None:
+            tuned = match_budget(loaded, choices, budget, store, on_tuned)
+            choices = [each.choice for each in tuned]
+            budget_table(tuned, budget).to_csv(temporary / BUDGET, index=False)
+        runs = {(choice.label, seed): choice for seed in several for choice in choices}
+        todo = [_job(loaded, choice, seed, temporary, store) for (_, seed), choice in runs.items()]
+        names = [run_name(label, seed) for label, seed in runs]
+        summaries = dict(zip(runs, _run_all(engine, todo, names, on_progress), strict=True))
+        if store is not None:
+            store.prune(DEFAULT_LIMIT)
+        tables = []
+        for seed in several:
+            own = {label: summaries[label, seed] for label in labels}
+            tables.append(comparison_table(own, baseline, seed))
+        table = pd.concat(tables, ignore_index=True)
         table.to_csv(temporary / COMPARISON, index=False)
+        if len(several) > 1:
+            statistics(table, baseline).to_csv(temporary / STATISTICS, index=False)
     return table
 
 
-def _run_all(
-    loaded: LoadedScenario,
-    choices: Sequence[PolicyChoice],
-    folder: Path,
-    jobs: int,
-    on_progress: Callable[[str, Progress], None] | None,
-    store: Store | None,
-) -> dict[str, dict[str, Any]]:
-    # Spawned, not forked: PyTorch's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with (
-        context.Manager() as manager,
-        ProcessPoolExecutor(min(jobs, len(choices)), mp_context=context) as pool,
-    ):
-        queue = manager.Queue()
-        futures = {
-            choice.label: pool.submit(_run_one, loaded, choice, folder, queue, store)
-            for choice in choices
+def run_name(label: str, seed: int | None) -> str:
+    """What a run is called: its policy, and where there are several seeds its seed."""
+    return label if seed is None else f"{label}:seed={seed}"
+
+
+def budget_table(tuned: Sequence[Tuned], budget: int) -> pd.DataFrame:
+    """What tuning to a budget came to: a row for each policy.
+
+    ``options`` is empty for a policy that has no option for size and was left as it is;
+    ``payload_bytes`` is the mean of the sample, ``ratio`` that over the budget.
+    """
+    rows = [
+        {
+            "policy": each.choice.label,
+            "options": ":".join(f"{name}={value:g}" for name, value in each.options.items()),
+            "budget_bytes": budget,
+            "payload_bytes": each.payload_bytes,
+            "ratio": each.payload_bytes / budget,
         }
-        pending = set(futures.values())
-        while pending:
-            done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
-            if any(future.exception() for future in done):
-                pool.shutdown(cancel_futures=True)
-                break
-            while on_progress is not None and not queue.empty():
-                on_progress(*queue.get())
-        return {label: future.result() for label, future in futures.items()}
+        for each in tuned
+    ]
+    return pd.DataFrame(rows)
 
 
-def _run_one(
-    loaded: LoadedScenario, choice: PolicyChoice, folder: Path, queue: Any, store: Store | None
-) -> dict[str, Any]:
-    scenario = loaded.scenario.with_policy(choice.policy, choice.options)
-    return run_to_folder(
-        loaded.model_copy(update={"scenario": scenario}),
-        folder / folder_name(choice.label),
-        choice.label,
-        lambda progress: queue.put((choice.label, progress)),
+def _with_seed(loaded: LoadedScenario, seed: int) -> LoadedScenario:
+    scenario = loaded.scenario.model_copy(update={"seed": seed})
+    return loaded.model_copy(update={"scenario": scenario})
+
+
+def _job(
+    loaded: LoadedScenario,
+    choice: PolicyChoice,
+    seed: int | None,
+    folder: Path,
+    store: Store | None,
+) -> Job:
+    own = loaded if seed is None else _with_seed(loaded, seed)
+    scenario = own.scenario.with_policy(choice.policy, choice.options)
+    return Job(
+        own.model_copy(update={"scenario": scenario}),
+        folder / folder_name(run_name(choice.label, seed)),
         store,
+        choice.label,
     )
+
+
+def _run_all(
+    engine: Engine,
+    todo: Sequence[Job],
+    names: Sequence[str],
+    on_progress: Callable[[str, Progress], None] | None,
+) -> list[dict[str, Any]]:
+    """Summaries of all jobs; the first error ends them all."""
+    summaries: dict[int, dict[str, Any]] = {}
+    with closing(do_jobs(engine, todo)) as events:
+        for number, event in events:
+            if isinstance(event, Progress) and on_progress is not None:
+                on_progress(names[number], event)
+            if isinstance(event, Outcome):
+                if event.summary is None:
+                    raise event.error or RuntimeError(
+                        f"{names[number]} left neither result nor error"
+                    )
+                summaries[number] = event.summary
+    return [summaries[number] for number in range(len(todo))]

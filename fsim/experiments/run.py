@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from fsim.assembly import Workbench, build_workbench
 from fsim.results.output import check_folder, replacing, write_run
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress, simulate
@@ -15,12 +18,29 @@ from fsim.store import DEFAULT_LIMIT, Store
 VERSIONS_OF = ("fsim", "torch", "transformers", "peft", "simpy", "numpy")
 
 
+@functools.cache
+def code_version() -> str:
+    """SHA-256 of all that a run's results may rest on: this package's source, and the packages."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        if not name.startswith("cli/"):
+            digest.update(name.encode() + path.read_bytes())
+    for name in VERSIONS_OF:
+        digest.update(f"{name} {version(name)}".encode())
+    return digest.hexdigest()
+
+
 def run_to_folder(
     loaded: LoadedScenario,
     folder: Path,
     label: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     store: Store | None = None,
+    *,
+    prune: bool = True,
+    build: Callable[[LoadedScenario], Workbench] = build_workbench,
 ) -> dict[str, Any]:
     """Run a scenario, write its results, and return its summary.
 
@@ -36,6 +56,10 @@ def run_to_folder(
         Called after each evaluation.
     store
         Where results of learning are looked up and kept.
+    prune
+        Whether the store is brought below its limit afterwards; not while others write to it.
+    build
+        Makes model and data ready; for callers who keep them from run to run.
 
     Raises
     ------
@@ -46,20 +70,22 @@ def run_to_folder(
     """
     check_folder(folder)
     scenario = loaded.scenario
-    run = simulate(loaded, on_progress, store)
-    if store is not None:
+    run = simulate(loaded, on_progress, store, build)
+    if store is not None and prune:
         store.prune(DEFAULT_LIMIT)
     summary = {
         "name": scenario.name,
         "label": label or scenario.compression.policy,
         "status": "completed" if run.failure is None else "failed",
         "failure": run.failure,
+        "seed": scenario.seed,
         "task": scenario.task.name,
         "metric": scenario.metric,
         "target": scenario.target.value,
         "metrics": run.metrics.as_dict(),
         "facts": run.facts,
         "scenario_sha256": loaded.digest,
+        "code_sha256": code_version(),
         "versions": {package: version(package) for package in VERSIONS_OF},
     }
     with replacing(folder) as temporary:

@@ -9,6 +9,7 @@ one batched product.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -16,6 +17,36 @@ from fsim.vocabulary import FloatArray, Layout
 
 ALIGNMENT = 64
 """Float32 numbers in the widest block that a processor's vector instructions take at once."""
+
+
+class _AddLowRank(torch.autograd.Function):
+    """``wide + scaling low B^T`` for every slot, in place of ``wide``.
+
+    What PyTorch's own ``baddbmm`` does, but for the backward product with B, whose rows are so
+    short that a processor's matrix routines take four times as long for it as for its transpose.
+    The sums are rounded in another order, of which AdamW makes up to 4e-5 relative in a few steps.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, wide: torch.Tensor, low: torch.Tensor, slot_b: torch.Tensor, scaling: float
+    ) -> torch.Tensor:
+        ctx.save_for_backward(low, slot_b)
+        ctx.scaling = scaling
+        ctx.mark_dirty(wide)
+        return wide.baddbmm_(low, slot_b.transpose(1, 2), alpha=scaling)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        low, slot_b = ctx.saved_tensors
+        (grad,) = outer
+        grad_b = grad_low = None
+        if ctx.needs_input_grad[1]:
+            transposed = torch.bmm(slot_b.transpose(1, 2), grad.transpose(1, 2))
+            grad_low = transposed.mul_(ctx.scaling).transpose(1, 2)
+        if ctx.needs_input_grad[2]:
+            grad_b = torch.bmm(low.transpose(1, 2), grad).mul_(ctx.scaling).transpose(1, 2)
+        return grad, grad_low, grad_b, None
 
 
 class SlottedLinear(torch.nn.Module):
@@ -27,12 +58,19 @@ class SlottedLinear(torch.nn.Module):
         The frozen layer: ``nn.Linear`` or anything that maps (..., in) to (..., out).
     scaling
         peft's factor on the product of A and B.
+
+    Attributes
+    ----------
+    exact
+        Whether sums are rounded in the order in which peft's layer rounds them, or in whichever is
+        fastest.
     """
 
     def __init__(self, base_layer: torch.nn.Module, scaling: float) -> None:
         super().__init__()
         self.base_layer = base_layer
         self.scaling = scaling
+        self.exact = True
         self.slot_a: torch.Tensor
         self.slot_b: torch.Tensor
 
@@ -44,10 +82,15 @@ class SlottedLinear(torch.nn.Module):
         low = torch.bmm(rows, self.slot_a.transpose(1, 2))
         wide = output.view(slots, -1, output.shape[-1])
         high = self.slot_b.transpose(1, 2)
-        if wide.dtype == low.dtype:
-            # Nothing else holds the base layer's output: adding in place saves a copy of it.
+        # Nothing else holds the base layer's output: adding in place saves a copy of it.
+        if wide.dtype == low.dtype and self.exact:
             wide.baddbmm_(low, high, alpha=self.scaling)
             return output
+        if wide.dtype == low.dtype:
+            sums: torch.Tensor = _AddLowRank.apply(  # type: ignore[no-untyped-call]
+                wide, low, self.slot_b, self.scaling
+            )
+            return sums.view(output.shape)
         return (
             torch.baddbmm(wide.to(low.dtype), low, high, alpha=self.scaling)
             .to(output.dtype)

@@ -80,11 +80,18 @@ class RealLearner:
         The scenario.
     store
         Where results are looked up and kept; None computes everything.
+    build
+        Makes model and data ready.
     """
 
-    def __init__(self, loaded: LoadedScenario, store: Store | None) -> None:
+    def __init__(
+        self,
+        loaded: LoadedScenario,
+        store: Store | None,
+        build: Callable[[LoadedScenario], Workbench] = build_workbench,
+    ) -> None:
         scenario = self._scenario = loaded.scenario
-        bench: Workbench = build_workbench(loaded)
+        bench = build(loaded)
         self._adapted, self._shards = bench.adapted, bench.shards
         rows = [row for shard in bench.shards for row in shard]
         self._evaluator = StoredEvaluator(

@@ -1,0 +1,269 @@
+"""The cells of a sweep: every combination of the values that its keys take, each checked."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fsim.choosing import parse_choice
+from fsim.errors import ScenarioError
+from fsim.scenario import LoadedScenario, load_scenario
+
+POLICY = "compression.policy"
+"""The key whose values bring options of their own, and so replace the whole section."""
+
+MOST_CELLS = 100_000
+
+_NAME_LENGTH = 60
+_OPENING, _CLOSING = "([{", ")]}"
+
+
+@dataclass(frozen=True)
+class Value:
+    """One of the values that a key takes: as people read it, and as the scenario has it."""
+
+    text: str
+    data: Any
+
+    @property
+    def plain(self) -> Any:
+        """For tables: numbers, words and truth as they are, anything else as text."""
+        return self.data if isinstance(self.data, str | int | float | bool) else self.text
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A key by its dotted path, and the values that it takes."""
+
+    key: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of values.
+
+    Attributes
+    ----------
+    values
+        Key -> its value here.
+    loaded
+        The scenario with them, checked.
+    name
+        Of its folder: the values in short, and a digest of all settings.
+    """
+
+    values: dict[str, Value]
+    loaded: LoadedScenario
+    name: str
+
+    @property
+    def policy(self) -> str | None:
+        """The policy as it was asked for, with its options; None if it is not swept."""
+        value = self.values.get(POLICY) or self.values.get("compression")
+        return None if value is None else value.text
+
+    def __str__(self) -> str:
+        return ", ".join(f"{_short(key)}={each.text}" for key, each in self.values.items())
+
+
+def split_values(text: str) -> list[str]:
+    """Split at the commas that are in no brackets, braces, parentheses or quotes.
+
+    Raises
+    ------
+    ScenarioError
+        Brackets or quotes that do not match.
+    """
+    parts, open_, quote, begin = [], [], "", 0
+    for at, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in _OPENING:
+            open_.append(_CLOSING[_OPENING.index(character)])
+        elif character in _CLOSING:
+            if not open_ or open_.pop() != character:
+                raise ScenarioError(f"--over: found {text!r}, with a {character} nothing opens")
+        elif character == "," and not open_:
+            parts.append(text[begin:at])
+            begin = at + 1
+    if quote or open_:
+        raise ScenarioError(f"--over: found {text!r}, without the closing {quote or open_[-1]}")
+    return [part.strip() for part in (*parts, text[begin:])]
+
+
+def parse_axis(text: str, folders: Sequence[Path]) -> Axis:
+    """Read ``key.path=value,value,...`` as the command line has it.
+
+    Parameters
+    ----------
+    text
+        Values are YAML, a pattern such as ``traces/*.csv``, or for ``compression.policy``
+        ``NAME:OPTION=VALUE``.
+    folders
+        Where the files of a pattern are looked for, in this order.
+
+    Raises
+    ------
+    ScenarioError
+        No key, no value, a value that is not YAML, or a pattern that nothing matches.
+    """
+    key, equals, values = text.partition("=")
+    if not equals or not key.strip():
+        raise ScenarioError(f"--over: found {text!r}, allowed is key.path=value,value,...")
+    key = key.strip()
+    found = [each for part in split_values(values) for each in _parse(key, part, folders)]
+    return _axis(key, found)
+
+
+def make_axis(key: str, values: Sequence[Any], folders: Sequence[Path]) -> Axis:
+    """A key and the values that it takes, as a sweep file has them.
+
+    Raises
+    ------
+    ScenarioError
+        No value, one twice, or a pattern that nothing matches.
+    """
+    return _axis(key, [each for value in values for each in _values(key, value, folders)])
+
+
+def _axis(key: str, found: Sequence[Value]) -> Axis:
+    if not found:
+        raise ScenarioError(f"--over {key}: found no value, allowed is one or more")
+    texts = [value.text for value in found]
+    for text in texts:
+        if texts.count(text) > 1:
+            raise ScenarioError(f"--over {key}: found {text} twice")
+    return Axis(key, tuple(found))
+
+
+def make_cells(path: Path, overrides: Sequence[str], axes: Sequence[Axis]) -> list[Cell]:
+    """Every combination of the values, the last key's changing fastest.
+
+    Parameters
+    ----------
+    path
+        The scenario file.
+    overrides
+        As for :func:`fsim.scenario.load_scenario`; the cells' own values come after them.
+    axes
+        Keys that are all different.
+
+    Raises
+    ------
+    ScenarioError
+        A key twice, too many cells, or one that cannot be run as it is: which, which key, what was
+        found and what is allowed.
+    """
+    keys = [axis.key for axis in axes]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ScenarioError(f"--over {key}: found twice, allowed are all its values together")
+    count = math.prod(len(axis.values) for axis in axes)
+    if count > MOST_CELLS:
+        raise ScenarioError(f"--over: found {count} cells, allowed are {MOST_CELLS}")
+    cells: dict[str, Cell] = {}
+    for number, values in enumerate(itertools.product(*(axis.values for axis in axes)), 1):
+        cell = _cell(path, overrides, dict(zip(keys, values, strict=True)), f"{number} of {count}")
+        digest = cell.name.rpartition("-")[2]
+        if digest in cells:
+            raise ScenarioError(
+                f"{path}: the cells {cells[digest]} and {cell} are the same scenario"
+            )
+        cells[digest] = cell
+    return list(cells.values())
+
+
+def as_override(key: str, data: Any) -> str:
+    """A value as an override is written: ``key.path=YAML``."""
+    text = yaml.safe_dump(data, default_flow_style=True, width=math.inf, allow_unicode=True)
+    return f"{key}={text.removesuffix('...' + chr(10)).strip()}"
+
+
+def _cell(path: Path, overrides: Sequence[str], values: dict[str, Value], which: str) -> Cell:
+    own = [_override(key, values[key].data) for key in sorted(values, key=_depth)]
+    shown = ", ".join(f"{key}={value.text}" for key, value in values.items())
+    try:
+        loaded = load_scenario(path, [*overrides, *own])
+    except ScenarioError as error:
+        raise ScenarioError(f"cell {which} ({shown}): {error}") from None
+    return Cell(values, loaded, _name(values, loaded))
+
+
+def _depth(key: str) -> int:
+    """A section comes before the keys in it, whatever the order in which they are given."""
+    return 1 if key == POLICY else key.count(".") + 1
+
+
+def _override(key: str, data: Any) -> str:
+    if key == POLICY and isinstance(data, dict):
+        return as_override("compression", data)
+    return as_override(key, data)
+
+
+def _name(values: Mapping[str, Value], loaded: LoadedScenario) -> str:
+    settings = json.dumps(loaded.scenario.model_dump(mode="json"), sort_keys=True)
+    digest = hashlib.sha256(settings.encode()).hexdigest()[:10]
+    parts = []
+    for key, value in values.items():
+        text = Path(value.text).stem if key.endswith((".trace", ".path")) else value.text
+        parts.append(f"{_short(key)}={text}")
+    words = re.sub(r"[^A-Za-z0-9._=+-]+", "-", "_".join(parts)).strip("-.")
+    return f"{words[:_NAME_LENGTH]}-{digest}"
+
+
+def _parse(key: str, text: str, folders: Sequence[Path]) -> Iterator[Value]:
+    if not text:
+        raise ScenarioError(f"--over {key}: found an empty value")
+    if _is_pattern(text) or key == POLICY:
+        yield from _values(key, text, folders)
+        return
+    try:
+        yield _value(key, yaml.safe_load(text))
+    except yaml.YAMLError:
+        raise ScenarioError(f"--over {key}: found {text!r}, which is not a YAML value") from None
+
+
+def _is_pattern(text: str) -> bool:
+    return has_magic(text) and text.lstrip()[0] not in "[{\"'"
+
+
+def _values(key: str, data: Any, folders: Sequence[Path]) -> Iterator[Value]:
+    if isinstance(data, str) and _is_pattern(data):
+        yield from (Value(name, name) for name in _matching(key, data, folders))
+    else:
+        yield _value(key, data)
+
+
+def _value(key: str, data: Any) -> Value:
+    if isinstance(data, str) and key == POLICY:
+        name, options = parse_choice(f"--over {key}", data)
+        return Value(data, {"policy": name, **options})
+    if isinstance(data, dict) and key in (POLICY, "compression") and "policy" in data:
+        words = [f"{option}={value}" for option, value in data.items() if option != "policy"]
+        return Value(":".join([str(data["policy"]), *words]), data)
+    return Value(data if isinstance(data, str) else as_override("", data)[1:], data)
+
+
+def _matching(key: str, pattern: str, folders: Sequence[Path]) -> list[str]:
+    """Files in the first folder that has any, by name, as the scenario is to name them."""
+    for folder in folders:
+        if found := sorted(glob(pattern, root_dir=folder, recursive=True)):
+            return found
+    raise ScenarioError(f"--over {key}: found no file {pattern}, here or beside or above the file")
+
+
+def _short(key: str) -> str:
+    return key.rpartition(".")[2]

@@ -1,0 +1,310 @@
+"""Sweeps: a scenario under every combination of values, each in a folder of its own.
+
+A sweep's folder holds ``sweep.json`` (what is swept), a folder for each cell as a run leaves it,
+and in the end ``sweep.csv``. A cell is finished if its folder holds a completed run of the same
+scenario, the same files and the same code; that one is not run again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from fsim.errors import OutputError
+from fsim.experiments.engines import make_engine
+from fsim.experiments.grid import Cell
+from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
+from fsim.experiments.request import SweepRequest
+from fsim.experiments.run import code_version
+from fsim.results.output import SUMMARY, replacing_file
+from fsim.simulation import Progress
+from fsim.store import DEFAULT_LIMIT, Store, place
+
+SWEEP = "sweep.json"
+TABLE = "sweep.csv"
+SWEEP_SCHEMA = 1
+"""Version of ``sweep.json``."""
+
+LEADING = ("cell", "status")
+TRAILING = ("jobs_trained", "jobs_reused", "error")
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """Where a sweep stands.
+
+    Attributes
+    ----------
+    cell
+        The one that has just begun, been evaluated, ended, or been found finished.
+    run
+        Where that stands, if it has been evaluated.
+    state
+        ``"running"``, ``"completed"``, ``"failed"`` or ``"kept"``, for one that an earlier call
+        has finished.
+    ended, failed, cells
+        How many have ended, of these failed, and how many there are.
+    """
+
+    cell: str
+    run: Progress | None
+    state: str
+    ended: int
+    failed: int
+    cells: int
+
+
+def sweep(
+    scenario: str | Path,
+    over: Sequence[str] | Mapping[str, Sequence[Any]] = (),
+    seeds: Sequence[int] = (),
+    overrides: Sequence[str] = (),
+    *,
+    out: str | Path | None = None,
+    engine: str = "local",
+    jobs: int | None = None,
+    ray_address: str | None = None,
+    store: str | None = None,
+    on_progress: Callable[[SweepProgress], None] | None = None,
+) -> pd.DataFrame:
+    """Run a scenario under every combination of values.
+
+    Called again with the same arguments, it goes on where it was.
+
+    Parameters
+    ----------
+    scenario
+        A scenario file, or a sweep file.
+    over
+        Keys and their values, or ``key.path=value,value`` each.
+    seeds
+        Values of the key ``seed``.
+    overrides
+        ``key.path=value`` for all cells.
+    out
+        ``runs/NAME-sweep`` by default.
+    engine
+        ``"local"`` or ``"ray"``.
+    jobs
+        Cells run at a time, each in a process that stays for the next; None runs them in this
+        process, one after another.
+    ray_address
+        Of a Ray cluster.
+    store
+        Folder for results of learning, or ``"none"``; ``FSIM_STORE`` or a cache by default.
+    on_progress
+        Called whenever something has happened.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each cell: ``cell`` (its folder), ``status``, a column for each key, the run's
+        metrics (:class:`fsim.results.metrics.Metrics`), ``jobs_trained``, ``jobs_reused`` and
+        ``error``, empty for a cell that was completed. A failed cell does not stop the others.
+
+    Raises
+    ------
+    ScenarioError
+        A cell that cannot be run as it is; none has been run then.
+    OutputError
+        The folder holds something else or cannot be written; the cells finished by then are kept.
+    """
+    request = SweepRequest.read(Path(scenario), over, seeds, overrides)
+    cells = request.cells()
+    return run_sweep(
+        request,
+        cells,
+        lambda: make_engine(engine, jobs, ray_address),
+        sweep_folder(cells) if out is None else Path(out),
+        None if (folder := place(store)) is None else Store(folder),
+        on_progress,
+    )
+
+
+def run_sweep(
+    request: SweepRequest,
+    cells: Sequence[Cell],
+    start: Callable[[], Engine],
+    folder: Path,
+    store: Store | None,
+    on_progress: Callable[[SweepProgress], None] | None = None,
+) -> pd.DataFrame:
+    """As :func:`sweep`, from its parts; ``start`` makes the engine once the folder may be used."""
+    _check(folder, cells)
+    with closing(start()) as engine, _alone(folder):
+        _begin(folder, request, cells)
+        outcomes = _run(cells, folder, engine, store, on_progress)
+        if store is not None:
+            store.prune(DEFAULT_LIMIT)
+        table = sweep_table(cells, outcomes)
+        with replacing_file(folder / TABLE) as temporary:
+            table.to_csv(temporary, index=False)
+    return table
+
+
+def sweep_folder(cells: Sequence[Cell]) -> Path:
+    """Where a sweep's results go by default."""
+    return Path("runs") / f"{cells[0].loaded.scenario.name}-sweep"
+
+
+def sweep_table(cells: Sequence[Cell], outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """One row for each cell, in the order given; see :func:`sweep`."""
+    rows = []
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        summary = outcome.summary or {"status": "failed", "metrics": {}, "facts": {}}
+        row = {"cell": cell.name, "status": summary["status"]}
+        row |= {key: value.plain for key, value in cell.values.items()}
+        row |= summary["metrics"]
+        row |= {name: summary["facts"].get(name) for name in ("jobs_trained", "jobs_reused")}
+        rows.append({**row, "error": outcome.failure})
+    table = pd.DataFrame(rows)
+    ends = [name for name in table.columns if name not in TRAILING]
+    whole = ("uplink_bytes_to_target", "rounds_to_target", "uplink_bytes", "dropouts")
+    types = {name: "Int64" for name in (*whole, *TRAILING[:2]) if name in table}
+    return table[[*ends, *TRAILING]].astype(types)
+
+
+def _run(
+    cells: Sequence[Cell],
+    folder: Path,
+    engine: Engine,
+    store: Store | None,
+    on_progress: Callable[[SweepProgress], None] | None,
+) -> list[Outcome]:
+    outcomes = [_finished(cell, folder / cell.name) for cell in cells]
+    left = [at for at, outcome in enumerate(outcomes) if outcome is None]
+
+    def tell(at: int, state: str, run: Progress | None = None) -> None:
+        if on_progress is not None:
+            ended = [outcome for outcome in outcomes if outcome is not None]
+            failed = sum(outcome.failure is not None for outcome in ended)
+            name = str(cells[at])
+            on_progress(SweepProgress(name, run, state, len(ended), failed, len(cells)))
+
+    for at in range(len(cells)):
+        if outcomes[at] is not None:
+            tell(at, "kept")
+    jobs = [Job(cells[at].loaded, folder / cells[at].name, store, cells[at].policy) for at in left]
+    for number, event in do_jobs(engine, jobs):
+        at = left[number]
+        if isinstance(event, Outcome):
+            outcomes[at] = event
+            _stop_if_unwritable(event, outcomes)
+            tell(at, "completed" if event.failure is None else "failed")
+        else:
+            tell(at, "running", event)
+    return [outcome or Outcome() for outcome in outcomes]
+
+
+def _stop_if_unwritable(outcome: Outcome, outcomes: Sequence[Outcome | None]) -> None:
+    """What one cell cannot write, the next cannot either: to run them would be in vain."""
+    if isinstance(outcome.error, OutputError):
+        done = sum(each is not None and each.failure is None for each in outcomes)
+        raise OutputError(
+            f"{outcome.error}; {done} of {len(outcomes)} cells are finished, and the same command "
+            "goes on from there"
+        )
+
+
+def _finished(cell: Cell, folder: Path) -> Outcome | None:
+    """What an earlier call made of a cell, if it was completed and would come out the same."""
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = (
+        isinstance(summary, dict)
+        and summary.get("status") == "completed"
+        and summary.get("code_sha256") == code_version()
+        and summary.get("scenario_sha256") == cell.loaded.digest
+    )
+    return Outcome(summary) if same else None
+
+
+def _check(folder: Path, cells: Sequence[Cell]) -> None:
+    """Refuse a folder that holds anything but this sweep, or less of it.
+
+    Raises
+    ------
+    OutputError
+        Naming the folder, what was found and what is allowed.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: found a file, allowed is a folder for the results")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    path = folder / SWEEP
+    if not path.is_file():
+        raise OutputError(
+            f"{folder}: found a folder with other files in it, allowed is an empty one or this "
+            "sweep's own"
+        )
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        schema, keys = found["schema"], found["keys"]
+        earlier = {cell["folder"] for cell in found["cells"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{path}: cannot be read: {error}") from None
+    if schema != SWEEP_SCHEMA:
+        raise OutputError(f"{path}: found a sweep of version {schema}, allowed is {SWEEP_SCHEMA}")
+    if missing := earlier - {cell.name for cell in cells}:
+        raise OutputError(
+            f"{folder}: found another sweep, over {', '.join(keys)}, with {len(missing)} cells "
+            f"that this one lacks ({min(missing)}); allowed is an empty folder or this sweep's own"
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else is at work on the sweep of this folder meanwhile.
+
+    Raises
+    ------
+    OutputError
+        Somebody is, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise OutputError(f"{folder}: another process is at work on this sweep") from None
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _begin(folder: Path, request: SweepRequest, cells: Sequence[Cell]) -> None:
+    """Write what is swept, and remove what a killed sweep left half-written."""
+    for cell in cells:
+        for leftover in folder.glob(f".{cell.name}-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+    told = {
+        "schema": SWEEP_SCHEMA,
+        "fsim": version("fsim"),
+        "scenario": os.fspath(request.scenario),
+        "set": list(request.overrides),
+        "keys": [axis.key for axis in request.axes],
+        "cells": [
+            {
+                "folder": cell.name,
+                "values": {key: value.plain for key, value in cell.values.items()},
+            }
+            for cell in cells
+        ],
+    }
+    with replacing_file(folder / SWEEP) as temporary:
+        temporary.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
