@@ -12,7 +12,7 @@ def stub_runs(monkeypatch):
     """Runs in this process leave a summary and train nothing; returns the cells that were run."""
     done = []
 
-    def run_to_folder(loaded, folder, label, on_progress, store, *, prune):
+    def run_to_folder(loaded, folder, label, on_progress, store, *, prune, build=None):
         done.append(folder.name)
         summary = {
             "schema": 1, "label": label, "status": "completed", "failure": None,
