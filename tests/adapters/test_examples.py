@@ -1,0 +1,53 @@
+"""The examples run, and send what they say."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+# masked-sign of nano's 81,920 LoRA coordinates (rank 8, all-linear) in 56 matrices, by
+# docs/wire-format.md: frame 13, seed 2 + 4, scales 2 + 56, 8192 signs 1 + 1024.
+PAYLOAD = 13 + 6 + 58 + 1025
+
+
+def output_of(name, *arguments):
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"FLWR_TELEMETRY_ENABLED": "0", "HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def numbers(pattern, text):
+    return [int(found.replace(",", "")) for found in re.findall(pattern, text)]
+
+
+@pytest.mark.slow
+def test_hugging_face_trainer():
+    printed = output_of("hf_trainer.py")
+    assert numbers(r"loss \S+, ([\d,]+) bytes", printed) == [PAYLOAD] * 4
+    assert numbers(r"sent in all: ([\d,]+) bytes", printed) == [4 * PAYLOAD]
+    first, _, later, _ = (float(loss) for loss in re.findall(r"loss ([\d.]+)", printed))
+    assert later < first
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("flwr", "ray")),
+    reason="flwr[simulation] is not installed",
+)
+def test_flower():
+    printed = output_of("flower_client.py")
+    assert numbers(r"([\d,]+) bytes of payloads", printed) == [2 * PAYLOAD] * 2
+    # Two clients, 81,920 float32.
+    assert numbers(r"([\d,]+) without compression", printed) == [2 * 81920 * 4] * 2
