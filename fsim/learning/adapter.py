@@ -94,8 +94,6 @@ class AdaptedModel:
         self.tokenizer = base.tokenizer
         embeddings = self.model.get_input_embeddings()
         self.device: torch.device = embeddings.weight.device
-        # With a base in bfloat16, peft's rounding in float32 is nothing to keep to.
-        self._exact = embeddings.weight.dtype == torch.float32
         if self.device.type == "cpu" and embeddings.weight.dtype == torch.bfloat16:
             keep_activations_wide(self.model)
         adapted = [
@@ -113,7 +111,8 @@ class AdaptedModel:
                 key = f"{PREFIX}{name}.{matrix}.weight"
                 initial[key] = weight.detach().float().cpu().numpy().copy()
             slotted = SlottedLinear(layer.get_base_layer(), layer.scaling["default"])
-            slotted.exact = self._exact
+            # With a base in bfloat16, peft's rounding in float32 is nothing to keep to.
+            slotted.exact = embeddings.weight.dtype == torch.float32
             parent, _, last = name.rpartition(".")
             setattr(self.model.get_submodule(parent), last, slotted)
             self._layers[name] = slotted
@@ -262,7 +261,6 @@ class AdaptedModel:
         if self._compiled is None:
             self._compiled = torch.compile(layers.forward, dynamic=False)
         layers.forward = self._compiled
-        self._round_as_peft(False)
         try:
             yield
         except Exception as error:
@@ -273,11 +271,6 @@ class AdaptedModel:
             raise ScenarioError(f"training.compile: PyTorch cannot compile here: {first}") from None
         finally:
             del layers.forward  # the class's own method again
-            self._round_as_peft(self._exact)
-
-    def _round_as_peft(self, exact: bool) -> None:
-        for layer in self._layers.values():
-            layer.exact = exact
 
     def _gather(self, module: torch.nn.Module, arguments: tuple[torch.Tensor]) -> Any:
         """Before the output layer: keep the hidden states of scored positions, drop the others."""
