@@ -13,6 +13,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from fsim.cli.audit import audit
 from fsim.cli.fleet import fleet
 from fsim.cli.network import network
 from fsim.cli.options import Out, Overrides, ScenarioFile, StorePlace, console, open_store
@@ -35,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(audit)
 app.command()(fleet)
 app.command()(network)
 app.command()(report)

@@ -20,7 +20,7 @@ from fsim.learning.provenance import array_digest, origin, rows_digest
 from fsim.store import Store, key_of
 from fsim.vocabulary import SensitivitySettings, Update
 
-ACTIVATIONS_IN_CACHE = 2**20
+ACTIVATIONS_IN_CACHE = 2**19
 """Bytes of a layer's activations at which a pass no longer gains from more clients side by side
 (``benchmarks/training.py``, docs/performance.md)."""
 

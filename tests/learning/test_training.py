@@ -169,12 +169,13 @@ def test_adapters_that_are_none_or_another_models_are_refused(nano, tmp_path):
 
 
 def test_the_automatic_width_shrinks_as_batches_grow():
-    assert automatic_width(BatchShape(8, 47, 8), 128, 8) == 4
-    assert automatic_width(BatchShape(8, 47, 8), 128, 10) == 5
+    # 192 kB of activations a client: two fit.
+    assert automatic_width(BatchShape(8, 47, 8), 128, 8) == 2
+    assert automatic_width(BatchShape(8, 47, 8), 128, 10) == 2
     assert automatic_width(BatchShape(2, 32, 8), 128, 100) == 10
     assert automatic_width(BatchShape(2, 32, 8), 128, 3) == 3
-    # Of 7 clients 5 fit: two passes of 4 cost 8.4, two of 5 cost 10.4, four of 2 cost 8.8.
-    assert automatic_width(BatchShape(8, 47, 8), 128, 7) == 4
+    # 96 kB: five fit. Of 7 clients, two passes of 4 cost 8.4, two of 5 cost 10.4, four of 2 8.8.
+    assert automatic_width(BatchShape(4, 47, 8), 128, 7) == 4
     assert automatic_width(BatchShape(4, 61, 8), 576, 10) == 1
 
 

@@ -1,0 +1,188 @@
+"""What finished runs of the scenarios in ``scenarios/fed_fstq/`` measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter
+
+from fsim.audit.experiments import EXPERIMENTS, LANGUAGES
+from fsim.errors import OutputError
+from fsim.results.energy import energy_by_round
+from fsim.results.loading import Results, load
+from fsim.results.output import replacing_file
+from fsim.results.rounds import client_rounds, server_rounds
+from fsim.results.saved import SavedRun
+
+KEPT = Path(__file__).with_name("measured.json")
+"""What was measured with this version of the package, and is shown unless other runs are given."""
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One series of an experiment: runs that differ by their seed alone.
+
+    Attributes
+    ----------
+    experiment
+        Key of the experiment.
+    series
+        The policy, and what else tells it from the experiment's other series.
+    model
+        The base model that was trained.
+    seeds, reached
+        Runs, and those of them that reached the target.
+    billed_bytes_factor, billed_operations_factor
+        Above 1 where a larger model's bytes and seconds were billed.
+    values
+        Figure -> its mean over the runs that have one, None where none has; see :data:`FIGURES`.
+    """
+
+    experiment: str
+    series: str
+    model: str
+    seeds: int
+    reached: int
+    billed_bytes_factor: float
+    billed_operations_factor: float
+    values: dict[str, float | None]
+
+
+FIGURES: dict[str, str] = {
+    "payload": "bytes of a mean payload",
+    "upload": "s, of the clients that were heard of",
+    "compute": "s, of the same clients",
+    "slowest": "s, of the slowest of them in each round, download included",
+    "round": "s, of the server's rounds, waiting in vain included",
+    "energy": "J, of a client and round",
+    "time_to_target": "simulated s, of the runs that reached it",
+    "uplink_to_target": "bytes of all clients, of the runs that reached it",
+    "final_accuracy": "share",
+}
+"""Name -> unit; ``accuracy LABEL``, shares, are added where the question is about labels."""
+
+
+def measurements_of(folder: Path) -> list[Measurement]:
+    """What the runs below a folder measured, experiment by experiment.
+
+    Parameters
+    ----------
+    folder
+        Of runs, comparisons or sweeps of the scenarios, at any depth; others are passed over.
+
+    Raises
+    ------
+    OutputError
+        There is no such run, one is damaged, or one did not come to its end.
+    """
+    found = load(folder).runs
+    measured: list[Measurement] = []
+    for experiment in EXPERIMENTS:
+        named = [run for run in found if run.summary.get("name") == experiment.name]
+        # The same scenario run by two commands is one run, not two seeds.
+        runs = list({run.scenario: run for run in named}.values())
+        for run in runs:
+            if run.summary.get("status") != "completed":
+                raise OutputError(f"{run.folder}: found a run that did not come to its end")
+        if runs:
+            measured += _measure(experiment.key, Results(runs, folder))
+    if not measured:
+        names = ", ".join(experiment.name for experiment in EXPERIMENTS if experiment.simulated)
+        raise OutputError(f"{folder}: found {len(found)} runs, allowed are those named {names}")
+    return measured
+
+
+def write_measured(path: Path, measured: Sequence[Measurement]) -> None:
+    """Keep measurements in a file that :func:`read_measured` reads; raises OutputError."""
+    data = {"schema": SCHEMA, "measured": [asdict(each) for each in measured]}
+    with replacing_file(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_measured(path: Path = KEPT) -> list[Measurement]:
+    """Measurements from runs' folder, or from a file of :func:`write_measured`.
+
+    Raises
+    ------
+    OutputError
+        Neither, or damaged.
+    """
+    if path.is_dir():
+        return measurements_of(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise OutputError(f"{path}: found version {data['schema']}, allowed is {SCHEMA}")
+        return TypeAdapter(list[Measurement]).validate_python(data["measured"])
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise OutputError(
+            f"{path}: found no measurements: {' '.join(str(error).split())}"
+        ) from None
+
+
+def _measure(key: str, results: Results) -> list[Measurement]:
+    series = results.series["series"].tolist()
+    figures = [_figures(run, key == LANGUAGES.key) for run in results.runs]
+    measured = []
+    for name in dict.fromkeys(series):
+        chosen = [at for at, other in enumerate(series) if other == name]
+        first = results.runs[chosen[0]]
+        facts = first.summary.get("facts", {})
+        rows = [figures[at] for at in chosen]
+        measured.append(
+            Measurement(
+                experiment=key,
+                series=str(name),
+                model=str(first.settings.get("model.name")),
+                seeds=len(chosen),
+                reached=sum(row["time_to_target"] is not None for row in rows),
+                billed_bytes_factor=float(facts.get("billed_bytes_factor", 1.0)),
+                billed_operations_factor=float(facts.get("billed_operations_factor", 1.0)),
+                values={figure: _mean([row.get(figure) for row in rows]) for figure in rows[0]},
+            )
+        )
+    return measured
+
+
+def _figures(run: SavedRun, by_label: bool) -> dict[str, float | None]:
+    metrics: dict[str, Any] = run.summary["metrics"]
+    records = run.records.assign(run="it")
+    clients = client_rounds(records)
+    clients = clients[~clients["lost"]]
+    energy = energy_by_round(run.records)
+    spent = energy["total_j"].sum() / energy["clients"].sum() if len(energy) else np.nan
+    figures = {
+        "payload": _number(metrics["mean_payload_bytes"]),
+        "upload": _number(clients["upload_s"].mean()),
+        "compute": _number(clients["compute_s"].mean()),
+        "slowest": _number(clients.groupby("round")["duration_s"].max().mean()),
+        "round": _number(server_rounds(records)["duration_s"].mean()),
+        "energy": _number(spent),
+        "time_to_target": _number(metrics["time_to_target_s"]),
+        "uplink_to_target": _number(metrics["uplink_bytes_to_target"]),
+        "final_accuracy": _number(metrics["final_accuracy"]),
+    }
+    if by_label:
+        shares = json.loads(run.evaluations["accuracy_by_label"].iloc[-1] or "{}")
+        figures |= {f"accuracy {label}": _number(share) for label, share in sorted(shares.items())}
+    return figures
+
+
+def _number(value: float | None) -> float | None:
+    """A number with nine digits, so that a sum's order does not show; None for none."""
+    return None if value is None or pd.isna(value) else float(f"{float(value):.9g}")
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return _number(float(np.mean(numbers))) if numbers else None

@@ -1,0 +1,237 @@
+"""The audit as tables: for people on a terminal, as Markdown, and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fsim.audit.checks import Check, Verdict, number
+from fsim.audit.contradictions import cross_checks
+from fsim.audit.experiments import CLIENTS, DROPOUT, EXPERIMENTS, LOSS, TIME, Experiment
+from fsim.audit.figures import published_figures
+from fsim.audit.measured import FIGURES, Measurement
+from fsim.audit.published import PAPER
+from fsim.units import format_bytes, format_duration
+
+COMMAND = "fsim audit --markdown docs/paper.md"
+
+INTRODUCTION = (
+    f"Figures of Fed-FSTQ as of {PAPER} v1, and of v3 where it says so, beside what their own "
+    "inputs imply by the paper's system model (payload / rate, power x time, parameter counts) and "
+    "beside what the scenarios measured here. Tables are named by what they show, not by their "
+    "number in the paper."
+)
+LEGEND = (
+    "✓: what the paper's own inputs imply, to the digits given. ✗: not so, followed by what they "
+    "imply. Unmarked: not checkable from the paper."
+)
+MEASURED_NOTE = (
+    "Means over seeds; times and bytes to the target are of the runs that reached it. A small "
+    "model on other data: compare ratios and order, not magnitudes."
+)
+ASSUMED = {
+    TIME.key: "Which network the headline is of is not known here.",
+    CLIENTS.key: "Rows are taken to be in the order of the table by alpha.",
+    DROPOUT.key: "Rows are taken to be in the order of the table by packet loss.",
+    LOSS.key: "Columns are taken to be evenly spaced over the range of 0 to 20%.",
+}
+"""What is assumed of a table, by experiment."""
+
+NOTHING_MEASURED = "Not measured yet with this version."
+CROSS_TITLE = "Where the figures meet"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of text: heads, rows, and what is to be said below it."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """An experiment: what was published, and what was measured here."""
+
+    experiment: Experiment
+    published: tuple[Grid, ...]
+    measured: Grid | None
+
+
+def sections(measured: Sequence[Measurement]) -> list[Section]:
+    """A section for each experiment, in the paper's order."""
+    figures = published_figures()
+    return [
+        Section(
+            experiment,
+            tuple(_published(experiment, figures)),
+            _measured(experiment, [m for m in measured if m.experiment == experiment.key]),
+        )
+        for experiment in EXPERIMENTS
+    ]
+
+
+def cross_grid() -> Grid:
+    """The places where figures of different tables meet."""
+    rows = tuple(
+        (
+            each.subject,
+            _quantity(each),
+            number(each.found, 4),
+            number(each.implied, 4),
+            str(each.verdict),
+            each.because,
+        )
+        for each in cross_checks()
+    )
+    heads = ("of", "figure", "published", "implied", "verdict", "because")
+    return Grid(CROSS_TITLE, heads, rows, _tally(cross_checks(), "places"))
+
+
+def to_data(measured: Sequence[Measurement]) -> dict[str, Any]:
+    """All of it for programs: JSON's own types."""
+    return {
+        "paper": PAPER,
+        "figures": [each.as_dict() for each in published_figures()],
+        "cross_checks": [each.as_dict() for each in cross_checks()],
+        "measured": [
+            {**vars(each), "values": dict(each.values)} for each in measured
+        ],
+        "units": FIGURES,
+    }  # fmt: skip
+
+
+def to_markdown(measured: Sequence[Measurement]) -> str:
+    """A document with every table."""
+    parts = [f"<!-- made by: {COMMAND} -->", "# The paper, audited", INTRODUCTION, LEGEND]
+    parts += [_tally(published_figures(), "published figures")]
+    cross = cross_grid()
+    parts += [f"## {cross.title}", _markdown(cross), cross.note, "## Experiment by experiment"]
+    for section in sections(measured):
+        parts.append(f"### {section.experiment.title}")
+        for grid in section.published:
+            parts += [_markdown(grid), grid.note] if grid.note else [_markdown(grid)]
+        if not section.published:
+            parts.append("No figures of the paper are known here.")
+        parts += _measured_markdown(section)
+    return "\n\n".join(parts) + "\n"
+
+
+def source_of(experiment: Experiment) -> str:
+    """Which scenario asks the question here."""
+    if not experiment.simulated:
+        return "No scenario: not about communication."
+    return f"Scenario: {experiment.scenario}"
+
+
+def _measured_markdown(section: Section) -> Iterator[str]:
+    source = source_of(section.experiment)
+    if section.measured is None:
+        yield f"{source}. {NOTHING_MEASURED}" if section.experiment.simulated else source
+        return
+    yield f"{source}. Measured here:"
+    yield _markdown(section.measured)
+    yield section.measured.note
+
+
+def _published(experiment: Experiment, checks: Sequence[Check]) -> Iterator[Grid]:
+    """Figures that share their quantities side by side, one method a row."""
+    own = [each for each in checks if each.experiment == experiment.key]
+    if not own:
+        return
+    quantities = list(dict.fromkeys(_quantity(each) for each in own))
+    rows = []
+    for subject in dict.fromkeys(each.subject for each in own):
+        cells = {_quantity(each): _cell(each) for each in own if each.subject == subject}
+        rows.append((subject, *(cells.get(quantity, "") for quantity in quantities)))
+    wrong = [each for each in own if each.verdict is Verdict.CONTRADICTORY]
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for each in wrong:
+        reasons.setdefault((each.subject, each.because), []).append(each.quantity)
+    told = [
+        f"✗ {subject}, {', '.join(figures)}: {why}." for (subject, why), figures in reasons.items()
+    ]
+    if experiment.key in ASSUMED:
+        told.append(ASSUMED[experiment.key])
+    yield Grid("published", ("method", *quantities), tuple(rows), " ".join(told))
+
+
+def _quantity(each: Check) -> str:
+    return f"{each.quantity} ({each.unit})" if each.unit else each.quantity
+
+
+def _cell(each: Check) -> str:
+    if each.verdict is Verdict.CONSISTENT:
+        return f"{each.found} ✓"
+    if each.verdict is Verdict.CONTRADICTORY:
+        return f"{each.found} ✗ {number(each.implied)}"
+    return f"{each.found}"
+
+
+def _tally(checks: Sequence[Check], what: str) -> str:
+    counts = {verdict: sum(each.verdict is verdict for each in checks) for verdict in Verdict}
+    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return f"{len(checks)} {what}: {words}."
+
+
+def _measured(experiment: Experiment, measured: Sequence[Measurement]) -> Grid | None:
+    if not measured:
+        return None
+    figures = list(dict.fromkeys(name for each in measured for name in each.values))
+    shown = [
+        name for name in figures if any(each.values.get(name) is not None for each in measured)
+    ]
+    heads = ("series", "model", "reached", *(name.replace("_", " ") for name in shown))
+    rows = tuple(
+        (
+            each.series,
+            each.model,
+            f"{each.reached} of {each.seeds}",
+            *(_text(name, each.values.get(name)) for name in shown),
+        )
+        for each in measured
+    )
+    return Grid(
+        f"{experiment.title}: measured here", heads, rows, MEASURED_NOTE + _billed(measured)
+    )
+
+
+def _billed(measured: Sequence[Measurement]) -> str:
+    """What is to be said where a larger model was billed than was trained."""
+    factors = {(each.billed_bytes_factor, each.billed_operations_factor) for each in measured}
+    factors.discard((1.0, 1.0))
+    told = [f" Billed: bytes x {size:g}, operations x {work:g}." for size, work in sorted(factors)]
+    return "".join(told)
+
+
+def _seconds(value: float) -> str:
+    """A small model's transfers take milliseconds, which is to be seen."""
+    return f"{value:.3g} s" if value < 10 else format_duration(value)
+
+
+_TEXT: dict[str, Callable[[float], str]] = {
+    "payload": format_bytes,
+    "uplink_to_target": format_bytes,
+    "upload": _seconds,
+    "compute": _seconds,
+    "slowest": _seconds,
+    "round": _seconds,
+    "time_to_target": format_duration,
+    "energy": lambda joules: f"{joules:.3g} J",
+}
+
+
+def _text(figure: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return _TEXT[figure](value) if figure in _TEXT else f"{value:.1%}"
+
+
+def _markdown(grid: Grid) -> str:
+    lines = [grid.heads, ("---",) * len(grid.heads), *grid.rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
