@@ -103,7 +103,11 @@ def test_transfers_that_cannot_be(stairs, tmp_path):
         ("--offset", "inf", "found an offset of inf s"),
         ("--round-trip", "80", "--round-trip: found '80'"),
         ("--transport", "quic", "found transport 'quic', allowed are"),
-        ("--transport", "tcp:loss=0.1", "--transport: loss: unknown key, allowed are none"),
+        (
+            "--transport",
+            "tcp:loss=0.1",
+            "--transport: transport tcp: loss: unknown key, allowed are none",
+        ),
     ):
         options = {"--bytes": "1", option: value}
         with pytest.raises((ScenarioError, TraceError), match=message):

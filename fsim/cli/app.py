@@ -16,7 +16,15 @@ from rich.table import Table
 from fsim.cli.audit import audit
 from fsim.cli.fleet import fleet
 from fsim.cli.network import network
-from fsim.cli.options import Out, Overrides, ScenarioFile, StorePlace, console, open_store
+from fsim.cli.options import (
+    Out,
+    Overrides,
+    ScenarioFile,
+    StorePlace,
+    console,
+    open_store,
+    print_billing,
+)
 from fsim.cli.report import report, timeline
 from fsim.cli.store import store_app
 from fsim.cli.sweep import sweep
@@ -325,7 +333,9 @@ def _save_figures(
     from fsim.results.figures import FORMATS, save_figures
     from fsim.results.loading import load
 
-    return save_figures(load(folder), folder, names or None, formats or FORMATS)
+    results = load(folder)
+    print_billing(results.series)
+    return save_figures(results, folder, names or None, formats or FORMATS)
 
 
 def _print_comparison(table: pd.DataFrame, baseline: str, title: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from fsim.store import Store, place
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 console = Console()
 
@@ -33,3 +36,18 @@ def open_store(given: str | None) -> Store | None:
     """The store that an option names, None for none."""
     folder = place(given)
     return None if folder is None else Store(folder)
+
+
+def print_billing(summary: pd.DataFrame) -> None:
+    """Say below a table by how much bytes and seconds were multiplied, if they were.
+
+    Parameters
+    ----------
+    summary
+        A row a run, with the factors as columns, as :func:`fsim.load` gives it.
+    """
+    from fsim.results.figures.style import billing_note
+
+    note = billing_note(summary)
+    if note:
+        console.print(f"As a larger model's: {note}.")

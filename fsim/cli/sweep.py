@@ -78,6 +78,8 @@ def sweep(
     console.print(_table(table, [axis.key for axis in request.axes]))
     trained, reused = table["jobs_trained"].sum(), table["jobs_reused"].sum()
     console.print(f"Training jobs: {trained} trained, {reused} reused from the store")
+    if any(cell.loaded.scenario.billing.scales for cell in cells):
+        console.print("Billed as a larger model's: the factors are in each cell's summary.json")
     console.print(f"Table: {folder / TABLE}; a folder for each cell beside it", soft_wrap=True)
     failed = table[table["status"] != "completed"]
     for row in failed.to_dict("records"):

@@ -161,6 +161,11 @@ class BillingSettings(Settings):
     adapter_parameters: PositiveInt | None = None
     model_parameters: PositiveInt | None = None
 
+    @property
+    def scales(self) -> bool:
+        """Whether anything is billed as another model's."""
+        return self.adapter_parameters is not None or self.model_parameters is not None
+
 
 class CompressionSettings(Settings):
     """The compression policy of the uplink, its options beside its name."""
