@@ -143,6 +143,8 @@ def _link_law(link: LinkSettings, loaded: LoadedScenario) -> LinkLaw:
     if link.trace is None:
         return LinkLaw(None, link.rate, link.round_trip)
     trace = link.capacity(loaded.find(link.trace))
+    if not isinstance(link.offset, str):
+        trace = trace.with_offset(link.offset)
     return LinkLaw(trace, link.mean, link.round_trip, link.offset == "random")
 
 

@@ -20,7 +20,8 @@ def refused(**changes):
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_every_scenario_loads_and_says_what_it_asks(path):
     loaded = load_scenario(path)
-    assert loaded.scenario.name == path.stem
+    inside = path.relative_to(ROOT / "scenarios").with_suffix("").parts
+    assert loaded.scenario.name == "-".join(inside).replace("_", "-")
     first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# Question:")
 
@@ -141,3 +142,18 @@ def test_the_digest_follows_scenario_and_trace(tmp_path):
     assert digest(seed=1) != first
     trace.write_text("time_s,rate_mbit_s\n0,5\n1,7\n")
     assert digest() != first
+
+
+def test_all_clients_may_enter_a_trace_at_one_moment(tiny):
+    from fsim.assembly import build_population
+
+    link = {"trace": "traces/lte-driving.csv", "offset": "5 min"}
+    loaded = tiny(fleet__uplink=link)
+    rates = {client.uplink.capacity.rate_at(0.0) for client in build_population(loaded)}
+    plain = build_population(tiny(fleet__uplink={**link, "offset": "none"}))[0].uplink.capacity
+    assert rates == {plain.rate_at(300.0)}
+    assert check_scenario(yaml.safe_load(loaded.scenario.to_yaml()), "again", (ROOT,)).scenario == (
+        loaded.scenario
+    )
+    with pytest.raises(ScenarioError, match=r"fleet\.uplink\.offset"):
+        tiny(fleet__uplink={**link, "offset": "soon"})

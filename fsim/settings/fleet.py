@@ -37,8 +37,9 @@ class LinkSettings(Settings):
     """One direction of the clients' connections.
 
     Either a ``rate`` that is constant for each client, or a ``trace`` (with ``mean``, scaled to a
-    mean rate drawn for each client). ``format`` is the trace's, as NAME or NAME:OPTION=VALUE, where
-    its file name does not tell.
+    mean rate drawn for each client). Each client enters a trace at its own random moment, all at
+    its beginning (``offset: none``), or all so far into it (``offset: 5 min``). ``format`` is the
+    trace's, as NAME or NAME:OPTION=VALUE, where its file name does not tell.
     """
 
     past_end: PastEnd = "loop"
@@ -46,7 +47,7 @@ class LinkSettings(Settings):
     rate: RateLaw | None = None
     trace: str | None = None
     mean: RateLaw | None = None
-    offset: Literal["random", "none"] = "random"
+    offset: Literal["random", "none"] | Duration = "random"
     round_trip: DurationLaw = Distribution("constant", (0.05,))
 
     @model_validator(mode="after")
