@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fsim.compression import make_policy
@@ -41,13 +41,15 @@ def test_a_budget_out_of_reach_leaves_the_end_of_the_range():
     assert search(tried(lambda share: 1e6 * share), 10**9, SHARE).options["option"] > 0.99
 
 
+@example(0.007)
 @given(st.floats(1e-3, 1.0))
 def test_several_shares_keep_their_proportions_and_stay_shares_of_a_whole(total):
     policy = make_policy("fstq", {"share16": 0.1, "share4": 0.2, "share2": 0.1})
     options = SIZE_OPTIONS["fstq"].options(policy, total)
     assert sum(options.values()) <= 1
-    assert options["share4"] == pytest.approx(2 * options["share16"], abs=2e-6)
-    assert sum(options.values()) == pytest.approx(total, abs=3e-6)
+    assert options["share4"] == pytest.approx(2 * options["share16"], abs=2e-6 + 1e-9)
+    # Each of the three is rounded down by less than a millionth, and by what floats are off.
+    assert sum(options.values()) == pytest.approx(total, abs=3e-6 + 1e-9)
 
 
 @settings(max_examples=20)
