@@ -2,6 +2,7 @@ import copy
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 
@@ -9,6 +10,10 @@ from fsim.scenario import check_scenario
 
 # Tests compute everything, unless one is about the store; the user's own is left alone.
 os.environ["FSIM_STORE"] = "none"
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("fsim", deadline=None)
+hypothesis.settings.load_profile("fsim")
 
 TINY = {
     "name": "tiny",
