@@ -16,7 +16,6 @@ from fsim.fleet import (
     ConstantPower,
     EnergyModel,
     PowerModel,
-    Traced,
     draw_population,
 )
 from fsim.fleet.population import (
@@ -45,7 +44,6 @@ from fsim.learning.partition import (
 )
 from fsim.learning.tasks import Example, TaskData
 from fsim.network import Capacity
-from fsim.network.formats import read_availability
 from fsim.scenario import LoadedScenario
 from fsim.settings import Scenario
 from fsim.settings.fleet import (
@@ -55,6 +53,7 @@ from fsim.settings.fleet import (
     OnOffSettings,
     RenewalSettings,
     TracedSettings,
+    recordings,
 )
 from fsim.streams import stream, torch_seed
 
@@ -121,9 +120,8 @@ def _availability_law(loaded: LoadedScenario) -> AvailabilityLaw:
         case DiurnalSettings():
             return diurnal(seed, settings.nights())
         case TracedSettings():
-            found = sorted(read_availability(loaded.find(settings.path)).items())
-            recordings = [Traced(each.starts, each.ends, each.period) for _, each in found]
-            return traced(seed, recordings, settings.offset == "random")
+            found = recordings(loaded.find(settings.path))
+            return traced(seed, found, settings.offset == "random")
         case _:
             return always_on()
 

@@ -123,12 +123,6 @@ def dropout(seed: int, probability: float, moment: Moment = "computing") -> Avai
     return lambda client: Dropout(probability, seed, client, moment)
 
 
-def on_off(seed: int, on: float, off: float) -> AvailabilityLaw:
-    """Every client alternately on and off for exponential times with these means (seconds)."""
-    laws = Distribution("exponential", (on,)), Distribution("exponential", (off,))
-    return renewal(seed, *laws)
-
-
 def renewal(seed: int, on: Distribution, off: Distribution) -> AvailabilityLaw:
     """Every client alternately on and off for times (seconds) of these laws."""
     return lambda client: OnOff(on, off, seed, client)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from pydantic import ConfigDict
 
+from fsim.choosing import choose
 from fsim.vocabulary import Update
 
 
@@ -343,6 +344,11 @@ class TrimmedMean:
 AGGREGATIONS: dict[str, type[Aggregation]] = {
     aggregation.name: aggregation for aggregation in (WeightedMean, TrimmedMean)
 }
+
+
+def make_aggregation(name: str, options: Mapping[str, Any]) -> Aggregation:
+    """An aggregation by name; see :func:`fsim.choosing.choose` for what is raised."""
+    return choose("aggregation", AGGREGATIONS, name, options)
 
 
 def _check_share(share: float) -> None:

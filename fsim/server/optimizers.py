@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict
 
+from fsim.choosing import choose
 from fsim.vocabulary import Update
 
 Array = npt.NDArray[np.float64]
@@ -257,6 +259,11 @@ class FedYogi(Adaptive):
 OPTIMIZERS: dict[str, type[ServerOptimizer]] = {
     optimizer.name: optimizer for optimizer in (FedAvg, FedAvgM, FedAdagrad, FedAdam, FedYogi)
 }
+
+
+def make_optimizer(name: str, options: Mapping[str, Any]) -> ServerOptimizer:
+    """A new optimizer by name; see :func:`fsim.choosing.choose` for what is raised."""
+    return choose("optimizer", OPTIMIZERS, name, options)
 
 
 def _check_decay(name: str, value: float) -> None:

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationInfo
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 from fsim.choosing import parse_choice
 from fsim.errors import ScenarioError
+
+T = TypeVar("T")
 
 
 class Settings(BaseModel):
@@ -26,28 +37,44 @@ def one_of(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
     return name
 
 
-def gather(
-    data: Mapping[str, Any], own: Sequence[str], registry: Mapping[str, type], default: str
-) -> dict[str, Any]:
-    """Keys of the section itself as they are, all others together as ``options``.
+class SectionWithOptions(Settings):
+    """A section that names one of several registered things, whose options stand beside the name.
 
-    Parameters
-    ----------
-    data
-        The section as written.
-    own
-        Its own keys, the first of them naming one of the registered things.
-    registry
-        Name -> dataclass, its fields being its options.
-    default
-        Name if none is given.
-
-    Raises
-    ------
-    ValueError
-        A key that is neither the section's nor an option.
+    A subclass's first field is the name; its default, if it has one, is taken where none is given.
     """
-    kind = registry.get(data.get(own[0], default))
+
+    registry: ClassVar[Mapping[str, type]]
+    """Name -> dataclass, its fields being its options."""
+
+    options: dict[str, Any] = {}
+
+    @classmethod
+    def make_named(cls, name: str, options: Mapping[str, Any]) -> Any:
+        """Make the thing of a name, or refuse by ValueError."""
+        raise NotImplementedError
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        own = [key for key in cls.model_fields if key != "options"]
+        name = data.get(own[0], cls.model_fields[own[0]].default)
+        if not isinstance(name, str):
+            return data
+        gathered = _gather(data, own, cls.registry.get(name))
+        cls.make_named(name, gathered["options"])
+        return gathered
+
+    @model_serializer(mode="wrap")
+    def _spread(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data = handler(self)
+        options = data.pop("options")
+        return {**data, **options}
+
+
+def _gather(data: Mapping[str, Any], own: Sequence[str], kind: type | None) -> dict[str, Any]:
+    """Keys of the section itself as they are, all others together as ``options``."""
     if kind is not None and is_dataclass(kind):
         allowed = [*own, *(field.name for field in fields(kind) if field.init)]
         for key in data:
@@ -55,12 +82,6 @@ def gather(
                 raise ValueError(f"{key}: unknown key, allowed are {', '.join(allowed)}")
     kept = {key: value for key, value in data.items() if key in own}
     return {**kept, "options": {key: data[key] for key in data if key not in own}}
-
-
-def spread(data: dict[str, Any]) -> dict[str, Any]:
-    """The inverse of :func:`gather`."""
-    options = data.pop("options")
-    return {**data, **options}
 
 
 def find_file(path: str, folders: Sequence[Path]) -> Path:
@@ -106,6 +127,10 @@ class Choice:
             raise ValueError(f"found {data!r}, allowed is a name, or a mapping with `kind`")
         return cls(data["kind"], {key: data[key] for key in data if key != "kind"})
 
+    def make(self, make: Callable[[str, Mapping[str, Any]], T]) -> T:
+        """The thing itself, by what makes things of its registry."""
+        return make(self.name, self.options)
+
     def to_data(self) -> dict[str, Any]:
         """As a mapping."""
         return {"kind": self.name, **self.options}
@@ -122,7 +147,7 @@ def choice_of(make: Callable[[str, Mapping[str, Any]], Any]) -> Any:
 
     def check(data: Any) -> Choice:
         choice = Choice.parse(data)
-        make(choice.name, choice.options)
+        choice.make(make)
         return choice
 
     return Annotated[Choice, BeforeValidator(check), PlainSerializer(Choice.to_data)]

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
-    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
 from fsim.choosing import parse_choice
 from fsim.distribution import Distribution
 from fsim.errors import FsimError, ScenarioError, TraceError
-from fsim.fleet import DEVICES, Nights
+from fsim.fleet import DEVICES, Nights, Traced
 from fsim.fleet.availability import Moment
 from fsim.fleet.availability.renewal import check_law
 from fsim.network import Capacity, Transport
@@ -30,7 +29,7 @@ from fsim.network.formats import read_availability, read_trace
 from fsim.network.interruption import Rule
 from fsim.network.transport import TRANSPORTS, make_transport
 from fsim.quantities import Duration, DurationLaw, Power, RateLaw
-from fsim.settings.base import Settings, find_file, folders, gather, one_of, spread
+from fsim.settings.base import SectionWithOptions, Settings, find_file, folders, one_of
 
 
 class LinkSettings(Settings):
@@ -108,14 +107,6 @@ class DropoutSettings(Settings):
         return probability
 
 
-def _on_and_off(data: Any) -> Any:
-    """YAML takes the bare words on and off for true and false: here they are keys."""
-    if not isinstance(data, dict):
-        return data
-    words = {True: "on", False: "off"}
-    return {words[key] if isinstance(key, bool) else key: data[key] for key in data}
-
-
 def _checked(make: Callable[[], object]) -> None:
     """What refuses with an error of its own, refused as pydantic has it."""
     try:
@@ -124,23 +115,38 @@ def _checked(make: Callable[[], object]) -> None:
         raise ValueError(str(error)) from None
 
 
-class OnOffSettings(Settings):
+class _AlternatingSettings(Settings):
+    """A client alternately on and off."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _on_and_off_are_words(cls, data: Any) -> Any:
+        """YAML takes the bare words on and off for true and false: here they are keys."""
+        if not isinstance(data, dict):
+            return data
+        words = {True: "on", False: "off"}
+        return {words[key] if isinstance(key, bool) else key: data[key] for key in data}
+
+    def _check(self, *laws: Distribution) -> None:
+        """Refuse laws that cannot be simulated."""
+        for key, law in zip(("on", "off"), laws, strict=True):
+            _checked(partial(check_law, key, law))
+
+
+class OnOffSettings(_AlternatingSettings):
     """Every client alternately on and off, for exponential times of these means."""
 
     kind: Literal["on-off"]
     on: Duration
     off: Duration
 
-    _keys = model_validator(mode="before")(_on_and_off)
-
     @model_validator(mode="after")
-    def _someone_is_on(self) -> OnOffSettings:
+    def _someone_is_on(self) -> Self:
         if self.on == 0:
             raise ValueError("on: found 0 s: no client would ever be available")
         if self.off == 0:
             raise ValueError("off: found 0 s, which is `kind: always`")
-        _checked(lambda: check_law("on", self.laws()[0]))
-        _checked(lambda: check_law("off", self.laws()[1]))
+        self._check(*self.laws())
         return self
 
     def laws(self) -> tuple[Distribution, Distribution]:
@@ -148,19 +154,16 @@ class OnOffSettings(Settings):
         return Distribution("exponential", (self.on,)), Distribution("exponential", (self.off,))
 
 
-class RenewalSettings(Settings):
+class RenewalSettings(_AlternatingSettings):
     """Every client alternately on and off, for times of these laws."""
 
     kind: Literal["renewal"]
     on: DurationLaw
     off: DurationLaw
 
-    _keys = model_validator(mode="before")(_on_and_off)
-
     @model_validator(mode="after")
-    def _can_be_simulated(self) -> RenewalSettings:
-        _checked(lambda: check_law("on", self.on))
-        _checked(lambda: check_law("off", self.off))
+    def _can_be_simulated(self) -> Self:
+        self._check(*self.laws())
         return self
 
     def laws(self) -> tuple[Distribution, Distribution]:
@@ -200,11 +203,24 @@ class TracedSettings(Settings):
     @field_validator("path")
     @classmethod
     def _is_a_recording(cls, path: str, info: ValidationInfo) -> str:
-        try:
-            read_availability(find_file(path, folders(info)))
-        except (ScenarioError, TraceError) as error:
-            raise ValueError(str(error)) from None
+        _checked(lambda: recordings(find_file(path, folders(info))))
         return path
+
+
+def recordings(path: Path) -> list[Traced]:
+    """When the clients in a file are available, in the order of their names.
+
+    Raises
+    ------
+    TraceError
+        The file is missing or no such file, or has a client who is never available.
+    """
+    found = []
+    for name, each in sorted(read_availability(path).items()):
+        if not len(each.starts):
+            raise TraceError(f"{path}: client {name}: found no time at which it is available")
+        found.append(Traced(each.starts, each.ends, each.period))
+    return found
 
 
 AvailabilitySettings = Annotated[
@@ -277,24 +293,17 @@ class FleetSettings(Settings):
         return devices
 
 
-class TransportSettings(Settings):
+class TransportSettings(SectionWithOptions):
     """What a transfer costs beside its size over the capacity, the kind's options beside it."""
 
+    registry: ClassVar[Mapping[str, type]] = TRANSPORTS
+
     kind: str = "tcp"
-    options: dict[str, Any] = {}
 
-    @model_validator(mode="before")
     @classmethod
-    def _gather_options(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        gathered = gather(data, ["kind"], TRANSPORTS, "tcp")
-        make_transport(gathered.get("kind", "tcp"), gathered["options"])
-        return gathered
-
-    @model_serializer(mode="wrap")
-    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return spread(handler(self))
+    def make_named(cls, name: str, options: Mapping[str, Any]) -> Transport:
+        """See :class:`SectionWithOptions`."""
+        return make_transport(name, options)
 
     def make(self) -> Transport:
         """The transport itself."""

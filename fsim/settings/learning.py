@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
-    model_validator,
 )
 
 from fsim.errors import ScenarioError
 from fsim.learning.models import model_folder
 from fsim.learning.tasks import TASKS, Task, make_task
-from fsim.settings.base import Settings, gather, spread
+from fsim.settings.base import SectionWithOptions, Settings
 
 
 class PartitionSettings(Settings):
@@ -31,30 +29,22 @@ class PartitionSettings(Settings):
     minimum: PositiveInt = 8
 
 
-class TaskSettings(Settings):
+class TaskSettings(SectionWithOptions):
     """What is learned, the task's options beside its name.
 
     Prompts are shortened to ``max_prompt_tokens``.
     """
 
+    registry: ClassVar[Mapping[str, type]] = TASKS
+
     name: str = "medical"
     partition: PartitionSettings = PartitionSettings()
     max_prompt_tokens: PositiveInt = 64
-    options: dict[str, Any] = {}
 
-    @model_validator(mode="before")
     @classmethod
-    def _gather_options(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        own = [key for key in cls.model_fields if key != "options"]
-        gathered = gather(data, own, TASKS, "medical")
-        make_task(gathered.get("name", "medical"), gathered["options"])
-        return gathered
-
-    @model_serializer(mode="wrap")
-    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return spread(handler(self))
+    def make_named(cls, name: str, options: Mapping[str, Any]) -> Task:
+        """See :class:`SectionWithOptions`."""
+        return make_task(name, options)
 
     def make(self) -> Task:
         """The task itself."""

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
     PositiveInt,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
 from fsim.choosing import choose
 from fsim.compression import POLICIES, Policy, make_policy
 from fsim.quantities import Duration, Rate, Size
-from fsim.server.aggregation import AGGREGATIONS, Aggregation
-from fsim.server.optimizers import OPTIMIZERS, ServerOptimizer
+from fsim.server.aggregation import make_aggregation
+from fsim.server.optimizers import make_optimizer
 from fsim.server.protocols import PROTOCOLS, RoundProtocol, make_protocol
 from fsim.server.robustness import Screen
-from fsim.server.selection import Selector, make_selector
-from fsim.settings.base import Choice, Settings, choice_of, gather, spread
-
-
-def _optimizer(name: str, options: Mapping[str, Any]) -> ServerOptimizer:
-    return choose("optimizer", OPTIMIZERS, name, options)
-
-
-def _aggregation(name: str, options: Mapping[str, Any]) -> Aggregation:
-    return choose("aggregation", AGGREGATIONS, name, options)
+from fsim.server.selection import make_selector
+from fsim.settings.base import Choice, SectionWithOptions, Settings, choice_of
 
 
 class StopSettings(Settings):
@@ -45,13 +35,15 @@ class StopSettings(Settings):
     uplink: Size | None = None
 
 
-class ProtocolSettings(Settings):
+class ProtocolSettings(SectionWithOptions):
     """When the server stops waiting, and whom it asks; the kind's options beside it.
 
     Clients are chosen by ``selection`` among those that are there (``ask: available``), or among
     all (``ask: all``), and then waited for if they are away. ``dropout_timeout`` after its last
     sign of life a client is given up.
     """
+
+    registry: ClassVar[Mapping[str, type]] = PROTOCOLS
 
     kind: str = "synchronous"
     clients_per_round: PositiveInt = 10
@@ -60,29 +52,15 @@ class ProtocolSettings(Settings):
     selection: choice_of(make_selector) = Choice("uniform", {})  # type: ignore[valid-type]
     ask: Literal["available", "all"] = "available"
     stop: StopSettings = StopSettings()
-    options: dict[str, Any] = {}
 
-    @model_validator(mode="before")
     @classmethod
-    def _gather_options(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        own = [key for key in cls.model_fields if key != "options"]
-        gathered = gather(data, own, PROTOCOLS, "synchronous")
-        make_protocol(gathered.get("kind", "synchronous"), gathered["options"])
-        return gathered
-
-    @model_serializer(mode="wrap")
-    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return spread(handler(self))
+    def make_named(cls, name: str, options: Mapping[str, Any]) -> RoundProtocol:
+        """See :class:`SectionWithOptions`."""
+        return make_protocol(name, options)
 
     def make(self) -> RoundProtocol:
         """The protocol itself."""
         return make_protocol(self.kind, self.options)
-
-    def selector(self) -> Selector:
-        """The selection rule."""
-        return make_selector(self.selection.name, self.selection.options)
 
 
 class CrashSettings(Settings):
@@ -103,8 +81,8 @@ class ServerSettings(Settings):
     ``egress`` are rates that all transfers to and from the server share, None for no limit.
     """
 
-    aggregation: choice_of(_aggregation) = Choice("fedavg", {})  # type: ignore[valid-type]
-    optimizer: choice_of(_optimizer) = Choice("fedavg", {})  # type: ignore[valid-type]
+    aggregation: choice_of(make_aggregation) = Choice("fedavg", {})  # type: ignore[valid-type]
+    optimizer: choice_of(make_optimizer) = Choice("fedavg", {})  # type: ignore[valid-type]
     screen: dict[str, Any] = {}
     downlink: Literal["adapter", "delta"] = "adapter"
     downlink_policy: choice_of(make_policy) = Choice("float32", {})  # type: ignore[valid-type]
@@ -124,14 +102,6 @@ class ServerSettings(Settings):
     def _is_a_screen(cls, screen: dict[str, Any]) -> dict[str, Any]:
         choose("screen", {"screen": Screen}, "screen", screen)
         return screen
-
-    def make_aggregation(self) -> Aggregation:
-        """How updates become one."""
-        return _aggregation(self.aggregation.name, self.aggregation.options)
-
-    def make_optimizer(self) -> ServerOptimizer:
-        """What becomes of the mean update."""
-        return _optimizer(self.optimizer.name, self.optimizer.options)
 
     def make_screen(self) -> Screen:
         """What keeps updates out."""
@@ -167,24 +137,17 @@ class BillingSettings(Settings):
         return self.adapter_parameters is not None or self.model_parameters is not None
 
 
-class CompressionSettings(Settings):
+class CompressionSettings(SectionWithOptions):
     """The compression policy of the uplink, its options beside its name."""
 
+    registry: ClassVar[Mapping[str, type]] = POLICIES
+
     policy: str
-    options: dict[str, Any] = {}
 
-    @model_validator(mode="before")
     @classmethod
-    def _gather_options(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or "policy" not in data:
-            return data
-        gathered = gather(data, ["policy"], POLICIES, "")
-        make_policy(gathered["policy"], gathered["options"])
-        return gathered
-
-    @model_serializer(mode="wrap")
-    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return spread(handler(self))
+    def make_named(cls, name: str, options: Mapping[str, Any]) -> Policy:
+        """See :class:`SectionWithOptions`."""
+        return make_policy(name, options)
 
     def make(self) -> Policy:
         """The policy itself."""

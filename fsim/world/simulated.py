@@ -21,8 +21,10 @@ from fsim.errors import NothingLeft
 from fsim.fleet import batteries
 from fsim.results.records import SERVER, Kind, Recorder
 from fsim.scenario import LoadedScenario
-from fsim.server.aggregation import add, fedat_weights, weighted_sum
+from fsim.server.aggregation import Aggregation, add, fedat_weights, make_aggregation, weighted_sum
+from fsim.server.optimizers import ServerOptimizer, make_optimizer
 from fsim.server.protocols.world import Answer, Arrival
+from fsim.server.selection import Selector, make_selector
 from fsim.settings.fleet import AlwaysSettings, DropoutSettings
 from fsim.streams import stream, torch_seed
 from fsim.vocabulary import Update
@@ -83,17 +85,16 @@ class SimulatedWorld:
             uptime=ServerUptime(scenario.server.crashes),
             failures=PayloadFailures(scenario.seed, scenario.failures),
         )
-        down = scenario.server.downlink_policy
         self._broadcast = Broadcast(
-            make_policy(down.name, down.options),
+            scenario.server.downlink_policy.make(make_policy),
             scenario.server.downlink,
             learner.layout,
             scenario.seed,
         )
-        self._aggregation = scenario.server.make_aggregation()
-        self._optimizer = scenario.server.make_optimizer()
+        self._aggregation: Aggregation = scenario.server.aggregation.make(make_aggregation)
+        self._optimizer: ServerOptimizer = scenario.server.optimizer.make(make_optimizer)
         self._screen = scenario.server.make_screen()
-        self._selector = scenario.protocol.selector()
+        self._selector: Selector = scenario.protocol.selection.make(make_selector)
         for client in range(scenario.fleet.clients):
             self._selector.register(client, examples=learner.examples(client))
         self._idle = Idle(scenario.fleet.clients)

@@ -8,11 +8,11 @@ from fsim.fleet.population import (
     always_on,
     diurnal,
     dropout,
-    on_off,
     renewal,
     traced,
 )
 from fsim.network import Capacity
+from fsim.settings.fleet import OnOffSettings
 
 FIVE = Distribution("constant", (5.0,))
 
@@ -68,6 +68,11 @@ def test_compute_seconds():
     assert worked_out.compute_seconds(1e12, steps=8) == DEVICES["laptop"].seconds_for(1e12)
 
 
+def exponential(on, off):
+    """The laws that a scenario's plain numbers stand for."""
+    return OnOffSettings(kind="on-off", on=on, off=off).laws()
+
+
 def answers(law, clients=range(40), time=1e6):
     return [(client.next_available(time), client.drops_out(1)) for client in map(law, clients)]
 
@@ -76,7 +81,7 @@ def answers(law, clients=range(40), time=1e6):
     "law",
     [
         dropout(3, 0.5),
-        on_off(3, 30, 60),
+        renewal(3, *exponential("30 s", "60 s")),
         renewal(3, Distribution("lognormal", (30.0, 1.0)), FIVE),
         diurnal(3, Nights()),
         traced(3, [Traced([1], [2], 100), Traced([50], [60], 100)]),
@@ -90,7 +95,9 @@ def test_availabilities_differ_by_client_and_are_drawn_alike_each_time(law):
 
 def test_exponential_times_are_the_plain_numbers_of_on_off():
     law = Distribution("exponential", (30.0,)), Distribution("exponential", (60.0,))
-    assert answers(on_off(5, 30.0, 60.0)) == answers(lambda client: OnOff(*law, 5, client))
+    assert answers(renewal(5, *exponential("30 s", "60 s"))) == answers(
+        lambda client: OnOff(*law, 5, client)
+    )
 
 
 def test_recordings_are_handed_out_evenly_and_from_their_beginning():
