@@ -22,14 +22,10 @@ Times are CPU times of one process, so that what else the machine does counts li
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +33,7 @@ from rich.console import Console
 from rich.table import Table as Printed
 
 from benchmarks.compression_updates import Sample, real, synthetic
+from benchmarks.reporting import command_line, save, spread
 from fsim.compression import POLICIES, EncodingContext, Policy, make_policy
 from fsim.compression.entropy import SymbolReader, SymbolWriter
 from fsim.compression.fstq_formats import parse_entropy
@@ -188,11 +185,6 @@ def policy_times(sample: Sample, repetitions: int) -> list[dict[str, Any]]:
     ]
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median and extremes."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
 def ratios(rows: Sequence[Any], distortion: float, theirs: str) -> dict[str, float] | None:
     """Of fisher-rdo's bits to another coder's, over the samples on which both come down to it."""
     pairs = [(row["bits"][OURS][str(distortion)], row["bits"][theirs][str(distortion)])
@@ -300,17 +292,14 @@ def run(*, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 if a target is missed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compression", description=str(__doc__).splitlines()[0]
+    parser = command_line(
+        "benchmarks.compression", str(__doc__), "fewer updates, budgets and turns"
     )
-    parser.add_argument("--quick", action="store_true", help="fewer updates, budgets and turns")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     chosen = parser.parse_args(arguments)
     with Console(stderr=True).status("") as status:
         report = run(quick=chosen.quick, say=status.update)
     print_report(Console(), report)
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, chosen.json)
     return 0 if all(report["verdicts"].values()) else 1
 
 

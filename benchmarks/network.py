@@ -13,9 +13,7 @@ where a target is missed. ``--table`` prints instead what the transports say bes
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import platform
 import statistics
 import sys
@@ -23,7 +21,6 @@ import time
 import tracemalloc
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.network_table import print_tables
+from benchmarks.reporting import command_line, save
 from fsim.network import Capacity, CapacityBank, Tcp
 
 MBIT = 1e6 / 8
@@ -327,12 +325,8 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 if a target was missed or sides did not agree."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.network", description=str(__doc__).splitlines()[0]
-    )
-    parser.add_argument("--quick", action="store_true", help="few turns")
+    parser = command_line("benchmarks.network", str(__doc__), "few turns")
     parser.add_argument("--turns", type=int, help="timed turns of each side")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     parser.add_argument(
         "--table", action="store_true", help="print transports beside measurements instead"
     )
@@ -345,8 +339,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     report = run(quick=chosen.quick, turns=chosen.turns)
     print_report(console, report)
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, chosen.json)
     met = all(result["met"] for result in report["results"])
     return 0 if met and report["finish_times_agree"] else 1
 

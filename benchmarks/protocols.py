@@ -10,8 +10,6 @@ turns, so that whatever else the machine does falls on all of them.
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
 import statistics
 import sys
@@ -24,6 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.reporting import command_line, save, spread
 from fsim.learning.evaluation import Evaluation
 from fsim.learning.training import TrainingJob, TrainingResult
 from fsim.scenario import check_scenario
@@ -149,12 +148,8 @@ def measure(sizes: Sequence[int], protocols: Sequence[str], updates: int, turns:
                 "clients": clients,
                 "selected": runs[0]["selected"],
                 "set_up_s": statistics.median(run["set_up_s"] for run in runs),
-                "each_us": {"min": min(each), "median": statistics.median(each), "max": max(each)},
-                "ratio": {
-                    "min": min(ratios),
-                    "median": statistics.median(ratios),
-                    "max": max(ratios),
-                },
+                "each_us": spread(each),
+                "ratio": spread(ratios),
             }
         )
     return rows
@@ -162,11 +157,7 @@ def measure(sizes: Sequence[int], protocols: Sequence[str], updates: int, turns:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 if the cost of a client grows with the fleet."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.protocols", description=str(__doc__).splitlines()[0]
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer and smaller runs")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser = command_line("benchmarks.protocols", str(__doc__), "fewer and smaller runs")
     chosen = parser.parse_args(arguments)
     sizes = [1_000, 10_000, 100_000] if chosen.quick else [1_000, 10_000, 100_000, 1_000_000]
     updates, turns = (50, 3) if chosen.quick else (300, 5)
@@ -192,9 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"Largest growth from 1,000 to 100,000 clients: {worst:.2f} (target: at most "
         f"{LARGEST_GROWTH}). Peak memory {peak:.0f} MiB."
     )
-    if chosen.json is not None:
-        report = {"rows": rows, "worst_growth": worst, "peak_mib": peak}
-        chosen.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save({"rows": rows, "worst_growth": worst, "peak_mib": peak}, chosen.json)
     return 0 if worst <= LARGEST_GROWTH else 1
 
 

@@ -14,8 +14,6 @@ Only the sharing is timed, from the flows as objects to their finish times, on o
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import platform
 import statistics
@@ -24,13 +22,13 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
+from benchmarks.reporting import command_line, save, spread
 from fsim.network import Capacity
 from fsim.network.sharing import Flow, SharedLink, SharedNetwork
 from fsim.streams import stream
@@ -205,11 +203,6 @@ class Record:
         self.cpu_s.append(time.process_time() - cpu)
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, smallest and largest."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
 def difference(work: Work, one: Record, other: Record) -> float:
     """Largest relative difference of durations; infinite if other flows finished."""
     if one.finish.keys() != other.finish.keys():
@@ -331,17 +324,12 @@ def run(*, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 if sides did not agree."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sharing", description=str(__doc__).splitlines()[0]
-    )
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer turns")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser = command_line("benchmarks.sharing", str(__doc__), "smaller sizes, fewer turns")
     chosen = parser.parse_args(arguments)
     with Console(stderr=True).status("") as status:
         report = run(quick=chosen.quick, say=status.update)
     print_report(Console(), report)
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, chosen.json)
     rivals = [rival for row in report["rows"] for rival in row["rivals"].values()]
     return 0 if all(rival["difference"] <= TOLERANCE for rival in rivals) else 1
 

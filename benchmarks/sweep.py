@@ -29,6 +29,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.reporting import command_line, save
 from fsim.streams import stream
 
 TARGET = 1.15
@@ -171,13 +172,9 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 if a cell failed or something was trained twice."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sweep", description=str(__doc__).splitlines()[0]
-    )
-    parser.add_argument("--quick", action="store_true", help="three traces, two short rounds")
+    parser = command_line("benchmarks.sweep", str(__doc__), "three traces, two short rounds")
     parser.add_argument("--traces", type=int, help="instead of twenty")
     parser.add_argument("--rounds", type=int, help="instead of the scenario's own")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.side is not None:
@@ -191,8 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     size = Size(chosen.traces or size.traces, chosen.rounds or size.rounds, size.local_steps)
     report = run(size)
     print_report(Console(), report)
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, chosen.json)
     return 0 if report["trained_once"] else 1
 
 

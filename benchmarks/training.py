@@ -15,15 +15,12 @@ reading the result, averaging. Starting up and a first round are not.
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import importlib.util
-import json
 import multiprocessing
 import os
 import platform
 import resource
-import statistics
 import sys
 import time
 import traceback
@@ -38,6 +35,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.reporting import command_line, save, spread
 from benchmarks.rivals import Losses, Side, Workload, make_workload, mean
 
 if TYPE_CHECKING:
@@ -244,11 +242,6 @@ class Record:
             "memory_peak_mib": self.peak_mib,
             "final_loss": float(np.mean([losses[-1] for losses in self.losses[-1]])),
         }
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Smallest, median, largest."""
-    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
 def single_process(side: str) -> bool:
@@ -574,13 +567,9 @@ def run(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 if sides did not do the same work."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training", description=str(__doc__).splitlines()[0]
-    )
+    parser = command_line("benchmarks.training", str(__doc__), "few rounds")
     parser.add_argument("--settings", choices=PLANS, default="small")
-    parser.add_argument("--quick", action="store_true", help="few rounds")
     parser.add_argument("--repetitions", type=int, help="timed rounds of each side")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     parser.add_argument(
         "--compile", action="store_true", help="also measure this project with torch.compile"
     )
@@ -611,8 +600,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say=status.update,
         )
     print_report(Console(), report)
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, chosen.json)
     return 0 if all(match["work_is_equal"] for match in report["matches"]) else 1
 
 

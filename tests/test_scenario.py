@@ -1,6 +1,9 @@
+import pickle
+
 import pytest
 import yaml
 
+from fsim.assembly import build_population
 from fsim.errors import ScenarioError
 from fsim.scenario import LoadedScenario, check_scenario, load_scenario
 from tests.conftest import ROOT, tiny_data
@@ -145,8 +148,6 @@ def test_the_digest_follows_scenario_and_trace(tmp_path):
 
 
 def test_all_clients_may_enter_a_trace_at_one_moment(tiny):
-    from fsim.assembly import build_population
-
     link = {"trace": "traces/lte-driving.csv", "offset": "5 min"}
     loaded = tiny(fleet__uplink=link)
     rates = {client.uplink.capacity.rate_at(0.0) for client in build_population(loaded)}
@@ -157,3 +158,25 @@ def test_all_clients_may_enter_a_trace_at_one_moment(tiny):
     )
     with pytest.raises(ScenarioError, match=r"fleet\.uplink\.offset"):
         tiny(fleet__uplink={**link, "offset": "soon"})
+
+
+def recorded(tmp_path, active, inactive):
+    """A FedScale recording of two clients, the second as given."""
+    clients = {
+        "1": {"active": [0, 50], "inactive": [20, 90], "finish_time": 100},
+        "2": {"active": active, "inactive": inactive, "finish_time": 100},
+    }
+    path = tmp_path / "availability.pkl"
+    path.write_bytes(pickle.dumps(clients))
+    return {"kind": "traced", "path": str(path)}
+
+
+def test_clients_are_there_when_the_recording_says_so(tiny, tmp_path):
+    loaded = tiny(fleet__availability=recorded(tmp_path, [10], [30]))
+    begins = {client.availability.next_available(0.0) for client in build_population(loaded)}
+    assert begins == {0.0, 10.0}
+
+
+def test_a_recording_of_a_client_who_is_never_there_is_refused(tmp_path):
+    message = refused(fleet__availability=recorded(tmp_path, [], []))
+    assert message.endswith("client 2: found no time at which it is available")

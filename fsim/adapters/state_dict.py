@@ -16,7 +16,6 @@ from fsim.adapters.names import by_checkpoint_name
 from fsim.choosing import parse_choice
 from fsim.compression import EncodingContext, Policy, make_policy
 from fsim.errors import EncodingFailed, ScenarioError
-from fsim.streams import stream, torch_seed
 from fsim.vocabulary import FloatArray, Layout, TensorSpec, Update
 
 StateDict = Mapping[str, Any]
@@ -89,12 +88,12 @@ def encode_update(
     sensitivities = None if fisher is None else as_update(fisher)
     if sensitivities is not None:
         _check_same("before", start, "fisher", sensitivities)
-    context = EncodingContext(
-        rng=stream(seed, "compression", client, round_number),
+    context = EncodingContext.of(
+        seed,
+        client,
+        round_number,
         fisher=sensitivities,
         memory={} if memory is None else memory,
-        seed=torch_seed(seed, "compression.shared", client, round_number),
-        round_number=round_number,
         budget=budget,
     )
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from fsim.cli.options import (
     ScenarioFile,
     StorePlace,
     console,
+    cores,
     open_store,
     print_billing,
 )
@@ -134,7 +134,7 @@ def compare(
     folder = out or Path("runs") / loaded.scenario.name
     base = baseline or choices[0].label
     if jobs is None:
-        jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        jobs = cores()
     chosen = parse_seeds(seeds) if seeds is not None else []
     several: Sequence[int | None] = chosen if len(chosen) > 1 else [None]
     names = [run_name(choice.label, seed) for seed in several for choice in choices]

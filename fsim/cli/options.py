@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,11 @@ def open_store(given: str | None) -> Store | None:
     """The store that an option names, None for none."""
     folder = place(given)
     return None if folder is None else Store(folder)
+
+
+def cores() -> int:
+    """Cores that this process may use: how many runs go on at a time by default."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def print_billing(summary: pd.DataFrame) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsim.cli.options import Overrides, StorePlace, console, open_store
+from fsim.cli.options import Overrides, StorePlace, console, cores, open_store
 from fsim.errors import FsimError
 from fsim.units import format_bytes, format_duration
 
@@ -61,7 +60,7 @@ def sweep(
     cells = request.cells()
     folder = out or sweep_folder(cells)
     if jobs is None:
-        jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        jobs = cores()
     try:
         with _progress(len(cells)) as update:
             table = run_sweep(

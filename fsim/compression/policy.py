@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict
 
+from fsim.streams import stream, torch_seed
 from fsim.vocabulary import Layout, SensitivitySettings, Update
 
 
@@ -39,6 +40,24 @@ class EncodingContext:
     seed: int = 0
     round_number: int = 0
     budget: int | None = None
+
+    @classmethod
+    def of(cls, seed: int, client: int, round_number: int, **more: Any) -> EncodingContext:
+        """The context of a client in a round, its draws from the streams of both.
+
+        Parameters
+        ----------
+        seed
+            Of the run.
+        more
+            The other fields.
+        """
+        return cls(
+            rng=stream(seed, "compression", client, round_number),
+            seed=torch_seed(seed, "compression.shared", client, round_number),
+            round_number=round_number,
+            **more,
+        )
 
 
 class Policy(ABC):

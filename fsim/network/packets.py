@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import overload
+
+from fsim.network.followers import Floats
+
 PACKET = 1500
 """Bytes of a full packet on the link: the MTU of Ethernet (RFC 894) and of most else."""
 
@@ -28,3 +32,16 @@ DATAGRAM_PAYLOAD = PACKET - IPV4_HEADER - UDP_HEADER
 def packets(size: int) -> int:
     """Datagrams that a payload takes, the last one as small as it comes."""
     return -(-size // DATAGRAM_PAYLOAD)
+
+
+@overload
+def with_headers(size: float) -> float: ...
+
+
+@overload
+def with_headers(size: Floats) -> Floats: ...
+
+
+def with_headers(size: float | Floats) -> float | Floats:
+    """Bytes on the link of a TCP payload, in segments of which the last may be a part."""
+    return size * SEGMENT_WIRE / SEGMENT_PAYLOAD

@@ -22,7 +22,14 @@ from fsim.network.bank import CapacityBank, FinishTimes
 from fsim.network.capacity import Capacity
 from fsim.network.followers import Floats, Integers, columns
 from fsim.network.loss import FORMULAS
-from fsim.network.packets import DATAGRAM_PAYLOAD, PACKET, SEGMENT_PAYLOAD, SEGMENT_WIRE, packets
+from fsim.network.packets import (
+    DATAGRAM_PAYLOAD,
+    PACKET,
+    SEGMENT_PAYLOAD,
+    SEGMENT_WIRE,
+    packets,
+    with_headers,
+)
 from fsim.network.slow_start import slow_start, slow_starts
 
 
@@ -183,7 +190,7 @@ class Tcp(Transport):
         """See :class:`Transport`."""
         share, cap = self._share(), float(self._cap(round_trip))
         link = capacity if share == 1 else capacity.scaled(share)
-        wire = size * SEGMENT_WIRE / SEGMENT_PAYLOAD
+        wire = with_headers(size)
         time, remaining, _ = slow_start(link, cap, wire, start + round_trip, round_trip)
         return Opening(time, remaining, wire, link.capped(cap), round_trip)
 
@@ -199,7 +206,7 @@ class Tcp(Transport):
         who, (size, start, round_trip) = columns(clients, sizes, starts, round_trips)
         share, caps = self._share(), np.broadcast_to(self._cap(round_trip), who.shape)
         links = bank if share == 1 else bank.scaled(share)
-        wire = size * SEGMENT_WIRE / SEGMENT_PAYLOAD
+        wire = with_headers(size)
         time, remaining = slow_starts(links, who, caps, wire, start + round_trip, round_trip)
         ends = np.isfinite(time)
         rest = links.finish_times(who[ends], time[ends], remaining[ends], caps[ends])
@@ -214,7 +221,7 @@ class Tcp(Transport):
         if until <= start + round_trip:
             return 0
         cap, link = float(self._cap(round_trip)), capacity.scaled(self._share())
-        wire = size * SEGMENT_WIRE / SEGMENT_PAYLOAD
+        wire = with_headers(size)
         time, remaining, flight = slow_start(link, cap, wire, start + round_trip, round_trip, until)
         if math.isinf(flight):
             link = link.capped(cap)
@@ -225,7 +232,7 @@ class Tcp(Transport):
 
     def wire_bytes(self, size: int) -> float:
         """See :class:`Transport`."""
-        return size * SEGMENT_WIRE / SEGMENT_PAYLOAD
+        return with_headers(size)
 
     def _share(self) -> float:
         """What part of the link's capacity is there for packets that arrive."""

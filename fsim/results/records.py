@@ -132,13 +132,20 @@ class Recorder:
         frame = pd.DataFrame(self._evaluations, columns=list(EVALUATION_TYPES))
         return frame.astype(EVALUATION_TYPES)
 
-    def unaccounted(self, client: int) -> list[tuple[int, int]]:
-        """Rounds in which a client has sent bytes that nothing has become of yet, and how many."""
-        sums: dict[int, int] = {}
+    def unaccounted(self) -> dict[tuple[int, int], int]:
+        """Bytes that a client has sent in a round and that nothing has become of yet.
+
+        Returns
+        -------
+        dict
+            (client, round) -> bytes, without those that balance.
+        """
+        sums: dict[tuple[int, int], int] = {}
         for row in self._records:
-            if row[2] == client and row[4] in _SIGNS:
-                sums[row[3]] = sums.get(row[3], 0) + _SIGNS[row[4]] * row[5]
-        return [(round_number, size) for round_number, size in sums.items() if size]
+            if row[4] in _SIGNS:
+                who = row[2], row[3]
+                sums[who] = sums.get(who, 0) + _SIGNS[row[4]] * row[5]
+        return {who: size for who, size in sums.items() if size}
 
     def check_conservation(self) -> None:
         """Bytes sent must be bytes received plus bytes lost.

@@ -32,8 +32,9 @@ class Broadcast:
     content: Literal["adapter", "delta"]
     layout: Layout
     seed: int
-    _sent: dict[tuple[int, int], tuple[int, Update]] = field(default_factory=dict)
-    _has: dict[int, tuple[int, Update]] = field(default_factory=dict)
+    _sent: dict[tuple[int, int], tuple[int, int, Update]] = field(default_factory=dict)
+    _has: dict[int, tuple[int, Update | None]] = field(default_factory=dict)
+    _received: int = 0
 
     def send(self, client: int, version: int, adapter: Update) -> tuple[int, Update]:
         """Bytes of what is sent to a client, and the adapter that it then has.
@@ -45,21 +46,21 @@ class Broadcast:
         version, adapter
             The global adapter, and its number.
         """
-        has = self._has.get(client) if self.content == "delta" else None
-        # Clients of one history have one adapter: what they got is known by identity.
-        key = (version, 0 if has is None else id(has[1]))
+        # Clients of one history have one adapter: it has one number.
+        number, base = self._has.get(client, (0, None))
+        key = (version, number)
         if key not in self._sent:
             if len(self._sent) > 256:
                 self._sent.clear()
-            base = None if has is None else has[1]
             content = adapter if base is None else {n: adapter[n] - base[n] for n in adapter}
             rng = stream(self.seed, "server.downlink", version)
             payload = self.policy.encode(content, EncodingContext(rng))
             got = self.policy.decode(payload, self.layout)
             if base is not None:
                 got = {n: (base[n] + got[n]).astype(np.float32) for n in got}
-            self._sent[key] = len(payload), got
-        size, received = self._sent[key]
+            self._received += 1
+            self._sent[key] = len(payload), self._received, got
+        size, number, received = self._sent[key]
         if self.content == "delta":
-            self._has[client] = version, received
+            self._has[client] = number, received
         return size, received

@@ -49,6 +49,8 @@ class PayloadFailures:
 
     def corrupted(self, payload: bytes, client: int, round_number: int) -> bytes:
         """The payload as it arrives: one that is damaged has one byte changed."""
+        if not self.settings.corrupted:
+            return payload
         rng = stream(self.seed, "failures.corrupted", client, round_number)
         if not payload or rng.random() >= self.settings.corrupted:
             return payload
@@ -57,6 +59,8 @@ class PayloadFailures:
 
     def duplicated(self, client: int, round_number: int) -> bool:
         """Whether the payload arrives twice."""
+        if not self.settings.duplicated:
+            return False
         rng = stream(self.seed, "failures.duplicated", client, round_number)
         return bool(rng.random() < self.settings.duplicated)
 

@@ -26,7 +26,7 @@ from fsim.server.optimizers import ServerOptimizer, make_optimizer
 from fsim.server.protocols.world import Answer, Arrival
 from fsim.server.selection import Selector, make_selector
 from fsim.settings.fleet import AlwaysSettings, DropoutSettings
-from fsim.streams import stream, torch_seed
+from fsim.streams import stream
 from fsim.vocabulary import Update
 from fsim.world.accounts import Accounts
 from fsim.world.broadcast import Broadcast
@@ -207,12 +207,7 @@ class SimulatedWorld:
             around=self._around,
             download_bytes=size,
             job=self._learner.job(client, round_number, adapter, steps),
-            context=EncodingContext(
-                rng=stream(seed, "compression", client, round_number),
-                memory=memory,
-                seed=torch_seed(seed, "compression.shared", client, round_number),
-                round_number=round_number,
-            ),
+            context=EncodingContext.of(seed, client, round_number, memory=memory),
             layout=self._learner.layout,
             weight=examples,
             packets=stream(seed, "transport.loss", client, round_number),
@@ -292,8 +287,9 @@ class SimulatedWorld:
 
     def close(self) -> None:
         """The run is over: whoever is still at work is counted, and the books are checked."""
-        for client in self._idle.busy:
-            for round_number, size in self.recorder.unaccounted(client):
+        at_work = set(self._idle.busy)
+        for (client, round_number), size in sorted(self.recorder.unaccounted().items()):
+            if client in at_work:
                 self.recorder.record(
                     Kind.DISCARDED,
                     self.env.now,
@@ -303,7 +299,7 @@ class SimulatedWorld:
                     size,
                     details={"reason": "the run ended"},
                 )
-        self.accounts.unfinished = len(self._idle.busy)
+        self.accounts.unfinished = len(at_work)
         self.accounts.check()
         self.recorder.check_conservation()
 

@@ -9,7 +9,9 @@ a file is a ``TraceError`` with the file and the place.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,13 @@ from fsim.choosing import choose
 from fsim.errors import TraceError
 from fsim.network.formats import fedscale, flash
 from fsim.network.formats.base import Format, WritableFormat
-from fsim.network.formats.clients import ClientRates, Intervals, Invalid
+from fsim.network.formats.clients import (
+    ClientRates,
+    Intervals,
+    Invalid,
+    by_client,
+    intervals_of_clients,
+)
 from fsim.network.formats.cooked import Cooked
 from fsim.network.formats.detect import detect, is_pickle
 from fsim.network.formats.fedscale import FedScale
@@ -29,8 +37,10 @@ from fsim.network.formats.hsdpa import Hsdpa
 from fsim.network.formats.iperf3 import Iperf3
 from fsim.network.formats.mahimahi import Mahimahi
 from fsim.network.formats.pieces import Pieces, checked
+from fsim.network.formats.plain_pickle import read_plain_pickle
 from fsim.network.formats.simgrid import SimGrid
 from fsim.network.formats.tc_script import TcScript
+from fsim.network.formats.text import read_json
 
 __all__ = [
     "FORMATS",
@@ -128,7 +138,8 @@ def read_client_rates(path: Path) -> dict[str, ClientRates]:
     TraceError
         The file is missing, or neither of these.
     """
-    return fedscale.read_rates(path) if is_pickle(path) else flash.read_rates(path)
+    form, clients = _of_many_clients(path)
+    return {name: form.rates_of(f"{path}: client {name}", value) for name, value in clients.items()}
 
 
 def read_availability(path: Path, invalid: Invalid = "error") -> dict[str, Intervals]:
@@ -152,8 +163,15 @@ def read_availability(path: Path, invalid: Invalid = "error") -> dict[str, Inter
     TraceError
         The file is missing, or neither of these, or a client's entry cannot be used.
     """
-    read = fedscale.read_availability if is_pickle(path) else flash.read_availability
-    return read(path, invalid)
+    form, clients = _of_many_clients(path)
+    return intervals_of_clients(path, clients, form.intervals_of, invalid)
+
+
+def _of_many_clients(path: Path) -> tuple[ModuleType, Mapping[str, Any]]:
+    """The format of a file that tells of many clients, and what it tells of each."""
+    if is_pickle(path):
+        return fedscale, by_client(path, read_plain_pickle(path))
+    return flash, by_client(path, read_json(path))
 
 
 def _make(path: Path, name: str, options: dict[str, Any]) -> Format:

@@ -23,10 +23,8 @@ from fsim.network.formats.base import Format
 from fsim.network.formats.clients import (
     ClientRates,
     Intervals,
-    Invalid,
     by_client,
     constant,
-    intervals_of_clients,
     one_client,
 )
 from fsim.network.formats.pieces import Floats, Pieces
@@ -52,29 +50,19 @@ class FedScale(Format):
         """See :class:`Format`."""
         clients = by_client(path, read_plain_pickle(path))
         name = one_client(path, clients, self.client)
-        return constant(_rates(f"{path}: client {name}", clients[name]).up)
+        return constant(rates_of(f"{path}: client {name}", clients[name]).up)
 
 
-def read_rates(path: Path) -> dict[str, ClientRates]:
-    """Every client's rates; see :func:`fsim.network.formats.read_client_rates`."""
-    clients = by_client(path, read_plain_pickle(path))
-    return {name: _rates(f"{path}: client {name}", value) for name, value in clients.items()}
-
-
-def read_availability(path: Path, invalid: Invalid) -> dict[str, Intervals]:
-    """Every client's availability; see :func:`fsim.network.formats.read_availability`."""
-    clients = by_client(path, read_plain_pickle(path))
-    return intervals_of_clients(path, clients, _intervals, invalid)
-
-
-def _rates(where: str, value: Any) -> ClientRates:
+def rates_of(where: str, value: Any) -> ClientRates:
+    """One client's rates; see :func:`fsim.network.formats.read_client_rates`."""
     found = _mapping(where, value, ("computation", "communication"))
     rate = positive_or_zero(f"{where}: communication", found["communication"]) * (1e3 / 8)
     milliseconds = positive_or_zero(f"{where}: computation", found["computation"])
     return ClientRates(up=rate, down=rate, seconds_per_sample=milliseconds / 1e3)
 
 
-def _intervals(where: str, value: Any) -> Intervals:
+def intervals_of(where: str, value: Any) -> Intervals:
+    """One client's availability; see :func:`fsim.network.formats.read_availability`."""
     found = _mapping(where, value, ("active", "inactive", "finish_time"))
     starts, ends = (_times(f"{where}: {key}", found[key]) for key in ("active", "inactive"))
     period = positive_or_zero(f"{where}: finish_time", found["finish_time"])

@@ -26,10 +26,8 @@ from fsim.network.formats.base import Format
 from fsim.network.formats.clients import (
     ClientRates,
     Intervals,
-    Invalid,
     by_client,
     constant,
-    intervals_of_clients,
     one_client,
 )
 from fsim.network.formats.pieces import Pieces
@@ -72,23 +70,12 @@ class FlashSpeed(Format):
         """See :class:`Format`."""
         clients = by_client(path, read_json(path))
         name = one_client(path, clients, self.client)
-        rates = _rates(f"{path}: client {name}", clients[name])
+        rates = rates_of(f"{path}: client {name}", clients[name])
         return constant(rates.up if self.direction == "up" else rates.down)
 
 
-def read_rates(path: Path) -> dict[str, ClientRates]:
-    """Every client's rates; see :func:`fsim.network.formats.read_client_rates`."""
-    clients = by_client(path, read_json(path))
-    return {name: _rates(f"{path}: client {name}", value) for name, value in clients.items()}
-
-
-def read_availability(path: Path, invalid: Invalid) -> dict[str, Intervals]:
-    """Every client's availability; see :func:`fsim.network.formats.read_availability`."""
-    clients = by_client(path, read_json(path))
-    return intervals_of_clients(path, clients, _intervals, invalid)
-
-
-def _rates(where: str, value: Any) -> ClientRates:
+def rates_of(where: str, value: Any) -> ClientRates:
+    """One client's rates; see :func:`fsim.network.formats.read_client_rates`."""
     keys = ("up_u", "down_u", "up_sigma", "down_sigma")
     if not isinstance(value, dict):
         raise TraceError(
@@ -99,7 +86,8 @@ def _rates(where: str, value: Any) -> ClientRates:
     )
 
 
-def _intervals(where: str, value: Any) -> Intervals:
+def intervals_of(where: str, value: Any) -> Intervals:
+    """One client's availability; see :func:`fsim.network.formats.read_availability`."""
     messages = value.get("messages") if isinstance(value, dict) else None
     if not isinstance(messages, str):
         raise TraceError(f"{where}: found {short(messages)}, allowed is an object with messages")

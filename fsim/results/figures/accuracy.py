@@ -7,17 +7,16 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from fsim.results.figures.style import (
     Look,
     by_series,
     byte_scale,
     finish,
-    legend,
     logarithmic,
     looks,
     new_figure,
+    series_legend,
     styled,
     time_scale,
 )
@@ -95,13 +94,10 @@ def _accuracy(
     for name, rows in by_series(evaluations, summary).items():
         if name in series and len(rows):
             _draw(axes, rows, column, factor, target, series[name])
-    handles: list[Line2D] = [
-        Line2D([], [], **each.line, marker=each.marker, markersize=5) for each in series.values()
-    ]
     _target_line(axes, summary)
     axes.set_ylabel("held-out accuracy (%)")
     axes.set_ylim(bottom=0)
-    legend(figure, handles, list(series), "policy (marker: target reached)")
+    series_legend(figure, series, "policy (marker: target reached)")
     return figure, axes
 
 

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from fsim.results.energy import battery_drain
 from fsim.results.figures.style import (
     FigureImpossible,
     by_series,
     finish,
-    legend,
     looks,
     new_figure,
+    series_legend,
     styled,
     whole_rounds,
 )
@@ -61,10 +60,7 @@ def battery_drain_over_rounds(
         axes.set_ylim(bottom=0)
         whole_rounds(axes)
     panels[0].set_ylabel("spent of a full battery (%)")
-    handles = [
-        Line2D([], [], **own.line, marker=own.marker, markersize=5) for own in series.values()
-    ]
-    legend(figure, handles, list(series), "policy")
+    series_legend(figure, series)
     notes = ["nothing charged meanwhile", "the two panels have scales of their own"]
     if summary["seed"].nunique() > 1:
         notes.append("the first seed of each")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from fsim.results.energy import energy_by_round
 from fsim.results.figures.style import (
     FigureImpossible,
     by_series,
     finish,
-    legend,
     looks,
     new_figure,
+    series_legend,
     styled,
     whole_rounds,
 )
@@ -61,10 +60,7 @@ def energy_per_round(records: pd.DataFrame, summary: pd.DataFrame) -> Figure:
         axes.set_ylim(bottom=0)
         whole_rounds(axes)
     panels[0].set_ylabel("energy of a client in the round (J)")
-    handles = [
-        Line2D([], [], **own.line, marker=own.marker, markersize=4) for own in series.values()
-    ]
-    legend(figure, handles, list(series), "policy")
+    series_legend(figure, series, markersize=4)
     notes = ["the two panels have scales of their own"]
     if summary["seed"].nunique() > 1:
         notes.append("means over seeds")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from fsim.results.figures.style import (
     FigureImpossible,
+    Look,
     finish,
-    legend,
     look,
     new_figure,
+    series_legend,
     spread,
     styled,
     time_scale,
@@ -55,15 +55,14 @@ def scalability(records: pd.DataFrame, settings: pd.DataFrame, summary: pd.DataF
     factor, unit = time_scale(table["seconds"].max())
     figure = new_figure(8.6, 4.2)
     axes = figure.add_subplot()
-    names, handles = [], []
+    series: dict[str, Look] = {}
     for at, (policy, rows) in enumerate(table.groupby("policy", sort=False)):
         own, counted = look(at), (rows["seconds"] / factor).groupby(rows[key])
         means = counted.mean()
         bars = np.hstack([spread(values) for _, values in counted])
         axes.errorbar(means.index, means, yerr=bars, capsize=2.5, **own.line)
         axes.plot(means.index, means, **own.point)
-        names.append(str(policy))
-        handles.append(Line2D([], [], **own.line, marker=own.marker, markersize=5))
+        series[str(policy)] = own
     counts = sorted(table[key].unique())
     axes.set_xscale("log")
     axes.set_xticks(counts if len(counts) <= 10 else counts[:: -(-len(counts) // 10)])
@@ -73,6 +72,6 @@ def scalability(records: pd.DataFrame, settings: pd.DataFrame, summary: pd.DataF
     axes.set_ylim(bottom=0)
     axes.set_xlabel(KEYS[key])
     axes.set_ylabel(f"mean simulated time of a round ({unit})")
-    legend(figure, handles, names, "policy")
-    notes = ["bars: minimum to maximum over runs"] if len(table) > len(counts) * len(names) else []
+    series_legend(figure, series)
+    notes = ["bars: minimum to maximum over runs"] if len(table) > len(counts) * len(series) else []
     return finish(figure, "Time of a round by number of clients", summary, notes, most=len(table))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from fsim.errors import OutputError
@@ -226,6 +227,17 @@ def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], title: 
     for text, name in zip(drawn.get_texts(), names, strict=True):
         text.set_parse_math(False)
         text.set_text(wrapped(name, 24))
+
+
+def series_legend(
+    figure: Figure, series: Mapping[str, Look], title: str = "policy", markersize: float = 5
+) -> None:
+    """The legend of panels in which every series is a line with markers."""
+    handles = [
+        Line2D([], [], **own.line, marker=own.marker, markersize=markersize)
+        for own in series.values()
+    ]
+    legend(figure, handles, list(series), title)
 
 
 def wrapped(name: str, width: int) -> str:
