@@ -35,7 +35,6 @@ TABLE = "sweep.csv"
 SWEEP_SCHEMA = 1
 """Version of ``sweep.json``."""
 
-LEADING = ("cell", "status")
 TRAILING = ("jobs_trained", "jobs_reused", "error")
 
 
