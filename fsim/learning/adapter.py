@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ import torch
 
 from fsim.errors import ScenarioError
 from fsim.learning.encoding import Batch
+from fsim.learning.last_layer import LastLayer
 from fsim.learning.loss import frozen_cross_entropy
 from fsim.learning.mixed import keep_activations_wide
 from fsim.learning.models import BaseModel
+from fsim.learning.packing import Packing, use_packed_attention
 from fsim.learning.slots import Slots, SlottedLinear
 from fsim.vocabulary import Layout, Update
 
@@ -121,9 +123,11 @@ class AdaptedModel:
         self._single = self.slots(1, trainable=False)
         self._hook = self.model.get_output_embeddings().register_forward_pre_hook(self._gather)
         self._scored: torch.Tensor | None = None
-        self._compiled: Callable[..., Any] | None = None
+        self._compiled: dict[bool, Callable[..., Any]] = {}
         self.write(initial)
         self._plain_head = self._has_plain_head()
+        self._last_layer = LastLayer(self.model.base_model)
+        self.packs = self._plain_head and use_packed_attention(self.model) and self._is_packable()
 
     @cached_property
     def frozen_digest(self) -> str:
@@ -220,20 +224,50 @@ class AdaptedModel:
                 reduction="none",
             )
             return (each * counts.flatten()).view(slots, -1).sum(1)
-        hidden = self.model.base_model(**_inputs(batch, inputs), use_cache=False)[0]
-        head = self.model.get_output_embeddings()
         rows, columns = (counts != 0).nonzero(as_tuple=True)
+        places = rows * batch.ids.shape[1] + batch.at[rows, columns]
+        if self.packs and slots == 1:
+            packing = Packing.of(batch)
+            places = packing.line_up(batch, places)
+            chosen, tokens = places.unsqueeze(0), len(packing.places)
+            arguments = packing.inputs(batch, inputs)
+        else:
+            # Slots that share a pass have a shape to keep, whatever their rows are.
+            chosen, tokens = batch.columns_scored(), batch.ids.numel()
+            arguments = _inputs(batch, inputs)
+        with self._last_layer.only(chosen, tokens):
+            hidden = self.model.base_model(**arguments, use_cache=False)[0]
+        head = self.model.get_output_embeddings()
         owners = rows // (len(batch.ids) // slots)
         losses = frozen_cross_entropy(
             hidden,
             head.weight,
             head.bias,
-            rows * batch.ids.shape[1] + batch.at[rows, columns],
+            places,
             batch.targets[rows, columns],
             counts[rows, columns],
             torch.bincount(owners, minlength=slots).tolist(),
         )
         return losses.new_zeros(slots).index_add(0, owners, losses)
+
+    @torch.no_grad()
+    def _is_packable(self) -> bool:
+        """Whether packed sequences really do not see each other.
+
+        States that are handed on from token to token, as some layers that are not attention keep,
+        would carry one sequence into the next.
+        """
+        ids = torch.arange(8, device=self.device).view(2, 4) % self.model.config.vocab_size
+        lengths = torch.tensor([4, 3], device=self.device)
+        read = partial(self.model.base_model, use_cache=False)
+        ends = []
+        for first in (ids[:1], ids[:1].flip(1)):
+            batch = Batch(torch.cat([first, ids[1:]]), ids, ids, lengths)
+            packing = Packing.of(batch)
+            ends.append(read(**packing.inputs(batch, None))[0][0, 4:])
+        padded = read(**_inputs(batch, None))[0][1, :3]
+        near = torch.allclose(ends[0], padded, rtol=1e-2, atol=1e-2 * float(padded.abs().max()))
+        return near and torch.equal(*ends)
 
     @torch.no_grad()
     def _has_plain_head(self) -> bool:
@@ -249,8 +283,13 @@ class AdaptedModel:
         return torch.equal(logits, head(self.model.base_model(input_ids=ids, use_cache=False)[0]))
 
     @contextmanager
-    def compiled(self) -> Iterator[None]:
+    def compiled(self, *, varying: bool) -> Iterator[None]:
         """Within this context the model's layers run as ``torch.compile`` makes them.
+
+        Parameters
+        ----------
+        varying
+            Whether lengths differ from pass to pass: made once for all of them, not for each.
 
         Raises
         ------
@@ -258,9 +297,9 @@ class AdaptedModel:
             There is no C++ compiler that PyTorch could use.
         """
         layers = self.model.base_model
-        if self._compiled is None:
-            self._compiled = torch.compile(layers.forward, dynamic=False)
-        layers.forward = self._compiled
+        if varying not in self._compiled:
+            self._compiled[varying] = torch.compile(layers.forward, dynamic=varying)
+        layers.forward = self._compiled[varying]
         try:
             yield
         except Exception as error:

@@ -9,7 +9,6 @@ has nobody to be independent of: its batches are as long as their own longest ro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,7 +151,9 @@ class Cohort:
         """
         if not 0 < len(jobs) <= self._width:
             raise ValueError(f"{len(jobs)} jobs do not fit {self._width} slots")
-        with self._adapted.compiled() if self._settings.compile else nullcontext():
+        if not self._settings.compile:
+            return self._train(jobs)
+        with self._adapted.compiled(varying=self._width == 1):
             return self._train(jobs)
 
     def _train(self, jobs: Sequence[SlotJob]) -> list[SlotResult]:

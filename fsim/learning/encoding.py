@@ -145,6 +145,13 @@ class Batch:
         moved = (keep.long().cumsum(dim=1) - 1).clamp(min=0)
         return Batch(ids, moved.gather(1, self.at), self.targets, keep.sum(dim=1), positions=order)
 
+    def columns_scored(self) -> torch.Tensor:
+        """Flattened places, as many in every row, that include all scored ones: (rows, columns)."""
+        rows, length = self.ids.shape
+        scored = torch.zeros_like(self.ids).scatter_add_(1, self.at, self.scored.long())
+        columns = scored.argsort(dim=1, descending=True, stable=True)[:, : self.at.shape[1]]
+        return columns + torch.arange(rows, device=columns.device).unsqueeze(1) * length
+
     @property
     def read(self) -> torch.Tensor:
         """Where a token is read, padding left out, (rows, length), boolean."""

@@ -16,6 +16,7 @@ from fsim.learning.adapter import AdaptedModel
 from fsim.learning.encoding import NOT_SCORED, Batch, Encoded
 from fsim.learning.metrics import METRICS, best_choice, exact_match, perplexity, rouge_l
 from fsim.learning.tasks import Example
+from fsim.processes import Workers
 from fsim.vocabulary import Update
 
 ROWS_AT_ONCE = 64
@@ -96,6 +97,8 @@ class Evaluator:
         that need the choices or the answer's text.
     metric
         The headline figure, a key of :data:`fsim.learning.metrics.METRICS`.
+    workers
+        Processes that read batches side by side, this one included. No result depends on it.
 
     Raises
     ------
@@ -109,6 +112,7 @@ class Evaluator:
         rows: Sequence[Encoded],
         examples: Sequence[Example] | None = None,
         metric: str = "exact_match",
+        workers: int = 1,
     ) -> None:
         if not rows:
             raise ScenarioError("evaluation.examples: found 0, allowed is 1 or more")
@@ -135,20 +139,25 @@ class Evaluator:
             Batch.of([rows[i] for i in chunk]).to(adapted.model.device) for chunk in chunks
         ]
         self._tokens = np.array([row.scored for row in self._rows])
+        self._workers = Workers(self._read_batch, workers)
         if metric == "multiple_choice":
             self._choice_ids = self._encode_choices()
+
+    def close(self) -> None:
+        """End the other processes."""
+        self._workers.close()
 
     @torch.no_grad()
     def evaluate(self, adapter: Update) -> Evaluation:
         """Measure an adapter."""
-        self._adapted.write(adapter)
-        hits, losses = self._read_answers()
+        hits, losses = self._read_answers(adapter)
         counts = np.ones_like(self._tokens)
         if self._metric == "exact_match":
             scores = [exact_match(*pair) for pair in zip(hits, self._tokens, strict=True)]
         elif self._metric == "token_accuracy":
             scores, counts = [float(hit) for hit in hits], self._tokens
         elif self._metric == "multiple_choice":
+            self._adapted.write(adapter)
             scores = self._choose()
         else:
             scores = self._generate(adapter)
@@ -162,14 +171,25 @@ class Evaluator:
             by_label=self._by_label(scores, counts),
         )
 
-    def _read_answers(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    def _read_answers(
+        self, adapter: Update
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Tokens that are the most likely ones, and summed loss, of each right answer."""
-        hits, losses = [], []
-        for batch in self._batches:
-            logits = self._adapted.logits(batch)
-            hits.append((logits.argmax(dim=-1) == batch.targets).sum(dim=1))
-            losses.append(_losses(logits, batch.targets))
-        return torch.cat(hits).cpu().numpy(), torch.cat(losses).cpu().numpy()
+        items = [(adapter, number) for number in range(len(self._batches))]
+        found = [read for _, read in sorted(self._workers.map(items), key=lambda pair: pair[0])]
+        hits, losses = zip(*found, strict=True)
+        return np.concatenate(hits), np.concatenate(losses)
+
+    @torch.no_grad()
+    def _read_batch(
+        self, item: tuple[Update, int]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        adapter, number = item
+        batch = self._batches[number]
+        self._adapted.write(adapter)
+        logits = self._adapted.logits(batch)
+        hits = (logits.argmax(dim=-1) == batch.targets).sum(dim=1)
+        return hits.cpu().numpy(), _losses(logits, batch.targets).cpu().numpy()
 
     def _encode_choices(self) -> list[list[Prompt]]:
         """Token ids of each example's choices, each text encoded once."""

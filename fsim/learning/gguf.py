@@ -7,11 +7,9 @@ run loads that like any other model.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import importlib
-import importlib.metadata
 import importlib.util
 import io
 import json
@@ -46,12 +44,16 @@ class PackagedGguf:
     distribution, package, file
         The package's name for pip, its import name, and the file in it. The package itself is never
         imported: it may need much that this project does not.
+    sha256
+        Of the file. No other is read: what a damaged one says of its own sizes may take up all
+        memory.
     """
 
     name: str
     distribution: str
     package: str
     file: str
+    sha256: str
 
     @property
     def location(self) -> Path:
@@ -81,22 +83,10 @@ class PackagedGguf:
         """
         source = self.find()
         if source is not None:
-            return converted(source, self.location, self.recorded())
+            return converted(source, self.location, self.sha256)
         if not is_intact(self.location, None):
             raise ScenarioError(f"{self.file}: the package {self.distribution} is not installed")
         return self.location
-
-    def recorded(self) -> str | None:
-        """The SHA-256 of the GGUF file that came with the package, where pip wrote it down."""
-        try:
-            files = importlib.metadata.files(self.distribution) or []
-        except importlib.metadata.PackageNotFoundError:
-            return None
-        ours = Path(self.package, self.file).as_posix()
-        for entry in files:
-            if entry.as_posix() == ours and entry.hash is not None and entry.hash.mode == "sha256":
-                return base64.urlsafe_b64decode(entry.hash.value + "=").hex()
-        return None
 
 
 def cache_folder() -> Path:
@@ -132,8 +122,8 @@ def converted(source: Path, folder: Path, expected: str | None = None) -> Path:
         raise ScenarioError(f"{source}: cannot be read: {error.strerror or error}") from None
     if expected not in (None, digest):
         raise ScenarioError(
-            f"{source}: found SHA-256 {digest}, expected {expected}: the file is damaged, install "
-            "its package again"
+            f"{source}: found SHA-256 {digest}, expected {expected}: the file is damaged or of "
+            "another version; install its package again"
         )
     if is_intact(folder, digest):
         return folder

