@@ -84,11 +84,11 @@ class Group:
 
     Attributes
     ----------
-    threads
-        PyTorch's threads in a side that has one process; processes of a side that has many.
+    cores
+        How many each side uses: by processes, or by PyTorch's threads where it has one process.
     """
 
-    threads: int
+    cores: int
     matches: tuple[Match, ...]
 
     def sides(self) -> list[str]:
@@ -121,7 +121,14 @@ PLANS = {
         repetitions=15,
         quick=3,
     ),
-    "quickstart": Plan((Group(1, (Match("fsim", "bare", 1.7, 2.5),)),), repetitions=10, quick=2),
+    "quickstart": Plan(
+        (
+            Group(1, (Match("fsim", "bare", 1.7, 2.5),)),
+            Group(2, (Match("fsim", "bare", None, thorough=True),)),
+        ),
+        repetitions=10,
+        quick=2,
+    ),
     "smollm2": Plan(
         (
             Group(
@@ -146,14 +153,17 @@ class Ours:
     ----------
     width
         Clients side by side; the automatic width if None.
+    workers
+        Processes that share them.
     """
 
     def __init__(
-        self, workload: Workload, width: int | None, dtype: str, *, compiled: bool
+        self, workload: Workload, width: int | None, dtype: str, *, compiled: bool, workers: int
     ) -> None:
         from fsim.learning.adapter import AdaptedModel
         from fsim.learning.cohort import Cohort
         from fsim.learning.training import automatic_width
+        from fsim.processes import Workers
 
         self._workload = workload
         adapted = AdaptedModel(workload.base(dtype), workload.lora, workload.adapter_seed)
@@ -161,7 +171,8 @@ class Ours:
             workload.shape, adapted.model.config.hidden_size, workload.clients_a_round
         )
         training = replace(workload.training, compile=compiled)
-        self._cohort = Cohort(adapted, self.width, workload.shape, training, None)
+        cohort = Cohort(adapted, self.width, workload.shape, training, None)
+        self._workers = Workers(cohort.train, workers)
         self.adapter = adapted.layout.flatten(adapted.initial)
 
     def load(self, adapter: FloatArray) -> None:
@@ -176,11 +187,9 @@ class Ours:
             SlotJob(self.adapter, self._workload.batches(client, number))
             for client in self._workload.clients(number)
         ]
-        results = [
-            result
-            for begin in range(0, len(jobs), self.width)
-            for result in self._cohort.train(jobs[begin : begin + self.width])
-        ]
+        chunks = [jobs[at : at + self.width] for at in range(0, len(jobs), self.width)]
+        found = dict(self._workers.map(chunks))
+        results = [result for at in range(len(chunks)) for result in found[at]]
         self.adapter = mean([result.end for result in results])
         return [list(result.losses) for result in results]
 
@@ -215,7 +224,7 @@ class Record:
     """
 
     name: str
-    threads: int
+    cores: int
     start_s: float = 0.0
     before_mib: float = 0.0
     peak_mib: float = 0.0
@@ -228,13 +237,13 @@ class Record:
         clients = len(self.losses[0])
         return {
             "side": self.name,
-            "threads": self.threads,
+            "cores": self.cores,
             "rounds": len(self.turns),
             "clients_a_round": clients,
             "clients_per_second": spread([clients / turn.wall_s for turn in self.turns]),
             "clients_per_cpu_second": (
                 spread([clients / turn.cpu_s for turn in self.turns])
-                if single_process(self.name)
+                if tells_cpu_time(self.name, self.cores)
                 else None
             ),
             "start_s": self.start_s,
@@ -244,9 +253,14 @@ class Record:
         }
 
 
-def single_process(side: str) -> bool:
+def has_processes(side: str) -> bool:
+    """Whether a side uses several cores by as many processes, and not by threads."""
+    return side == "flower" or side.startswith("fsim")
+
+
+def tells_cpu_time(side: str, cores: int) -> bool:
     """Whether a side's CPU time is that of one process."""
-    return side != "flower"
+    return side != "flower" and (cores == 1 or not has_processes(side))
 
 
 def missing(settings: str, side: str) -> str | None:
@@ -266,25 +280,23 @@ def missing(settings: str, side: str) -> str | None:
     return None
 
 
-def serve(
-    connection: Connection, settings: str, side: str, threads: int, width: int | None
-) -> None:
+def serve(connection: Connection, settings: str, side: str, cores: int, width: int | None) -> None:
     """In a side's process: do the rounds that are asked for."""
     try:
         import torch
 
-        torch.set_num_threads(threads if single_process(side) else 1)
+        torch.set_num_threads(1 if has_processes(side) else cores)
         if side == "flower":
             from benchmarks.rivals.flower_side import serve as serve_flower
 
-            serve_flower(settings, threads, lambda flower: answer(connection, flower))
+            serve_flower(settings, cores, lambda flower: answer(connection, flower))
         else:
-            answer(connection, _make(side, make_workload(settings), width))
+            answer(connection, _make(side, make_workload(settings), width, cores))
     except Exception:
         connection.send(("failed", traceback.format_exc()))
 
 
-def _make(side: str, workload: Workload, width: int | None) -> Side:
+def _make(side: str, workload: Workload, width: int | None, cores: int) -> Side:
     dtype = "bfloat16" if "bfloat16" in side else "float32"
     if side.startswith("bare"):
         from benchmarks.rivals.bare import Bare
@@ -294,7 +306,7 @@ def _make(side: str, workload: Workload, width: int | None) -> Side:
         from benchmarks.rivals.pfl_side import Pfl
 
         return Pfl(workload)
-    return Ours(workload, width, dtype, compiled="compiled" in side)
+    return Ours(workload, width, dtype, compiled="compiled" in side, workers=cores)
 
 
 def answer(connection: Connection, side: Side) -> None:
@@ -322,12 +334,12 @@ def answer(connection: Connection, side: Side) -> None:
 class Worker:
     """A side in a process of its own."""
 
-    def __init__(self, settings: str, side: str, threads: int, width: int | None) -> None:
+    def __init__(self, settings: str, side: str, cores: int, width: int | None) -> None:
         # Spawned: its peak memory is its own, and its threads are as many as it was given.
         context = multiprocessing.get_context("spawn")
         self.side, begun = side, time.perf_counter()
         self._connection, theirs = context.Pipe()
-        arguments = (theirs, settings, side, threads, width)
+        arguments = (theirs, settings, side, cores, width)
         # pfl trains in a process of this name alone: it takes others for readers of data.
         self._process = context.Process(target=serve, args=arguments, name="MainProcess")
         self._process.start()
@@ -362,7 +374,7 @@ class Worker:
 
 def measure(
     settings: str,
-    threads: int,
+    cores: int,
     sides: Sequence[str],
     repetitions: int,
     width: int | None,
@@ -373,8 +385,8 @@ def measure(
     with ExitStack() as stack:
         workers = []
         for name in sides:
-            say(f"starting {name}, {threads} thread{'s' * (threads > 1)}")
-            workers.append(stack.enter_context(Worker(settings, name, threads, width)))
+            say(f"starting {name}, {cores} core{'s' * (cores > 1)}")
+            workers.append(stack.enter_context(Worker(settings, name, cores, width)))
         adapter = workers[0].ask("adapter")
         # Round 0 is not timed.
         for number in range(repetitions + 1):
@@ -386,7 +398,7 @@ def measure(
                 worker.ask("load", adapter)
                 if number == 0:
                     records[worker.side] = Record(
-                        worker.side, threads, before_mib=worker.ask("memory")
+                        worker.side, cores, before_mib=worker.ask("memory")
                     )
                 record = records[worker.side]
                 turn: Turn = worker.ask("round", number)
@@ -416,13 +428,13 @@ def compare(match: Match, ours: Record, theirs: Record) -> dict[str, Any]:
         tolerance, agree = TOLERANCE_BFLOAT16, True
         one, other = one[:1, :, :1], other[:1, :, :1]
     difference = float(np.max(np.abs(one - other) / np.abs(other)))
-    alone = single_process(theirs.name)
+    alone = all(tells_cpu_time(side.name, side.cores) for side in (ours, theirs))
     return {
         "ours": match.ours,
         "theirs": match.theirs,
         "target": match.target,
         "goal": match.goal,
-        "threads": ours.threads,
+        "cores": ours.cores,
         "ratio_wall": spread([b.wall_s / a.wall_s for a, b in pairs]),
         "ratio_cpu": spread([b.cpu_s / a.cpu_s for a, b in pairs]) if alone else None,
         "losses_compared": int(one.size),
@@ -471,7 +483,7 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
 
     quick = ", quick" if report["quick"] else ""
     table = Table(title=f"{report['settings']}{quick}: clients per second, ours over theirs")
-    for heading in ("match", "threads", "by the clock", "by CPU time", "target"):
+    for heading in ("match", "cores", "by the clock", "by CPU time", "target"):
         table.add_column(heading)
     for match in report["matches"]:
         target = "-" if match["target"] is None else f"{match['target']:g}"
@@ -479,7 +491,7 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
             target += f", goal {match['goal']:g}"
         table.add_row(
             f"{match['ours']} / {match['theirs']}",
-            str(match["threads"]),
+            str(match["cores"]),
             told(match["ratio_wall"]),
             told(match["ratio_cpu"]),
             target,
@@ -502,7 +514,7 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
         sides.add_column(heading)
     for side in report["sides"]:
         sides.add_row(
-            f"{side['side']}, {side['threads']}",
+            f"{side['side']}, {side['cores']}",
             told(side["clients_per_second"]),
             told(side["clients_per_cpu_second"]),
             f"{side['memory_peak_mib']:.0f}",
@@ -512,8 +524,9 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
     console.print(sides)
     console.print(
         "Median (smallest to largest) of the turns. Targets are by the clock; on a busy machine "
-        "the ratio by CPU time is the more honest one. A side's number is that of its threads, or "
-        "of its processes; memory is that of its first process, and what it was before training."
+        "the ratio by CPU time is the more honest one. A side's number is that of its cores, used "
+        "by processes (fsim, Flower) or by threads; memory is that of its first process, and what "
+        "it was before training."
     )
     for side, reason in report["skipped"].items():
         console.print(f"skipped {side}: {reason}", markup=False)
@@ -549,8 +562,8 @@ def run(
         wanted = [m for m in wanted if m.ours not in skipped and m.theirs not in skipped]
         if not wanted:
             continue
-        present = Group(group.threads, tuple(wanted)).sides()
-        records = measure(settings, group.threads, present, rounds, width, say)
+        present = Group(group.cores, tuple(wanted)).sides()
+        records = measure(settings, group.cores, present, rounds, width, say)
         sides += [record.summary() for record in records.values()]
         matches += [compare(m, records[m.ours], records[m.theirs]) for m in wanted]
     return {

@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 
 from fsim.assembly import Workbench, build_workbench
-from fsim.errors import FsimError, OutputError
+from fsim.errors import FsimError, OutputError, ScenarioError
+from fsim.processes import WorkerEnded
 from fsim.results.metrics import Metrics, measure
 from fsim.scenario import LoadedScenario
 from fsim.store import Store
@@ -56,6 +57,7 @@ def simulate(
     on_progress: Callable[[Progress], None] | None = None,
     store: Store | None = None,
     build: Callable[[LoadedScenario], Workbench] = build_workbench,
+    workers: int = 1,
 ) -> Run:
     """Run a scenario.
 
@@ -73,15 +75,36 @@ def simulate(
         goes on where it was, to the same result.
     build
         Makes model and data ready; for callers who keep them from run to run.
+    workers
+        Processes that share training and evaluation, this one included; on Linux and without a GPU,
+        elsewhere there is one. No result depends on their number.
 
     Raises
     ------
     ScenarioError
-        The scenario cannot be run with the task's data or the model as they are.
+        The scenario cannot be run with the task's data or the model as they are, or workers with
+        more threads than one each.
+    WorkerEnded
+        One of the other processes was killed.
     """
+    threads = loaded.scenario.training.threads
+    if workers < 1 or (workers > 1 and threads > 1):
+        raise ScenarioError(
+            f"--workers: found {workers}, allowed is 1 or more, and 1 with training.threads above "
+            f"1, which is {threads}"
+        )
     # Sums are split among threads: their number is part of the result.
-    torch.set_num_threads(loaded.scenario.training.threads)
-    learner = RealLearner(loaded, store, build)
+    torch.set_num_threads(threads)
+    learner = RealLearner(loaded, store, build, workers)
+    try:
+        return _run(loaded, learner, on_progress)
+    finally:
+        learner.close()
+
+
+def _run(
+    loaded: LoadedScenario, learner: RealLearner, on_progress: Callable[[Progress], None] | None
+) -> Run:
     world = SimulatedWorld(loaded, learner, on_progress)
     failure = None
     world.evaluate(0)
@@ -89,8 +112,8 @@ def simulate(
     try:
         world.env.run(world.env.process(protocol.run(world.env, world)))
         world.close()
-    except OutputError:
-        raise  # of the store: nothing that could be recorded could be kept either
+    except (OutputError, WorkerEnded):
+        raise  # nothing of the scenario's: the same run goes on where it was
     except FsimError as error:
         failure = str(error)
     records, evaluations = world.recorder.records(), world.recorder.evaluations()

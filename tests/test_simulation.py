@@ -337,3 +337,18 @@ def test_datagrams_that_are_lost(tiny):
         {name: run.adapter[name] for name in run.adapter if run.adapter[name].any()} for run in runs
     ]
     assert any(not np.array_equal(steps[0][name], steps[1].get(name, 0)) for name in steps[0])
+
+
+def test_the_number_of_processes_changes_no_bit(tiny):
+    changes = {"training__cohort_width": 1, "compression": {"policy": "fstq"}}
+    alone, shared = (simulate(tiny(**changes), workers=count) for count in (1, 2))
+    pd.testing.assert_frame_equal(alone.records, shared.records)
+    pd.testing.assert_frame_equal(alone.evaluations, shared.evaluations)
+    for name, values in alone.adapter.items():
+        assert np.array_equal(values, shared.adapter[name]), name
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(0, 1), (2, 2)])
+def test_processes_and_threads_that_do_not_go_together_are_refused(tiny, workers, threads):
+    with pytest.raises(ScenarioError, match=rf"--workers: found {workers}, .* is {threads}$"):
+        simulate(tiny(training__threads=threads), workers=workers)

@@ -73,6 +73,10 @@ def run(
     override: Overrides = None,
     out: Out = None,
     store: StorePlace = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that share the training; one a core by default."),
+    ] = None,
 ) -> None:
     """Run a scenario and write its results."""
     from fsim.scenario import load_scenario
@@ -82,9 +86,16 @@ def run(
     from fsim.experiments.run import run_to_folder
 
     label = loaded.scenario.compression.policy
+    if workers is None:
+        workers = cores() if loaded.scenario.training.threads == 1 else 1
     with _progress([label], loaded.scenario.protocol.rounds) as update:
         summary = run_to_folder(
-            loaded, folder, label, lambda state: update(label, state), open_store(store)
+            loaded,
+            folder,
+            label,
+            lambda state: update(label, state),
+            open_store(store),
+            workers=workers,
         )
     metrics = summary["metrics"]
     table = Table(title=f"{summary['name']}: {summary['task']}, {label}", title_justify="left")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
 from fsim.errors import ScenarioError
 from fsim.experiments.jobs import Engine, Job, JobFailed, Outcome, do_job
+from fsim.processes import end_with_parent, told
 from fsim.simulation import Progress
 
 RETRIES = 2
@@ -155,10 +154,7 @@ class _Worker:
         """How it ended: a signal or an exit status."""
         self.connection.close()
         self._process.join(timeout=10)
-        code = self._process.exitcode
-        if code is None:
-            return "no status"
-        return f"signal {-code}" if code < 0 else f"status {code}"
+        return told(self._process.exitcode)
 
     def stop(self) -> None:
         """End it, whatever it is at: what it writes appears whole or not at all."""
@@ -169,20 +165,10 @@ class _Worker:
 
 def _serve(connection: Connection) -> None:
     """In a worker: do the jobs that come, one by one."""
-    # Of an interrupt the parent hears too, and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    end_with_parent()
     while True:
         try:
             job = connection.recv()
         except EOFError:
             return
         connection.send(do_job(job, connection.send))
-
-
-def _follow_parent() -> None:
-    """A killed parent cannot end its workers: they end themselves."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

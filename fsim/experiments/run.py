@@ -41,6 +41,7 @@ def run_to_folder(
     *,
     prune: bool = True,
     build: Callable[[LoadedScenario], Workbench] = build_workbench,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Run a scenario, write its results, and return its summary.
 
@@ -60,6 +61,8 @@ def run_to_folder(
         Whether the store is brought below its limit afterwards; not while others write to it.
     build
         Makes model and data ready; for callers who keep them from run to run.
+    workers
+        Processes that share training and evaluation.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def run_to_folder(
     """
     check_folder(folder)
     scenario = loaded.scenario
-    run = simulate(loaded, on_progress, store, build)
+    run = simulate(loaded, on_progress, store, build, workers)
     if store is not None and prune:
         store.prune(DEFAULT_LIMIT)
     summary = {

@@ -82,6 +82,8 @@ class RealLearner:
         Where results are looked up and kept; None computes everything.
     build
         Makes model and data ready.
+    workers
+        Processes that share the training.
     """
 
     def __init__(
@@ -89,13 +91,16 @@ class RealLearner:
         loaded: LoadedScenario,
         store: Store | None,
         build: Callable[[LoadedScenario], Workbench] = build_workbench,
+        workers: int = 1,
     ) -> None:
         scenario = self._scenario = loaded.scenario
         bench = build(loaded)
+        if bench.adapted.device.type != "cpu":
+            workers = 1  # a GPU's state does not survive a fork, and one process keeps it busy
         self._adapted, self._shards = bench.adapted, bench.shards
         rows = [row for shard in bench.shards for row in shard]
         self._evaluator = StoredEvaluator(
-            bench.adapted, bench.test, bench.test_examples, scenario.metric, store
+            bench.adapted, bench.test, bench.test_examples, scenario.metric, store, workers
         )
         training = scenario.training
         shape = BatchShape.of(rows, training.batch_size)
@@ -112,7 +117,7 @@ class RealLearner:
         )
         self._policy = scenario.compression.make()
         sensitivity = self._policy.sensitivity()
-        self._trainer = Trainer(bench.adapted, shape, settings, sensitivity, width, store)
+        self._trainer = Trainer(bench.adapted, shape, settings, sensitivity, width, store, workers)
         self.initial, self.layout = bench.adapted.initial, bench.adapted.layout
         self.parameters = int(bench.adapted.model.num_parameters())
         self.operations = self._trainer.operations
@@ -146,6 +151,11 @@ class RealLearner:
         )
         frozen = (name for name in adapter if not self._policy.trains(name, round_number))
         return TrainingJob(client, round_number, adapter, batches, frozenset(frozen))
+
+    def close(self) -> None:
+        """End the other processes."""
+        self._trainer.close()
+        self._evaluator.close()
 
     def final_facts(self) -> dict[str, Any]:
         """See :class:`Learner`."""

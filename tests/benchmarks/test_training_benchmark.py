@@ -31,7 +31,7 @@ def test_small_settings_agree_and_are_reported(tmp_path):
     assert "losses agree" in done.stdout
     report = json.loads(file.read_text(encoding="utf-8"))
     (match,) = report["matches"]
-    assert (match["ours"], match["theirs"], match["threads"]) == ("fsim", "bare", 1)
+    assert (match["ours"], match["theirs"], match["cores"]) == ("fsim", "bare", 1)
     rounds, clients, steps = 1 + training.PLANS["small"].quick, 20, 4
     assert match["losses_compared"] == rounds * clients * steps
     assert match["loss_difference"] <= match["tolerance"] == 1e-3

@@ -1,0 +1,154 @@
+"""Copies of this process that share its work."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fsim import processes
+from fsim.processes import CAN_FORK, WorkerEnded, Workers, told
+from tests.conftest import ROOT
+
+needs_fork = pytest.mark.skipif(not CAN_FORK, reason="processes are not copied on this system")
+
+
+@pytest.fixture
+def workers():
+    made = []
+
+    def make(function, count):
+        made.append(Workers(function, count))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def children():
+    """Processes of this one that are still running."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid() and fields[0] != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("items", [0, 1, 2, 7])
+def test_every_item_has_its_result_whoever_did_it(workers, count, items):
+    offset = 100  # the function need not be picklable: the copies have it
+    squares = workers(lambda item: item * item + offset, count)
+    for _ in range(2):
+        found = dict(squares.map(range(items)))
+        assert found == {at: at * at + 100 for at in range(items)}
+
+
+@needs_fork
+def test_items_are_shared(workers):
+    def where(item):
+        time.sleep(0.02)
+        return os.getpid()
+
+    found = {pid for _, pid in workers(where, 3).map(range(12))}
+    assert len(found) == 3
+    assert os.getpid() in found
+
+
+@needs_fork
+def test_large_items_and_results_do_not_block_each_other(workers):
+    # Each is several times what a pipe holds.
+    double = workers(lambda item: item + item, 2)
+    found = dict(double.map([b"x" * 1_000_000] * 9))
+    assert {len(result) for result in found.values()} == {2_000_000}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_error_is_the_functions_own_and_ends_the_copies(workers, count):
+    def fail(item):
+        if item == 3:
+            raise IndexError("found 3")
+        return item
+
+    failing = workers(fail, count)
+    with pytest.raises(IndexError, match="found 3"):
+        list(failing.map(range(6)))
+    assert dict(failing.map(range(3))) == {0: 0, 1: 1, 2: 2}
+
+
+@needs_fork
+def test_results_that_nobody_waits_for_do_not_come_later(workers):
+    same = workers(lambda item: item, 2)
+    for _ in same.map(range(10)):
+        break
+    assert dict(same.map(["a", "b", "c"])) == {0: "a", 1: "b", 2: "c"}
+
+
+@needs_fork
+def test_a_killed_copy_is_told_of_in_one_line(workers):
+    parent = os.getpid()
+
+    def die(item):
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.05)
+        return item
+
+    with pytest.raises(WorkerEnded, match=r"ended \(signal 9\); with --workers 1"):
+        list(workers(die, 2).map(range(4)))
+
+
+@needs_fork
+def test_closing_ends_the_copies(workers):
+    before = children()
+    sharing = workers(lambda item: item, 3)
+    list(sharing.map(range(6)))
+    assert len(children()) == len(before) + 2
+    sharing.close()
+    assert children() == before
+
+
+@needs_fork
+def test_copies_end_when_their_parent_is_killed(tmp_path):
+    program = """
+import os, sys, time
+from fsim.processes import Workers
+
+def work(item):
+    os.write(1, f"{os.getpid()}\\n".encode())
+    time.sleep(item)
+    return item
+
+list(Workers(work, 3).map([0, 60, 60, 60]))
+"""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    pids = {int(parent.stdout.readline()) for _ in range(4)} - {parent.pid}
+    assert len(pids) == 2
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert not left
+
+
+def test_without_forking_everything_is_done_here(workers, monkeypatch):
+    monkeypatch.setattr(processes, "CAN_FORK", False)
+    assert {pid for _, pid in workers(lambda item: os.getpid(), 4).map(range(5))} == {os.getpid()}
+
+
+def test_how_a_process_ended():
+    assert told(None) == "no status"
+    assert told(-9) == "signal 9"
+    assert told(3) == "status 3"
