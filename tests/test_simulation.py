@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 import subprocess
 import sys
 
@@ -352,3 +353,52 @@ def test_the_number_of_processes_changes_no_bit(tiny):
 def test_processes_and_threads_that_do_not_go_together_are_refused(tiny, workers, threads):
     with pytest.raises(ScenarioError, match=rf"--workers: found {workers}, .* is {threads}$"):
         simulate(tiny(training__threads=threads), workers=workers)
+
+
+def recordings_of_two(folder):
+    """A FedScale recording: one client there for 20 s of every 50, the other for 5 of every 20."""
+    clients = {
+        "1": {"active": [0], "inactive": [20], "finish_time": 50},
+        "2": {"active": [10], "inactive": [15], "finish_time": 20},
+    }
+    path = folder / "availability.pkl"
+    path.write_bytes(pickle.dumps(clients))
+    return {"kind": "traced", "path": str(path)}
+
+
+NIGHTS = {"kind": "diurnal", "time_zones": {"-8": 1, "0": 1, "9": 1}, "probability": 0.9}
+
+
+@pytest.mark.parametrize("kind", ["diurnal", "traced"])
+def test_whole_runs_keep_to_nights_and_recordings(tiny, tmp_path, kind):
+    availability = NIGHTS if kind == "diurnal" else recordings_of_two(tmp_path)
+    # 82 kB at 80 kbit/s: over 8 s, longer than the second recording is ever there at a stretch.
+    loaded = tiny(
+        fleet__availability=availability,
+        fleet__uplink={"rate": "80 kbit/s"},
+        fleet__when_away="resume",
+        protocol__ask="all",
+        protocol__rounds=3,
+    )
+    run = simulate(loaded)
+    assert run.failure is None
+    assert len(of_kind(run, "receive")) == 9
+    population = build_population(loaded)
+    waited = 0
+    for row in run.records[
+        run.records["kind"].isin(["download", "compute", "upload"])
+    ].itertuples():
+        begin, end = row.time_s, row.time_s + row.duration_s
+        windows = []
+        for window in population[row.client].availability.windows(begin):
+            if window.begin >= end:
+                break
+            windows.append(window)
+        # It begins and ends while the client is there, whatever lies between.
+        assert windows[0].begin == begin
+        assert windows[-1].end >= end * (1 - 1e-12)
+        waited += len(windows) > 1
+    if kind == "traced":
+        assert waited > 0
+    else:
+        assert run.metrics.simulated_s > 3600
