@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fsim.vocabulary import Layout, SensitivitySettings, Update
+from fsim.vocabulary import Layout, SensitivitySettings, TrainingRequest, Update
 
 SCENARIO = Path(__file__).resolve().parents[1] / "scenarios" / "quickstart.yaml"
 
@@ -90,7 +90,7 @@ def _train() -> dict[str, Any]:
         False,
     )
     shape = BatchShape.of(rows, training.batch_size)
-    trainer = Trainer(bench.adapted, shape, settings, SensitivitySettings(), 4)
+    trainer = Trainer(bench.adapted, shape, settings, TrainingRequest(SensitivitySettings()), 4)
     adapter, found = bench.adapted.initial, {}
     for number in range(1, 6):
         tickets = []

@@ -171,7 +171,7 @@ class Ours:
             workload.shape, adapted.model.config.hidden_size, workload.clients_a_round
         )
         training = replace(workload.training, compile=compiled)
-        cohort = Cohort(adapted, self.width, workload.shape, training, None)
+        cohort = Cohort(adapted, self.width, workload.shape, training)
         self._workers = Workers(cohort.train, workers)
         self.adapter = adapted.layout.flatten(adapted.initial)
 

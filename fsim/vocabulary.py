@@ -130,3 +130,16 @@ class SensitivitySettings:
     reduction: Literal["mean", "sum"] = "mean"
     first: Literal["refresh", "full"] = "refresh"
     fisher_average: Literal["ema", "sum"] = "ema"
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What a policy asks of local training; nothing leaves it as it is.
+
+    Attributes
+    ----------
+    sensitivity
+        Sensitivities to measure, and to filter tokens by.
+    """
+
+    sensitivity: SensitivitySettings | None = None

@@ -29,7 +29,7 @@ from fsim.compression.scan import CLASSES, Activity, Scan, contexts_of, scan_of
 from fsim.compression.vectors import finite_vector
 from fsim.compression.wire import Section, pack, pack_bits, packed_length, unpack, unpack_bits
 from fsim.errors import PayloadError
-from fsim.vocabulary import FloatArray, Layout, SensitivitySettings, Update
+from fsim.vocabulary import FloatArray, Layout, SensitivitySettings, TrainingRequest, Update
 
 _CLASS_BITS = 4
 _STEPS_OF_CLASSES = np.array(
@@ -84,9 +84,9 @@ class FisherRdo(Policy):
             raise ValueError(f"floor: found {self.floor}, allowed is 0 or more")
         check_budget(self.budget)
 
-    def sensitivity(self) -> SensitivitySettings:
+    def training_request(self) -> TrainingRequest:
         """The Fisher is measured; training stays as it is."""
-        return SensitivitySettings()
+        return TrainingRequest(sensitivity=SensitivitySettings())
 
     def encode(self, update: Update, context: EncodingContext) -> bytes:
         """See :class:`Policy`; the context must bring the Fisher.

@@ -27,7 +27,7 @@ from fsim.compression.policy import EncodingContext, Policy
 from fsim.compression.positions import index_width
 from fsim.compression.vectors import finite_vector
 from fsim.compression.wire import pack, unpack
-from fsim.vocabulary import FloatArray, Layout, SensitivitySettings, Update
+from fsim.vocabulary import FloatArray, Layout, SensitivitySettings, TrainingRequest, Update
 
 _TAG_BITS = 2
 
@@ -112,13 +112,13 @@ class Fstq(Policy, SensitivitySettings):
         if self.budget is not None and self.allocation != "budget":
             raise ValueError("budget: found a number, allowed is none unless allocation is budget")
 
-    def sensitivity(self) -> SensitivitySettings:
+    def training_request(self) -> TrainingRequest:
         """Token filtering and Fisher are measured in training."""
         names = (field.name for field in fields(SensitivitySettings))
         options = {name: getattr(self, name) for name in names}
         if not self.tokens:
             options |= {"token_ratio": 1.0, "weights": "hard"}
-        return SensitivitySettings(**options)
+        return TrainingRequest(sensitivity=SensitivitySettings(**options))
 
     def encode(self, update: Update, context: EncodingContext) -> bytes:
         """See :class:`Policy`.

@@ -20,7 +20,7 @@ from fsim.compression.policy import EncodingContext, Policy
 from fsim.compression.vectors import finite_vector
 from fsim.compression.wire import Section, pack, unpack
 from fsim.errors import PayloadError
-from fsim.vocabulary import Layout, SensitivitySettings, Update
+from fsim.vocabulary import Layout, TrainingRequest, Update
 
 _A, _B = b"A", b"B"
 
@@ -50,9 +50,9 @@ class _Half(Policy):
     def factor(self, round_number: int) -> bytes:
         """Which factor a round trains, ``b"A"`` or ``b"B"``."""
 
-    def sensitivity(self) -> SensitivitySettings | None:
+    def training_request(self) -> TrainingRequest:
         """The inner policy's."""
-        return self._policy.sensitivity()
+        return self._policy.training_request()
 
     def trains(self, name: str, round_number: int) -> bool:
         """See :class:`Policy`."""

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from fsim.streams import stream, torch_seed
-from fsim.vocabulary import Layout, SensitivitySettings, Update
+from fsim.vocabulary import Layout, TrainingRequest, Update
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class Policy(ABC):
             The bytes are not a payload of this policy for this layout.
         """
 
-    def sensitivity(self) -> SensitivitySettings | None:
-        """What training must measure for this policy; None leaves training alone."""
-        return None
+    def training_request(self) -> TrainingRequest:
+        """What this policy asks of local training; by default nothing."""
+        return TrainingRequest()
 
     def trains(self, name: str, round_number: int) -> bool:
         """Whether a tensor of the adapter is trained in a round; those that are not stay put."""

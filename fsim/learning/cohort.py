@@ -20,7 +20,9 @@ from fsim.learning.adapter import AdaptedModel
 from fsim.learning.encoding import Batch, BatchShape, Encoded
 from fsim.learning.sensitivity import Fisher, TokenSensitivity
 from fsim.learning.slots import Slots
-from fsim.vocabulary import FloatArray, SensitivitySettings
+from fsim.vocabulary import FloatArray, TrainingRequest
+
+PLAIN = TrainingRequest()
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,8 @@ class Cohort:
         Of each slot's batch in every step, where the cohort is wider than one.
     settings
         Of the local training.
-    sensitivity
-        What to measure for the compression policy; None to train plainly.
+    request
+        What the compression policy asks for; by default nothing.
     """
 
     def __init__(
@@ -135,13 +137,13 @@ class Cohort:
         width: int,
         shape: BatchShape,
         settings: TrainingSettings,
-        sensitivity: SensitivitySettings | None,
+        request: TrainingRequest = PLAIN,
     ) -> None:
         self._adapted = adapted
         self._width = width
         self._shape = shape
         self._settings = settings
-        self._sensitivity = sensitivity
+        self._sensitivity = request.sensitivity
         self._slots = adapted.slots(width, trainable=True)
 
     def train(self, jobs: Sequence[SlotJob]) -> list[SlotResult]:

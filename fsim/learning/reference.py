@@ -52,7 +52,7 @@ def reference(
     test = encode_examples(adapted.tokenizer, data.test, max_prompt_tokens)
     evaluator = Evaluator(adapted, test, data.test, metric)
     before = evaluator.evaluate(adapted.initial)
-    cohort = Cohort(adapted, 1, BatchShape.of(train, ROWS), TRAINING, None)
+    cohort = Cohort(adapted, 1, BatchShape.of(train, ROWS), TRAINING)
     batches = draw_batches(train, steps, ROWS, stream(0, "learning.reference"))
     (result,) = cohort.train([SlotJob(adapted.layout.flatten(adapted.initial), batches)])
     after = evaluator.evaluate(adapted.layout.unflatten(result.end))

@@ -19,7 +19,7 @@ from fsim.learning.encoding import BatchShape, Encoded
 from fsim.learning.provenance import array_digest, origin, rows_digest
 from fsim.processes import Workers
 from fsim.store import Store, key_of
-from fsim.vocabulary import SensitivitySettings, Update
+from fsim.vocabulary import TrainingRequest, Update
 
 ACTIVATIONS_IN_CACHE = 2**19
 """Bytes of a layer's activations at which a pass no longer gains from more clients side by side
@@ -110,8 +110,8 @@ class Trainer:
         Of a client's batch; fixed, so that a result does not depend on who else is trained.
     settings
         Of the local training.
-    sensitivity
-        What to measure for the compression policy; None to train plainly.
+    request
+        What the compression policy asks for.
     width
         Clients side by side (:func:`automatic_width` chooses well).
     store
@@ -130,14 +130,14 @@ class Trainer:
         adapted: AdaptedModel,
         shape: BatchShape,
         settings: TrainingSettings,
-        sensitivity: SensitivitySettings | None,
+        request: TrainingRequest,
         width: int,
         store: Store | None = None,
         workers: int = 1,
     ) -> None:
         self._layout = adapted.layout
         self.width = width
-        cohort = Cohort(adapted, self.width, shape, settings, sensitivity)
+        cohort = Cohort(adapted, self.width, shape, settings, request)
         self._workers = Workers(cohort.train, workers)
         self._cost = TrainingCost(adapted)
         self._queue: dict[int, TrainingJob] = {}
@@ -153,7 +153,7 @@ class Trainer:
                 "shape": dataclasses.astuple(shape),
                 "width": self.width,
                 "settings": dataclasses.asdict(settings),
-                "sensitivity": None if sensitivity is None else dataclasses.asdict(sensitivity),
+                "request": dataclasses.asdict(request),
             }
 
     def operations(self, job: TrainingJob) -> float:

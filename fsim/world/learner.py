@@ -116,8 +116,8 @@ class RealLearner:
             training.proximal,
         )
         self._policy = scenario.compression.make()
-        sensitivity = self._policy.sensitivity()
-        self._trainer = Trainer(bench.adapted, shape, settings, sensitivity, width, store, workers)
+        request = self._policy.training_request()
+        self._trainer = Trainer(bench.adapted, shape, settings, request, width, store, workers)
         self.initial, self.layout = bench.adapted.initial, bench.adapted.layout
         self.parameters = int(bench.adapted.model.num_parameters())
         self.operations = self._trainer.operations

@@ -7,7 +7,7 @@ from fsim.compression import EncodingContext, make_policy, rdo
 from fsim.compression.context_tables import ContextTables, costs, fit_tables, parse_tables
 from fsim.compression.scan import CONTEXTS, Activity, contexts_of, scan_of
 from fsim.errors import PayloadError
-from fsim.vocabulary import Layout, SensitivitySettings
+from fsim.vocabulary import Layout, SensitivitySettings, TrainingRequest
 
 SHAPES = {"a.lora_A": (8, 640), "a.lora_B": (512, 8), "b.lora_A": (8, 256)}
 
@@ -94,7 +94,9 @@ def test_bytes_go_where_the_fisher_is():
 
 
 def test_the_fisher_is_asked_for_and_needed():
-    assert make_policy("fisher-rdo", {}).sensitivity() == SensitivitySettings()
+    assert make_policy("fisher-rdo", {}).training_request() == TrainingRequest(
+        SensitivitySettings()
+    )
     with pytest.raises(ValueError, match="needs the client's Fisher"):
         make_policy("fisher-rdo", {}).encode(sample()[0], context(None))
 

@@ -4,7 +4,7 @@ import pytest
 from fsim.compression import EncodingContext, make_policy
 from fsim.compression.fstq_formats import parse_entropy, parse_plain
 from fsim.compression.wire import Section, framed_length, unpack
-from fsim.vocabulary import Layout, SensitivitySettings
+from fsim.vocabulary import Layout, SensitivitySettings, TrainingRequest
 
 RNG = np.random.default_rng(0)
 
@@ -74,8 +74,10 @@ def test_two_bits_send_nothing_but_signs_of_the_largest():
 
 
 def test_the_fisher_is_asked_for_and_needed():
-    assert make_policy("fstq", {"token_ratio": 0.3}).sensitivity() == SensitivitySettings(0.3)
-    assert make_policy("float16", {}).sensitivity() is None
+    assert make_policy(
+        "fstq", {"token_ratio": 0.3}
+    ).training_request().sensitivity == SensitivitySettings(0.3)
+    assert make_policy("float16", {}).training_request() == TrainingRequest()
     with pytest.raises(ValueError, match="needs the client's Fisher"):
         make_policy("fstq", {}).encode({"w": np.ones(3, np.float32)}, EncodingContext(RNG))
 
@@ -225,7 +227,7 @@ def test_without_quantising_what_is_sent_is_float16():
 
 def test_without_tokens_training_stays_as_it_is():
     policy = make_policy("fstq", {"tokens": False, "token_ratio": 0.3, "weights": "soft"})
-    assert policy.sensitivity() == SensitivitySettings()
+    assert policy.training_request().sensitivity == SensitivitySettings()
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def test_each_factor_has_a_memory_of_its_own():
 
 
 def test_what_the_inner_policy_measures_is_measured():
-    assert make_policy("ffa", {"inner": "fstq"}).sensitivity() is not None
-    assert make_policy("ffa", {}).sensitivity() is None
+    assert make_policy("ffa", {"inner": "fstq"}).training_request().sensitivity is not None
+    assert make_policy("ffa", {}).training_request().sensitivity is None
 
 
 @pytest.mark.parametrize(

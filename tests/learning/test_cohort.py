@@ -18,7 +18,7 @@ from fsim.learning.cohort import Cohort, SlotJob, TrainingSettings
 from fsim.learning.encoding import BatchShape, draw_batches, encode_examples
 from fsim.learning.models import BaseModel, load_base
 from fsim.learning.tasks import make_task
-from fsim.vocabulary import SensitivitySettings
+from fsim.vocabulary import SensitivitySettings, TrainingRequest
 
 ADAMW = TrainingSettings("adamw", 3e-3, 0.01, 1.0)
 SGD = TrainingSettings("sgd", 0.1, 0.01, None)
@@ -76,7 +76,7 @@ def jobs_of(adapted, rows, count, steps=3, size=4, seed=0):
 
 def train(adapted, rows, jobs, width, settings=ADAMW, sensitivity=None, size=4):
     shape = BatchShape.of(rows, size)
-    return Cohort(adapted, width, shape, settings, sensitivity).train(jobs)
+    return Cohort(adapted, width, shape, settings, TrainingRequest(sensitivity)).train(jobs)
 
 
 def alone_with_peft(architecture, layout, job, settings):

@@ -47,7 +47,7 @@ def trained(dtype, rows):
         for at in range(2)
     ]
     settings = TrainingSettings("adamw", 3e-3, 0.0, 1.0)
-    results = Cohort(adapted, 2, BatchShape.of(rows, 8), settings, None).train(jobs)
+    results = Cohort(adapted, 2, BatchShape.of(rows, 8), settings).train(jobs)
     return adapted, results
 
 

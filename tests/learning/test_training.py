@@ -15,7 +15,7 @@ from fsim.learning.evaluation import Evaluator
 from fsim.learning.models import load_base
 from fsim.learning.tasks import make_task
 from fsim.learning.training import Trainer, TrainingJob, automatic_width
-from fsim.vocabulary import SensitivitySettings
+from fsim.vocabulary import SensitivitySettings, TrainingRequest
 
 ADAMW = TrainingSettings("adamw", 3e-3, 0.0, 1.0)
 
@@ -31,7 +31,7 @@ def job_of(nano, rows, steps=3, client=0):
 
 
 def trainer_of(nano, settings=ADAMW, sensitivity=None):
-    return Trainer(nano, BatchShape(16, 40, 12), settings, sensitivity, width=2)
+    return Trainer(nano, BatchShape(16, 40, 12), settings, TrainingRequest(sensitivity), width=2)
 
 
 def train(nano, job, sensitivity=None, settings=ADAMW):
