@@ -10,10 +10,15 @@ the machine does falls on all of them. The finish times are compared as well: if
 differ, the program ends with status 1.
 
 Only the sharing is timed, from the flows as objects to their finish times, on one core.
+
+How seconds grow says as much about caches as about the method, so there is a yardstick: as many
+replacements in a bare ``heapq`` as there were events, an entry for each flow being in it. That is
+n log n with nothing else around it, on the same machine in the same turns.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 import platform
 import statistics
@@ -186,6 +191,31 @@ def _piece(capacity: Capacity | None, now: float) -> tuple[float, float]:
 SIDES = {"fsim": by_fsim, "refill": by_refill, "loops": by_loops}
 
 
+class _Thing:
+    """What an entry of the yardstick's heap stands for."""
+
+    __slots__ = ("amount",)
+
+    def __init__(self, amount: float) -> None:
+        self.amount = amount
+
+
+def yardstick(flows: int, events: int) -> float:
+    """CPU seconds of so many replacements in a heap of so many entries."""
+    rng = stream(0, "benchmark.sharing.yardstick", flows)
+    heap = [[due, n, _Thing(due)] for n, due in enumerate(rng.uniform(0, 60, flows).tolist())]
+    heapq.heapify(heap)
+    later = rng.exponential(12, events).tolist()
+    began = time.process_time()
+    for serial, delay in enumerate(later, flows):
+        entry = heap[0]
+        entry[2].amount += delay
+        entry[0] += delay
+        entry[1] = serial
+        heapq.heapreplace(heap, entry)
+    return time.process_time() - began
+
+
 @dataclass
 class Record:
     """Turns of one side at one workload and size."""
@@ -217,17 +247,20 @@ def measure(workload: str, count: int, sides: Sequence[str], turns: int) -> dict
     """All sides at one workload and size, turn by turn."""
     work = WORKLOADS[workload](count)
     records = {side: Record() for side in sides}
+    ours = records["fsim"]
+    heap_s = []
     for _ in range(turns):
         for side, record in records.items():
             record.turn(side, work)
-    ours = records["fsim"]
-    events = ours.counts["events"]
+        events = ours.counts["events"]
+        heap_s.append(yardstick(count, events))
     return {
         "workload": workload,
         "flows": count,
         "turns": turns,
         "wall_s": spread(ours.wall_s),
         "cpu_s": spread(ours.cpu_s),
+        "heap_s": spread(heap_s),
         **ours.counts,
         "us_per_event": statistics.median(ours.cpu_s) / events * 1e6,
         "crossings_per_event": ours.counts["crossings"] / events,
@@ -243,11 +276,18 @@ def measure(workload: str, count: int, sides: Sequence[str], turns: int) -> dict
     }
 
 
-def growth(rows: Sequence[dict[str, Any]]) -> float:
-    """Exponent of seconds over events, by least squares of the logarithms."""
-    events = np.log([row["events"] for row in rows])
-    seconds = np.log([row["cpu_s"]["median"] for row in rows])
-    return float(np.polyfit(events, seconds, 1)[0])
+def growth(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Exponents over the number of events, by least squares of the logarithms."""
+    events = np.array([row["events"] for row in rows])
+    columns = {
+        "fsim": [row["cpu_s"]["median"] for row in rows],
+        "heap": [row["heap_s"]["median"] for row in rows],
+        "n log n": events * np.log(events),
+    }
+    return {
+        name: float(np.polyfit(np.log(events), np.log(column), 1)[0])
+        for name, column in columns.items()
+    }
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:
@@ -271,8 +311,12 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
             f"{row['crossings_per_event']:.2f}",
         )
     console.print(table)
-    told_growth = ", ".join(f"{name} {power:.2f}" for name, power in report["growth"].items())
-    console.print(f"Seconds grow as events to the power of: {told_growth}.")
+    powers = Table(title="Seconds grow as events to the power of")
+    for heading in ("workload", "fsim", "a bare heap", "n log n itself"):
+        powers.add_column(heading, justify="left" if heading == "workload" else "right")
+    for name, found in report["growth"].items():
+        powers.add_row(name, *(f"{power:.2f}" for power in found.values()))
+    console.print(powers)
     known = ", ".join(f"{count} flows {seconds} s" for count, seconds in SIMGRID.items())
     console.print(f"For reference, SimGrid 4.1 (C++), measured separately: {known}.")
     ratios = Table(title="CPU time of re-sharing everything at every event, over that of fsim")

@@ -47,6 +47,12 @@ class LazyHeap:
             self._heap = [kept for kept in self._heap if kept[2] is not None]
             heapq.heapify(self._heap)
 
+    def postpone(self, entry: list[Any], key: float) -> None:
+        """Give the entry at the top, as :meth:`top` told it, a later key; it goes last of those."""
+        self._serial += 1
+        entry[0], entry[1] = key, self._serial
+        heapq.heapreplace(self._heap, entry)
+
     def top(self) -> list[Any] | None:
         """The entry with the smallest key, which stays in; None if there is none."""
         heap = self._heap

@@ -301,13 +301,11 @@ class Sharing(ABC, Generic[U]):
 
     def _change(self, entry: list[Any]) -> None:
         changed = entry[2]
-        self._changes.withdraw(entry)
         self.events += 1
         if isinstance(changed, int):
             link = self._links[changed]
             link.step()
-            if link.until < math.inf:
-                self._changes.push(link.until, changed)
+            self._put_off(entry, link)
             self._stale = True
             return
         before = changed.cap.rate
@@ -315,12 +313,19 @@ class Sharing(ABC, Generic[U]):
             changed.cap.step()
         except TraceError as error:
             raise TraceError(f"flow {changed.flow}: {error}") from None
-        changed.change = None
-        if changed.cap.until < math.inf:
-            changed.change = self._changes.push(changed.cap.until, changed)
+        if not self._put_off(entry, changed.cap):
+            changed.change = None
         if changed.cap.rate != before:
             self._recap(changed)
             self._stale = True
+
+    def _put_off(self, entry: list[Any], cursor: Cursor) -> bool:
+        """A change is over; whether there is another, for which its entry waits from now on."""
+        if cursor.until == math.inf:
+            self._changes.withdraw(entry)
+            return False
+        self._changes.postpone(entry, cursor.until)
+        return True
 
     def _repeated(self) -> float:
         """The time by which all capacities that change have settled or repeated together.
