@@ -305,7 +305,8 @@ def _line(name: str, summary: str, options: str = "") -> None:
 def _options(thing: Any) -> str:
     import dataclasses
 
-    return ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(thing))
+    shown = (field for field in dataclasses.fields(thing) if field.init)
+    return ", ".join(f"{field.name}={field.default}" for field in shown)
 
 
 def _first_sentence(thing: type) -> str:
