@@ -305,8 +305,11 @@ def _line(name: str, summary: str, options: str = "") -> None:
 def _options(thing: Any) -> str:
     import dataclasses
 
-    shown = (field for field in dataclasses.fields(thing) if field.init)
-    return ", ".join(f"{field.name}={field.default}" for field in shown)
+    def told(field: dataclasses.Field[Any]) -> str:
+        required = field.default is dataclasses.MISSING
+        return f"{field.name} (required)" if required else f"{field.name}={field.default}"
+
+    return ", ".join(told(field) for field in dataclasses.fields(thing) if field.init)
 
 
 def _first_sentence(thing: type) -> str:
