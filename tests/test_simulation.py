@@ -402,3 +402,33 @@ def test_whole_runs_keep_to_nights_and_recordings(tiny, tmp_path, kind):
         assert waited > 0
     else:
         assert run.metrics.simulated_s > 3600
+
+
+def test_slow_clients_send_less_in_the_same_time(tiny):
+    loaded = tiny(
+        compression__policy="fisher-rdo",
+        compression__upload_seconds="3 s",
+        fleet__uplink={"rate": "lognormal(10 kbit/s, 0.3)", "round_trip": "100 ms"},
+        protocol__rounds=2,
+    )
+    run = simulate(loaded)
+    uploads = of_kind(run, "upload")
+    assert len(uploads) > 3
+    budgets = [json.loads(details)["budget_bytes"] for details in uploads["details"]]
+    assert len(set(budgets)) > 3
+    assert all(uploads["bytes"] <= budgets)
+    # It is spent, and what it was made for holds: constant links do what the client expected.
+    assert all(uploads["bytes"] > 0.9 * np.array(budgets))
+    assert uploads["duration_s"].between(2.6, 3.0).all()
+
+
+@pytest.mark.parametrize("policy", ["float16", "fstq", "ffa"])
+def test_policies_that_keep_to_no_budget_are_refused_one(tiny, policy):
+    with pytest.raises(ScenarioError, match=rf"upload_seconds: found 3 s for {policy} with these"):
+        tiny(compression__policy=policy, compression__upload_seconds="3 s")
+
+
+def test_too_little_time_for_any_payload_ends_the_run_with_a_reason(tiny):
+    loaded = tiny(compression__policy="fisher-rdo", compression__upload_seconds="1 ms")
+    failure = simulate(loaded).failure
+    assert "fisher-rdo: found a budget of 0 bytes, a payload of this adapter has at" in str(failure)

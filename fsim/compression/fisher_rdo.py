@@ -84,6 +84,11 @@ class FisherRdo(Policy):
             raise ValueError(f"floor: found {self.floor}, allowed is 0 or more")
         check_budget(self.budget)
 
+    @property
+    def keeps_to_budget(self) -> bool:
+        """Always."""
+        return True
+
     def training_request(self) -> TrainingRequest:
         """The Fisher is measured; training stays as it is."""
         return TrainingRequest(sensitivity=SensitivitySettings())

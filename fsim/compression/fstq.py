@@ -112,6 +112,11 @@ class Fstq(Policy, SensitivitySettings):
         if self.budget is not None and self.allocation != "budget":
             raise ValueError("budget: found a number, allowed is none unless allocation is budget")
 
+    @property
+    def keeps_to_budget(self) -> bool:
+        """With the greedy allocation."""
+        return self.allocation == "budget"
+
     def training_request(self) -> TrainingRequest:
         """Token filtering and Fisher are measured in training."""
         names = (field.name for field in fields(SensitivitySettings))

@@ -18,7 +18,7 @@ import numpy as np
 from fsim.choosing import choose, parse_choice
 from fsim.compression.policy import EncodingContext, Policy
 from fsim.compression.vectors import finite_vector
-from fsim.compression.wire import Section, pack, unpack
+from fsim.compression.wire import Section, framed_length, pack, unpack
 from fsim.errors import PayloadError
 from fsim.vocabulary import Layout, TrainingRequest, Update
 
@@ -50,6 +50,11 @@ class _Half(Policy):
     def factor(self, round_number: int) -> bytes:
         """Which factor a round trains, ``b"A"`` or ``b"B"``."""
 
+    @property
+    def keeps_to_budget(self) -> bool:
+        """As the inner policy."""
+        return self._policy.keeps_to_budget
+
     def training_request(self) -> TrainingRequest:
         """The inner policy's."""
         return self._policy.training_request()
@@ -66,11 +71,13 @@ class _Half(Policy):
             raise ValueError(f"{self.name} needs an update with both of LoRA's factors")
         layout = Layout.of(update)
         finite_vector(self.name, layout, update)  # the other factor's coordinates are not looked at
-        fisher = context.fisher
+        fisher, budget = context.fisher, context.budget
+        frame = framed_length([len(factor)])
         part = dataclasses.replace(
             context,
             fisher=None if fisher is None else {name: fisher[name] for name in names},
             memory=context.memory.setdefault(f"factor {factor.decode()}", {}),
+            budget=None if budget is None else max(0, budget - frame),
         )
         payload = self._policy.encode({name: update[name] for name in names}, part)
         return pack(self.name, layout, {Section.VALUES: factor + payload})

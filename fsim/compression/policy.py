@@ -92,6 +92,11 @@ class Policy(ABC):
             The bytes are not a payload of this policy for this layout.
         """
 
+    @property
+    def keeps_to_budget(self) -> bool:
+        """Whether payloads are no longer than the context's budget, or refused."""
+        return False
+
     def training_request(self) -> TrainingRequest:
         """What this policy asks of local training; by default nothing."""
         return TrainingRequest()

@@ -138,11 +138,17 @@ class BillingSettings(Settings):
 
 
 class CompressionSettings(SectionWithOptions):
-    """The compression policy of the uplink, its options beside its name."""
+    """The compression policy of the uplink, its options beside its name.
+
+    ``upload_seconds`` is what an upload may take: each client works out from its link's mean
+    capacity, its round-trip time and the transport how many bytes that is, and gives the policy
+    this budget. For policies that keep to one.
+    """
 
     registry: ClassVar[Mapping[str, type]] = POLICIES
 
     policy: str
+    upload_seconds: Annotated[Duration, Field(gt=0)] | None = None
 
     @classmethod
     def make_named(cls, name: str, options: Mapping[str, Any]) -> Policy:
@@ -152,6 +158,16 @@ class CompressionSettings(SectionWithOptions):
     def make(self) -> Policy:
         """The policy itself."""
         return make_policy(self.policy, self.options)
+
+    @model_validator(mode="after")
+    def _keeps_to_a_budget(self) -> CompressionSettings:
+        if self.upload_seconds is not None and not self.make().keeps_to_budget:
+            raise ValueError(
+                f"upload_seconds: found {self.upload_seconds:g} s for {self.policy} with these "
+                "options, allowed is a policy that keeps to a budget: fisher-rdo, fstq with "
+                "allocation: budget, or ffa or alternating with one of them inside"
+            )
+        return self
 
 
 class TargetSettings(Settings):

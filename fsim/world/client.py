@@ -18,6 +18,7 @@ from fsim.learning.training import TrainingJob, TrainingResult
 from fsim.results.records import Kind, Recorder
 from fsim.server.protocols.world import Arrival
 from fsim.vocabulary import Layout
+from fsim.world.allowance import bytes_within
 from fsim.world.failures import PayloadFailures, ServerUptime
 from fsim.world.learner import Learner
 from fsim.world.parcel import Parcel
@@ -60,6 +61,8 @@ class Surroundings:
         When the server is there.
     failures
         What becomes of payloads on their way.
+    upload_seconds
+        What an upload may take, by which each client's budget of bytes is set; None for no budget.
     """
 
     env: simpy.Environment
@@ -73,6 +76,7 @@ class Surroundings:
     dropout_timeout: float
     uptime: ServerUptime
     failures: PayloadFailures
+    upload_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -189,8 +193,10 @@ class ClientRound:
         done = yield from self._transfer(around.uplink, size, self.profile.uplink)
         energy = around.energy.upload(done.active_s, done.sent)
         parts = {name: around.billing.size(part) for name, part in parcel.breakdown().items()}
-        details = {"payload": parts} if parts else None
-        self._record(Kind.UPLOAD, env.now - began, done.sent, energy, details)
+        details: dict[str, Any] = {"payload": parts} if parts else {}
+        if (budget := self._budget()) is not None:
+            details["budget_bytes"] = around.billing.size(budget)
+        self._record(Kind.UPLOAD, env.now - began, done.sent, energy, details or None)
         if not done.arrived:
             yield from self._give_up(done.wasted)
             return None
@@ -271,8 +277,16 @@ class ClientRound:
         except (TransferNeverEnds, TraceError) as error:
             raise type(error)(f"client {self._who[0]}, round {self._who[1]}: {error}") from None
 
+    def _budget(self) -> int | None:
+        """Bytes, as encoded, that the payload may have."""
+        around = self.around
+        if around.upload_seconds is None:
+            return None
+        billed = bytes_within(around.upload_seconds, self.profile.uplink, around.uplink.transport)
+        return int(billed / around.billing.bytes_factor)
+
     def _encode(self, result: TrainingResult) -> Parcel:
-        context = dataclasses.replace(self.context, fisher=result.fisher)
+        context = dataclasses.replace(self.context, fisher=result.fisher, budget=self._budget())
         try:
             return Parcel.of(
                 result.delta, self.around.policy, context, self.around.uplink.transport

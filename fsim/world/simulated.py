@@ -84,6 +84,7 @@ class SimulatedWorld:
             dropout_timeout=scenario.protocol.dropout_timeout,
             uptime=ServerUptime(scenario.server.crashes),
             failures=PayloadFailures(scenario.seed, scenario.failures),
+            upload_seconds=scenario.compression.upload_seconds,
         )
         self._broadcast = Broadcast(
             scenario.server.downlink_policy.make(make_policy),

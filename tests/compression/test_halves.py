@@ -49,6 +49,18 @@ def test_what_the_inner_policy_measures_is_measured():
     assert make_policy("ffa", {}).training_request().sensitivity is None
 
 
+@pytest.mark.parametrize("name", ["ffa", "alternating"])
+def test_a_budget_holds_for_the_whole_payload(name):
+    """Beyond 300 coordinates of a factor, two bits each and a frame inside a frame."""
+    shapes = {"x.lora_A.weight": (40, 30), "x.lora_B.weight": (30, 40)}
+    rng = np.random.default_rng(0)
+    update = {key: rng.laplace(size=shape).astype("f4") for key, shape in shapes.items()}
+    policy = make_policy(name, {"inner": "fisher-rdo"})
+    assert policy.keeps_to_budget
+    context = EncodingContext(rng, fisher={k: v**2 for k, v in update.items()}, budget=350)
+    assert 300 < len(policy.encode(update, context)) <= 350
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
