@@ -17,6 +17,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from fsim.compression.log_scales import scale_codes, scales_of
 from fsim.compression.policy import EncodingContext, Policy
 from fsim.compression.vectors import expand, finite_vector
 from fsim.compression.wire import (
@@ -27,13 +28,7 @@ from fsim.compression.wire import (
     unpack,
     unpack_bits,
 )
-from fsim.vocabulary import FloatArray, Layout, Update
-
-STEPS_AN_OCTAVE = 6
-"""Scales are sent in a byte, as powers of two in steps of a sixth: within 6%."""
-
-LARGEST_EXPONENT = 10
-"""The largest scale is 2^10, the smallest 2^-32.2."""
+from fsim.vocabulary import Layout, Update
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ class MaskedSign(Policy):
         seed = context.seed & 0xFFFFFFFF
         chosen = self._chosen(seed, layout)
         means = np.add.reduceat(np.abs(vector), layout.bounds[:-1], dtype=np.float64)
-        codes = _scale_codes(means / np.diff(layout.bounds))
+        codes = scale_codes(means / np.diff(layout.bounds))
         return pack(
             self.name,
             layout,
@@ -90,7 +85,7 @@ class MaskedSign(Policy):
         codes = section_array(sections, Section.SCALES, "u1", len(layout.tensors))
         chosen = self._chosen(seed, layout)
         negative = unpack_bits(sections.get(Section.VALUES, b""), len(chosen), 1)
-        scales = expand(_scales(codes), layout)[chosen]
+        scales = expand(scales_of(codes), layout)[chosen]
         vector = np.zeros(layout.size, dtype=np.float32)
         vector[chosen] = np.array([1, -1], np.float32)[negative] * scales * np.float32(self.gain)
         return layout.unflatten(vector)
@@ -111,16 +106,3 @@ class MaskedSign(Policy):
     @property
     def _share_of_a(self) -> float:
         return self.share if self.share_a is None else self.share_a
-
-
-def _scale_codes(scales: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """A byte a scale, 0 for zero; too large or too small ones become the nearest there is."""
-    with np.errstate(divide="ignore"):
-        steps = np.rint(STEPS_AN_OCTAVE * (LARGEST_EXPONENT - np.log2(scales)))
-    return np.where(scales > 0, 1 + np.clip(steps, 0, 254), 0).astype(np.uint8)
-
-
-def _scales(codes: npt.NDArray[np.uint8]) -> FloatArray:
-    exponents = LARGEST_EXPONENT - (codes.astype(np.float64) - 1) / STEPS_AN_OCTAVE
-    found: FloatArray = np.where(codes > 0, 2.0**exponents, 0.0).astype(np.float32)
-    return found
