@@ -35,6 +35,8 @@ from fsim.streams import stream
 from fsim.vocabulary import Layout, Update
 
 Matrix = npt.NDArray[np.float64]
+Shape = list[tuple[int, int]]
+"""How many blocks of which length, the whole ones and the last."""
 
 CENTROIDS: dict[int, tuple[float, ...]] = {
     1: (0.797884561,),
@@ -89,9 +91,10 @@ class Eden(Policy):
         if self.bits < 1:
             sampled = self._sample(context.seed, layout.size)
             vector = vector[sampled] * (layout.size / len(sampled))
-        signs = _signs(context.seed, sum(rows * length for rows, length in self._shape(vector)))
+        shape = self._shape(vector)
+        signs = _signs(context.seed, _padded(shape))
         codes, scales = [], []
-        for block, sign in zip(self._cut(vector), self._cut(signs), strict=True):
+        for block, sign in zip(_cut(vector, shape), _cut(signs, shape), strict=True):
             code, scale = self._quantise(hadamard(block * sign))
             codes.append(code.ravel())
             scales.append(scale)
@@ -116,33 +119,25 @@ class Eden(Policy):
         sampled = self._sample(seed, layout.size) if self.bits < 1 else slice(None)
         sent = vector[sampled]
         shape = self._shape(sent)
-        padded = sum(rows * length for rows, length in shape)
+        padded = _padded(shape)
         scales = finite_array(sections, Section.SCALES, "<f4", sum(rows for rows, _ in shape))
         values = sections.get(Section.VALUES, b"")
         if len(values) != packed_length(padded, self._width):
             raise PayloadError(f"found {len(values)} bytes of centroids for {padded}")
         rotated = self._centroids[unpack_bits(values, padded, self._width)]
         rotated *= np.repeat(scales, [length for rows, length in shape for _ in range(rows)])
-        parts = zip(self._cut(rotated), self._cut(_signs(seed, padded)), strict=True)
+        parts = zip(_cut(rotated, shape), _cut(_signs(seed, padded), shape), strict=True)
         flat = np.concatenate([(hadamard(block) * sign).ravel() for block, sign in parts])
         vector[sampled] = flat[: len(sent)]
         if np.max(np.abs(vector)) > np.finfo(np.float32).max:
             raise PayloadError("the payload's scales are beyond float32")
         return layout.unflatten(vector)
 
-    def _shape(self, vector: Matrix) -> list[tuple[int, int]]:
+    def _shape(self, vector: Matrix) -> Shape:
         """How many blocks of which length a vector is cut into."""
         rows, rest = divmod(len(vector), self.block)
         tail = [(1, 1 << (rest - 1).bit_length())] if rest else []
         return ([(rows, self.block)] if rows else []) + tail
-
-    def _cut(self, vector: Matrix) -> list[Matrix]:
-        """The blocks by length, shape ``(blocks, length)``, the last filled with zeros."""
-        shape = self._shape(vector)
-        filled = np.zeros(sum(rows * length for rows, length in shape))
-        filled[: len(vector)] = vector
-        parts = np.split(filled, np.cumsum([rows * length for rows, length in shape])[:-1])
-        return [part.reshape(blocks) for part, blocks in zip(parts, shape, strict=True)]
 
     def _quantise(self, rotated: Matrix) -> tuple[npt.NDArray[np.int64], Matrix]:
         """Index of the nearest centroid of each coordinate, and S times the normalising factor."""
@@ -179,6 +174,19 @@ def hadamard(rows: Matrix) -> Matrix:
         half *= 2
     scaled: Matrix = result / math.sqrt(length)
     return scaled
+
+
+def _padded(shape: Shape) -> int:
+    """Coordinates of all blocks."""
+    return sum(rows * length for rows, length in shape)
+
+
+def _cut(vector: Matrix, shape: Shape) -> list[Matrix]:
+    """The blocks by length, shape ``(blocks, length)``, the last filled with zeros."""
+    filled = np.zeros(_padded(shape))
+    filled[: len(vector)] = vector
+    parts = np.split(filled, np.cumsum([rows * length for rows, length in shape])[:-1])
+    return [part.reshape(blocks) for part, blocks in zip(parts, shape, strict=True)]
 
 
 def _signs(seed: int, count: int) -> Matrix:

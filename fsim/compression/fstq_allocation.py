@@ -14,6 +14,7 @@ from fsim.compression.fstq_quantiser import (
     dequantise,
     quantise,
 )
+from fsim.compression.vectors import largest
 from fsim.vocabulary import FloatArray, Layout
 
 Prices = Mapping[int, float]
@@ -31,10 +32,11 @@ def by_percentile(importance: FloatArray, shares: Sequence[float]) -> BitArray:
         Of the coordinates, at 16, 4 and 2 bits, the most important first.
     """
     bits = np.zeros(len(importance), dtype=np.uint8)
-    order = np.argsort(-importance, kind="stable")
-    cuts = np.cumsum([0.0, *shares]) * len(importance)
-    for tier, begin, end in zip(TIERS, cuts, cuts[1:], strict=False):
-        bits[order[round(begin) : round(end)]] = tier
+    ends = [round(end) for end in np.cumsum(shares) * len(importance)]
+    # From the last tier to the first, so that what is among the most important has its own.
+    for tier, end in reversed(list(zip(TIERS, ends, strict=True))):
+        if end:
+            bits[largest(importance, end)] = tier
     return bits
 
 

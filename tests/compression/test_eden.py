@@ -108,6 +108,14 @@ def test_below_one_bit_a_share_is_sent():
     assert len(payload) == framed_length([8, 4, 512])
 
 
+@pytest.mark.parametrize("size", [200, 255, 256, 257, 300, 500, 511, 513, 768])
+def test_whole_blocks_and_a_last_one_of_any_length(size):
+    # A last block that is filled up to a whole one is still cut like the others.
+    values = np.random.default_rng(0).laplace(size=size)
+    decoded = coded(values, bits=4, block=256)[1]
+    assert np.sum((decoded - values) ** 2) < 0.03 * np.sum(values**2)
+
+
 def test_sizes_seed_and_blocks():
     values = np.random.default_rng(0).laplace(size=2 * 256 + 20)
     payload, _ = coded(values, seed=0x1234, bits=2, block=256)
