@@ -56,6 +56,24 @@ def test_decoding_gives_the_layout_and_lowers_the_error(policy):
     assert squared(difference(decoded, update)) < squared(update)
 
 
+SIDES = st.one_of(st.integers(1, 12), st.integers(1, 300))
+LAYOUTS = st.lists(st.tuples(SIDES, SIDES), min_size=2, max_size=4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shapes=LAYOUTS, seed=st.integers(0, 2**32 - 1))
+@pytest.mark.parametrize("name", POLICIES)
+def test_any_layout_comes_back(name, shapes, seed):
+    rng = np.random.default_rng(seed)
+    names = [f"{at}.lora_{'AB'[at % 2]}" for at in range(len(shapes))]
+    update = {key: rng.laplace(size=s).astype("f4") for key, s in zip(names, shapes, strict=True)}
+    fisher = {key: rng.gamma(0.3, size=array.shape).astype("f4") for key, array in update.items()}
+    policy = make_policy(name, {})
+    decoded = policy.decode(policy.encode(update, context(fisher, seed)), Layout.of(update))
+    assert Layout.of(decoded) == Layout.of(update)
+    assert all(np.all(np.isfinite(array)) for array in decoded.values())
+
+
 # Unbiased policies whose single payload is further from the update than nothing at all would be:
 # what they promise is that errors cancel, so that is what is asked of them.
 NOISY = [
