@@ -11,8 +11,8 @@ from fsim.errors import PayloadError
 from fsim.vocabulary import Layout
 
 
-def coded(update, seed=7, **options):
-    policy = make_policy("lowrank-sign", options)
+def coded(update, seed=7, columns=100, gain=1.0, **options):
+    policy = make_policy("lowrank-sign", {"columns": columns, "gain": gain, **options})
     context = EncodingContext(np.random.default_rng(0), seed=seed)
     payload = policy.encode(update, context)
     return payload, policy.decode(payload, Layout.of(update))
@@ -40,8 +40,8 @@ def test_a_sign_vector_times_a_short_vector_survives(turned):
 
 def test_a_payload_is_a_sign_a_row_and_a_few_bits_a_column():
     payload, _ = coded({"a": outer(100), "b": outer(33).T}, bits=4)
-    # 2 scales, 8 levels of 4 bits; 133 signs; 2 bytes before the first section, 1 before the last.
-    assert len(payload) == HEADER_BYTES + 2 + 2 + 4 + 1 + 17
+    # Seed; 2 scales, 8 levels of 4 bits; 133 signs; 2 bytes before a section, 1 before the last.
+    assert len(payload) == HEADER_BYTES + 2 + 4 + 2 + 2 + 4 + 1 + 17
 
 
 def best_of_all(matrix):
@@ -83,6 +83,30 @@ def test_a_share_of_the_rows():
     assert len(payload) < len(whole)
 
 
+def test_other_columns_each_time():
+    rng = np.random.default_rng(0)
+    update = {"x": rng.normal(size=(64, 8)).astype("f4"), "y": rng.normal(size=(5, 64))}
+    columns, rows = np.zeros(8, int), np.zeros(5, int)
+    for seed in range(200):
+        _, decoded = coded(update, seed, columns=3, bits=8)
+        sent = np.any(decoded["x"] != 0, axis=0)
+        assert sent.sum() == 3
+        columns += sent
+        rows += np.any(decoded["y"] != 0, axis=1)
+    # Each is sent by three eighths of them, or three fifths; five standard deviations allowed.
+    assert np.all(np.abs(columns - 75) < 5 * np.sqrt(200 * 3 / 8 * 5 / 8))
+    assert np.all(np.abs(rows - 120) < 5 * np.sqrt(200 * 3 / 5 * 2 / 5))
+
+
+def test_one_column_at_a_time_is_unbiased_in_direction():
+    """The mean of many decodings is the mean magnitude of each column times its signs."""
+    matrix = np.random.default_rng(0).normal(size=(40, 4)).astype("f4")
+    decodings = [coded({"x": matrix}, seed, columns=1, bits=8)[1]["x"] for seed in range(800)]
+    expected = np.sign(matrix) * np.abs(matrix).mean(axis=0) / 4
+    # Scales are within 6%, and a column comes 200 times of 800, give or take 12.
+    np.testing.assert_allclose(np.mean(decodings, axis=0), expected, rtol=0.06 + 3 * 12 / 200)
+
+
 def test_vectors_and_matrices_that_are_zero():
     update = {"bias": np.array([0.5, -0.5, 0.5], np.float32), "zero": np.zeros((4, 2), np.float32)}
     _, decoded = coded(update)
@@ -103,7 +127,7 @@ def test_a_level_that_no_encoder_writes_is_refused():
     layout = Layout.of({"x": matrix})
     sections = unpack(payload, "lowrank-sign", layout)
     # Of three bits, 7 would be one more than the largest level, 3 + 3.
-    sections[Section.SCALES] = sections[Section.SCALES][:1] + b"\xff\x0f"
+    sections[Section.SCALES] = sections[Section.SCALES][:1] + b"\xff\x80"
     with pytest.raises(PayloadError, match="level"):
         make_policy("lowrank-sign", {}).decode(pack("lowrank-sign", layout, sections), layout)
 
@@ -112,6 +136,7 @@ def test_a_level_that_no_encoder_writes_is_refused():
     ("options", "message"),
     [
         ({"share": 0}, "share: found 0"),
+        ({"columns": 0}, "columns: found 0"),
         ({"gain": float("inf")}, "gain: found inf"),
         ({"bits": 1}, "bits: found 1"),
         ({"bits": 9}, "bits: found 9"),
@@ -124,8 +149,9 @@ def test_options_that_cannot_be(options, message):
 
 def decoded_by_the_book(payload, shapes, gain, bits):
     """A whole payload as docs/wire-format.md says, a bit at a time."""
-    assert payload[13] == 4  # scales, and another section after them
-    length, scales = payload[14], payload[15:]
+    assert payload[13:15] == b"\x01\x04"  # positions, which say nothing where all is sent
+    assert payload[19] == 4  # scales, and another section after them
+    length, scales = payload[20], payload[21:]
     scales, values = scales[:length], scales[length:]
     assert values[0] == 0x83
     level_bits = "".join(f"{byte:08b}" for byte in scales[len(shapes) :])
