@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -40,7 +40,7 @@ class Layout:
     @classmethod
     def of(cls, update: Update) -> Layout:
         """The layout of an update, sorted by name."""
-        return cls(tuple(TensorSpec(name, update[name].shape) for name in sorted(update)))
+        return _layout(tuple((name, update[name].shape) for name in sorted(update)))
 
     @cached_property
     def size(self) -> int:
@@ -85,6 +85,12 @@ class Layout:
             spec.name: vector[begin:end].reshape(spec.shape).astype(np.float32, copy=False)
             for spec, begin, end in zip(self.tensors, self.bounds, self.bounds[1:], strict=False)
         }
+
+
+@lru_cache(maxsize=256)
+def _layout(tensors: tuple[tuple[str, tuple[int, ...]], ...]) -> Layout:
+    """One for all updates of the same tensors, which works out once what it is asked."""
+    return Layout(tuple(TensorSpec(name, shape) for name, shape in tensors))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,12 @@ def test_as_a_fluid_it_is_rate_times_seconds():
     assert bytes_within(2.0, link(1000.0), Fluid()) == 2000
 
 
+def test_the_worked_number_of_the_document():
+    """docs/compression.md: 1 Mbit/s, a round trip of 80 ms, 3 s."""
+    assert bytes_within(3.0, link(125e3, 0.08), Fluid()) == 375_000
+    assert bytes_within(3.0, link(125e3, 0.08), Tcp()) == 342_693
+
+
 def test_only_the_mean_of_a_link_is_known():
     two = Capacity([0.0, 1.0], [3000.0, 1000.0], 2.0)
     assert bytes_within(5.0, Link(two, 0.0), Fluid()) == 10_000
