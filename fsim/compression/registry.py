@@ -13,7 +13,6 @@ from fsim.compression.flasc import Flasc
 from fsim.compression.floats import BFloat16, Float16, Float32
 from fsim.compression.fstq import Fstq
 from fsim.compression.halves import Alternating, Ffa
-from fsim.compression.lowrank_sign import LowRankSign
 from fsim.compression.masked_sign import MaskedSign
 from fsim.compression.policy import Policy
 from fsim.compression.powersgd import PowerSgd
@@ -41,7 +40,6 @@ POLICIES: dict[str, type[Policy]] = {
         Fstq,
         FisherRdo,
         MaskedSign,
-        LowRankSign,
         Ffa,
         Alternating,
     )

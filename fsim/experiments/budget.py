@@ -79,7 +79,6 @@ SIZE_OPTIONS: dict[str, SizeOption] = {
     "fstq": SizeOption(("share16", "share4", "share2"), 1e-3, 1.0),
     "fisher-rdo": SizeOption(("rate",), 1e-2, 8.0),
     "masked-sign": SizeOption(("share",), 1e-3, 1.0),
-    "lowrank-sign": SizeOption(("share",), 1e-3, 1.0),
 }
 """Policy -> its option for size; one that is not here has none, and is left as it is."""
 
