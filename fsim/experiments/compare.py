@@ -75,7 +75,7 @@ def compare(
     choices: Sequence[PolicyChoice],
     folder: Path,
     baseline: str,
-    jobs: int,
+    jobs: int | None,
     on_progress: Callable[[str, Progress], None] | None = None,
     store: Store | None = None,
     *,
@@ -99,7 +99,8 @@ def compare(
     baseline
         Label of the policy that ratios are taken to.
     jobs
-        Runs at a time, each in a process that stays for the next.
+        Runs at a time, each in a process that stays for the next; None runs them in this process,
+        one after another.
     on_progress
         Called with a run's name (:func:`run_name`) after each of its evaluations.
     store

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fsim.assembly import Workbench, build_workbench
+from fsim.compression.registry import registered, source_of
 from fsim.results.output import check_folder, replacing, write_run
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress, simulate
@@ -18,9 +19,19 @@ from fsim.store import DEFAULT_LIMIT, Store
 VERSIONS_OF = ("fsim", "torch", "transformers", "peft", "simpy", "numpy")
 
 
-@functools.cache
 def code_version() -> str:
-    """SHA-256 of all that a run's results may rest on: this package's source, and the packages."""
+    """SHA-256 of all that a run's results may rest on.
+
+    That is this package's source, the versions of packages, and registered policies' source.
+    """
+    own = registered()
+    if not own:
+        return _shipped_code()
+    return hashlib.sha256("\0".join([_shipped_code(), *map(source_of, own)]).encode()).hexdigest()
+
+
+@functools.cache
+def _shipped_code() -> str:
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
     for path in sorted(package.rglob("*.py")):
