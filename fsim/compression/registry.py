@@ -93,7 +93,7 @@ def register(policy: P) -> P:
         raise ValueError(f"{told}: name: found {name!r}, allowed are letters, digits, ., _ and -")
     if name in _SHIPPED:
         raise ValueError(f"{told}: name: found {name!r}, which is a policy that ships with fsim")
-    for field in dataclasses.fields(policy):
+    for field in _fields(policy):
         bare = field.default is field.default_factory is dataclasses.MISSING
         if field.init and bare:
             raise ValueError(f"{told}: {field.name}: found no default, allowed is one")
@@ -110,11 +110,15 @@ def source_of(policy: type[Policy]) -> str:
     """What a policy rests on: its module's source, or where that is a notebook the class's own."""
     with suppress(OSError, TypeError):
         return inspect.getsource(inspect.getmodule(policy) or policy)
-    parts = [repr([(field.name, field.default) for field in dataclasses.fields(policy)])]
+    parts = [repr([(field.name, field.default) for field in _fields(policy)])]
     for thing in vars(policy).values():
         with suppress(OSError, TypeError):
             parts.append(inspect.getsource(thing))
     return "".join(parts)
+
+
+def _fields(policy: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(policy)
 
 
 def make_policy(name: str, options: Mapping[str, Any]) -> Policy:

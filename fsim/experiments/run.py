@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from fsim.results.output import check_folder, replacing, write_run
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress, simulate
 from fsim.store import DEFAULT_LIMIT, Store
+from fsim.trackers import Tracker
 
 VERSIONS_OF = ("fsim", "torch", "transformers", "peft", "simpy", "numpy")
 
@@ -53,6 +54,7 @@ def run_to_folder(
     prune: bool = True,
     build: Callable[[LoadedScenario], Workbench] = build_workbench,
     workers: int = 1,
+    trackers: Sequence[Tracker] = (),
 ) -> dict[str, Any]:
     """Run a scenario, write its results, and return its summary.
 
@@ -74,6 +76,8 @@ def run_to_folder(
         Makes model and data ready; for callers who keep them from run to run.
     workers
         Processes that share training and evaluation.
+    trackers
+        Told of the run while it goes on; no result depends on them.
 
     Raises
     ------
@@ -84,7 +88,7 @@ def run_to_folder(
     """
     check_folder(folder)
     scenario = loaded.scenario
-    run = simulate(loaded, on_progress, store, build, workers)
+    run = simulate(loaded, on_progress, store, build, workers, trackers)
     if store is not None and prune:
         store.prune(DEFAULT_LIMIT)
     summary = {
