@@ -21,7 +21,7 @@ from fsim.results.output import COMPARISON, folder_name, replacing
 from fsim.results.statistics import statistics
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress
-from fsim.store import DEFAULT_LIMIT, Store
+from fsim.store import Store
 
 STATISTICS = "statistics.csv"
 BUDGET = "budget.csv"
@@ -143,7 +143,7 @@ def compare(
         names = [run_name(label, seed) for label, seed in runs]
         summaries = dict(zip(runs, _run_all(engine, todo, names, on_progress), strict=True))
         if store is not None:
-            store.prune(DEFAULT_LIMIT)
+            store.tidy()
         tables = []
         for seed in several:
             own = {label: summaries[label, seed] for label in labels}

@@ -14,7 +14,7 @@ from fsim.compression.registry import registered, source_of
 from fsim.results.output import check_folder, replacing, write_run
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress, simulate
-from fsim.store import DEFAULT_LIMIT, Store
+from fsim.store import Store
 from fsim.trackers import Tracker
 
 VERSIONS_OF = ("fsim", "torch", "transformers", "peft", "simpy", "numpy")
@@ -90,7 +90,7 @@ def run_to_folder(
     scenario = loaded.scenario
     run = simulate(loaded, on_progress, store, build, workers, trackers)
     if store is not None and prune:
-        store.prune(DEFAULT_LIMIT)
+        store.tidy()
     summary = {
         "name": scenario.name,
         "label": label or scenario.compression.policy,
