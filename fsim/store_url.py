@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from fsim.errors import OutputError, ScenarioError
@@ -161,8 +162,8 @@ def _seconds(detail: dict[str, Any]) -> float:
     """When a file was written, in seconds since 1970, as its filesystem calls it; 0 if not told."""
     for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
         value = detail.get(key)
-        if hasattr(value, "timestamp"):
-            return float(value.timestamp())
+        if isinstance(value, datetime):
+            return value.timestamp()
         if isinstance(value, int | float):
             return float(value)
     return 0.0
