@@ -195,6 +195,18 @@ def test_the_command_line_refuses_before_anything_runs(tiny_file, tmp_path):
     assert not out.exists()
 
 
+def test_a_run_to_a_folder_is_told_and_kept_whatever_a_tracker_does(tiny, tmp_path):
+    from fsim.experiments.run import run_to_folder
+
+    listener = Listener()
+    summary = run_to_folder(
+        tiny(protocol__rounds=1), tmp_path / "out", trackers=[Failing("finish"), listener]
+    )
+    assert (tmp_path / "out" / "records.parquet").is_file()
+    what, told = listener.told[-1]
+    assert (what, told["status"], told["metrics"]) == ("finish", "completed", summary["metrics"])
+
+
 def test_no_tracker_is_imported_unasked():
     code = (
         "import sys, fsim, fsim.trackers, fsim.cli.app;"
