@@ -14,7 +14,7 @@ class WandbTracker:
     """Settings as the configuration, ``evaluation/...`` and ``round/...`` by round.
 
     Offline: nothing leaves this machine unless ``wandb sync PLACE/wandb/offline-run-*`` is called.
-    What wandb would note of the machine, of its packages and of a git repository is left out.
+    The machine's name, hardware and packages, and a git repository's state, are left out.
 
     Parameters
     ----------
@@ -40,6 +40,7 @@ class WandbTracker:
             reinit="create_new",
             settings=wandb.Settings(
                 mode="offline",
+                host="",
                 silent=True,
                 console="off",
                 save_code=False,
