@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fsim.processes import WorkerEnded
 from fsim.results.metrics import Metrics, measure
 from fsim.scenario import LoadedScenario
 from fsim.store import Store
+from fsim.trackers import Told, Tracker
 from fsim.vocabulary import Update
 from fsim.world import Progress, SimulatedWorld
 from fsim.world.learner import RealLearner
@@ -58,6 +59,7 @@ def simulate(
     store: Store | None = None,
     build: Callable[[LoadedScenario], Workbench] = build_workbench,
     workers: int = 1,
+    trackers: Sequence[Tracker] = (),
 ) -> Run:
     """Run a scenario.
 
@@ -78,6 +80,9 @@ def simulate(
     workers
         Processes that share training and evaluation, this one included; on Linux and without a GPU,
         elsewhere there is one. No result depends on their number.
+    trackers
+        Told of the run while it goes on (:class:`fsim.trackers.Tracker`). No result depends on
+        them; one that raises is named in a warning, and told no more.
 
     Raises
     ------
@@ -96,16 +101,34 @@ def simulate(
     # Sums are split among threads: their number is part of the result.
     torch.set_num_threads(threads)
     learner = RealLearner(loaded, store, build, workers)
+    tracker = Told(trackers)
     try:
-        return _run(loaded, learner, on_progress)
+        tracker.start(loaded.scenario.model_dump(mode="json"))
+        run = _run(loaded, learner, on_progress, tracker)
+    except BaseException as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        tracker.finish({"status": "stopped", "failure": told, "metrics": {}, "facts": {}})
+        raise
     finally:
         learner.close()
+    tracker.finish(
+        {
+            "status": "completed" if run.failure is None else "failed",
+            "failure": run.failure,
+            "metrics": run.metrics.as_dict(),
+            "facts": run.facts,
+        }
+    )
+    return run
 
 
 def _run(
-    loaded: LoadedScenario, learner: RealLearner, on_progress: Callable[[Progress], None] | None
+    loaded: LoadedScenario,
+    learner: RealLearner,
+    on_progress: Callable[[Progress], None] | None,
+    tracker: Tracker,
 ) -> Run:
-    world = SimulatedWorld(loaded, learner, on_progress)
+    world = SimulatedWorld(loaded, learner, on_progress, tracker)
     failure = None
     world.evaluate(0)
     protocol = loaded.scenario.protocol.make()

@@ -1,7 +1,8 @@
 """A store of results under the hash of everything that produced them.
 
-One file an entry, in a folder that any number of processes may share. An entry is written whole or
-not at all, carries its own checksum, and is thrown away, with a warning, when the two disagree.
+One file an entry, in a folder or at a URL that any number of processes may share. An entry is
+written whole or not at all, carries its own checksum, and is thrown away, with a warning, when the
+two disagree.
 """
 
 from __future__ import annotations
@@ -10,15 +11,12 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fsim.errors import OutputError
+from fsim.store_files import Files, FolderFiles, Found
 
 MAGIC = b"FSIMSTO1"
 DEFAULT_LIMIT = 5_000_000_000
@@ -34,7 +32,7 @@ _log = logging.getLogger("fsim.store")
 class StoreInfo:
     """What a store holds."""
 
-    folder: Path
+    folder: Path | str
     entries: int
     size: int
 
@@ -45,29 +43,36 @@ class Store:
     Parameters
     ----------
     folder
-        Made when the first entry is written.
+        A folder, made when the first entry is written; or a URL that fsspec knows, as
+        ``s3://bucket/fsim``.
+
+    Raises
+    ------
+    ScenarioError
+        A URL that cannot be opened: fsspec or the protocol's driver is not installed, or there is
+        no such protocol.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = folder if is_url(folder) else Path(folder)
         self.damaged = 0
+        self._files = _files(self.folder)
 
     def get(self, key: str) -> bytes | None:
         """The entry of that key; None if there is none, or if it is damaged."""
-        path = self._path(key)
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
+        name = _name(key)
+        content = self._files.read(name)
+        if content is None:
             return None
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be read: {error.strerror}") from None
         payload = _checked(content)
         if payload is None:
             self.damaged += 1
-            _log.warning("%s: damaged entry removed, its result is computed again", path)
-            path.unlink(missing_ok=True)
+            _log.warning(
+                "%s: damaged entry removed, its result is computed again", self._files.place(name)
+            )
+            self._files.remove(name)
             return None
-        os.utime(path)
+        self._files.used(name)
         return payload
 
     def put(self, key: str, payload: bytes) -> None:
@@ -76,62 +81,66 @@ class Store:
         Raises
         ------
         OutputError
-            The disk is full, or the folder cannot be written.
+            The disk is full, or the place cannot be written.
         """
-        path = self._path(key)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            raise OutputError(f"{path.parent}: cannot be written: {error.strerror}") from None
+        self._files.write(_name(key), MAGIC + hashlib.sha256(payload).digest() + payload)
 
     def info(self) -> StoreInfo:
         """Entries and their bytes."""
-        sizes = [path.stat().st_size for path in self._entries()]
+        sizes = [entry.size for entry in self._entries()]
         return StoreInfo(self.folder, len(sizes), sum(sizes))
 
-    def verify(self) -> list[Path]:
-        """Read every entry, and return the damaged ones; nothing is removed."""
-        return [path for path in self._entries() if _checked(path.read_bytes()) is None]
+    def verify(self) -> list[Path | str]:
+        """Read every entry, and return where damaged ones are; nothing is removed."""
+        contents = ((entry.name, self._files.read(entry.name)) for entry in self._entries())
+        return [
+            self._files.place(name)
+            for name, content in contents
+            if content is not None and _checked(content) is None
+        ]
+
+    def tidy(self) -> None:
+        """After runs: keep a folder below :data:`DEFAULT_LIMIT`.
+
+        A store at a URL is other people's too, and to list it may cost as much as a run: it is left
+        to ``fsim store prune``.
+        """
+        if isinstance(self.folder, Path):
+            self.prune(DEFAULT_LIMIT)
 
     def prune(self, limit: int) -> int:
         """Remove the least recently used entries until at most ``limit`` bytes are left.
 
         Files that a killed process left half-written are removed as well, once they are an hour
-        old: younger ones may be another process's at work.
+        old: younger ones may be another process's at work. At a URL nothing tells when an entry was
+        read, and the first written go first.
 
         Returns
         -------
         int
             Number of entries removed.
         """
-        for leftover in self.folder.glob("*/.*"):
-            with suppress(FileNotFoundError):
-                if time.time() - leftover.stat().st_mtime > ABANDONED_S:
-                    leftover.unlink()
-        entries = sorted(self._entries(), key=lambda path: path.stat().st_mtime, reverse=True)
+        entries = []
+        for each in self._files.found():
+            if not each.temporary:
+                entries.append(each)
+            elif time.time() - each.used > ABANDONED_S:
+                self._files.remove(each.name)
+        entries.sort(key=lambda entry: entry.used, reverse=True)
         kept = removed = 0
-        for path in entries:
-            kept += path.stat().st_size
+        for entry in entries:
+            kept += entry.size
             if kept > limit:
-                path.unlink(missing_ok=True)
+                self._files.remove(entry.name)
                 removed += 1
         return removed
 
-    def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / key[2:]
+    def everywhere(self) -> Store:
+        """The same store by a name that does not depend on the folder a process works in."""
+        return Store(self.folder.resolve()) if isinstance(self.folder, Path) else self
 
-    def _entries(self) -> Iterator[Path]:
-        return (path for path in self.folder.glob("??/[!.]*") if path.is_file())
+    def _entries(self) -> list[Found]:
+        return [each for each in self._files.found() if not each.temporary]
 
 
 def key_of(**parts: Any) -> str:
@@ -140,15 +149,39 @@ def key_of(**parts: Any) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def place(given: str | None) -> Path | None:
-    """Where the store is: as given, else ``FSIM_STORE``, else the user's cache; None for "none"."""
+def place(given: str | None) -> Path | str | None:
+    """Where the store is: as given, else ``FSIM_STORE``, else the user's cache; None for "none".
+
+    Returns
+    -------
+    Path, str or None
+        A folder, or a URL.
+    """
     chosen = given or os.environ.get("FSIM_STORE")
     if chosen == "none":
         return None
     if chosen:
-        return Path(chosen)
+        return chosen if is_url(chosen) else Path(chosen)
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "fsim" / "store"
+
+
+def is_url(place: Path | str) -> bool:
+    """Whether a place is a URL, as ``memory://fsim``, rather than a path."""
+    return isinstance(place, str) and "://" in place
+
+
+def _files(folder: Path | str) -> Files:
+    if isinstance(folder, Path):
+        return FolderFiles(folder)
+    # Whoever has a folder need not have fsspec.
+    from fsim.store_url import UrlFiles
+
+    return UrlFiles(folder)
+
+
+def _name(key: str) -> str:
+    return f"{key[:2]}/{key[2:]}"
 
 
 def _checked(content: bytes) -> bytes | None:

@@ -77,12 +77,22 @@ def run(
         int | None,
         typer.Option(help="Processes that share the training; one a core by default."),
     ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:PLACE",
+            help="Tell a tracker, may be repeated: tensorboard, mlflow or wandb; runs/NAME by "
+            "default.",
+        ),
+    ] = None,
 ) -> None:
     """Run a scenario and write its results."""
     from fsim.scenario import load_scenario
+    from fsim.trackers import make_tracker
 
     loaded = load_scenario(scenario, override or ())
     folder = out or Path("runs") / loaded.scenario.name
+    trackers = [make_tracker(each) for each in track or ()]
     from fsim.experiments.run import run_to_folder
 
     label = loaded.scenario.compression.policy
@@ -96,6 +106,7 @@ def run(
             lambda state: update(label, state),
             open_store(store),
             workers=workers,
+            trackers=trackers,
         )
     metrics = summary["metrics"]
     table = Table(title=f"{summary['name']}: {summary['task']}, {label}", title_justify="left")

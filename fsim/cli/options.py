@@ -25,7 +25,8 @@ StorePlace = Annotated[
     str | None,
     typer.Option(
         "--store",
-        help='Folder for results of learning, or "none"; FSIM_STORE or a cache by default.',
+        help='Folder or fsspec URL for results of learning, or "none"; FSIM_STORE or a cache by '
+        "default.",
     ),
 ]
 Out = Annotated[

@@ -52,5 +52,5 @@ def store_prune(
 def _required_store(given: str | None) -> Store:
     store = open_store(given)
     if store is None:
-        raise ScenarioError("--store: found none, allowed is a folder")
+        raise ScenarioError("--store: found none, allowed is a folder or a URL")
     return store

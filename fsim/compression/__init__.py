@@ -4,6 +4,6 @@ Nothing here knows of the event loop, the network or the server.
 """
 
 from fsim.compression.policy import EncodingContext, Policy
-from fsim.compression.registry import POLICIES, make_policy
+from fsim.compression.registry import POLICIES, make_policy, register
 
-__all__ = ["POLICIES", "EncodingContext", "Policy", "make_policy"]
+__all__ = ["POLICIES", "EncodingContext", "Policy", "make_policy", "register"]

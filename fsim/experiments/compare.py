@@ -21,7 +21,7 @@ from fsim.results.output import COMPARISON, folder_name, replacing
 from fsim.results.statistics import statistics
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress
-from fsim.store import DEFAULT_LIMIT, Store
+from fsim.store import Store
 
 STATISTICS = "statistics.csv"
 BUDGET = "budget.csv"
@@ -75,7 +75,7 @@ def compare(
     choices: Sequence[PolicyChoice],
     folder: Path,
     baseline: str,
-    jobs: int,
+    jobs: int | None,
     on_progress: Callable[[str, Progress], None] | None = None,
     store: Store | None = None,
     *,
@@ -99,7 +99,8 @@ def compare(
     baseline
         Label of the policy that ratios are taken to.
     jobs
-        Runs at a time, each in a process that stays for the next.
+        Runs at a time, each in a process that stays for the next; None runs them in this process,
+        one after another.
     on_progress
         Called with a run's name (:func:`run_name`) after each of its evaluations.
     store
@@ -142,7 +143,7 @@ def compare(
         names = [run_name(label, seed) for label, seed in runs]
         summaries = dict(zip(runs, _run_all(engine, todo, names, on_progress), strict=True))
         if store is not None:
-            store.prune(DEFAULT_LIMIT)
+            store.tidy()
         tables = []
         for seed in several:
             own = {label: summaries[label, seed] for label in labels}

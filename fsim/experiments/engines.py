@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
+from fsim.compression.registry import registered
 from fsim.errors import ScenarioError
 from fsim.experiments.jobs import Engine, Job, JobFailed, Outcome, do_job
 from fsim.processes import end_with_parent, told
@@ -31,19 +33,36 @@ def make_engine(name: str, jobs: int | None, address: str | None = None) -> Engi
     Raises
     ------
     ScenarioError
-        Another engine, fewer jobs than one, or Ray is not installed or does not answer.
+        Another engine, fewer jobs than one, Ray is not installed or does not answer, or a policy is
+        registered that other processes cannot import.
     """
     if jobs is not None and jobs < 1:
         raise ScenarioError(f"--jobs: found {jobs}, allowed is 1 or more")
     if address is not None and name != "ray":
         raise ScenarioError(f"--ray-address: found one, with --engine {name}; allowed with ray")
     if name == "local":
-        return Here() if jobs is None else Processes(jobs)
+        if jobs is None:
+            return Here()
+        _check_importable()
+        return Processes(jobs)
     if name == "ray":
         from fsim.experiments.ray_engine import RayEngine
 
         return RayEngine(jobs or os.cpu_count() or 1, address)
     raise ScenarioError(f"--engine: found {name!r}, allowed are local, ray")
+
+
+def _check_importable() -> None:
+    """A class of a notebook, or of a function's inside, is nowhere that a process could take it."""
+    notebook = not hasattr(sys.modules["__main__"], "__file__")
+    for policy in registered():
+        inside = "<locals>" in policy.__qualname__
+        if inside or (notebook and policy.__module__ == "__main__"):
+            where = "a function" if inside else "a notebook"
+            raise ScenarioError(
+                f"policy {policy.name}: found in {where}, from which other processes cannot import "
+                "it; allowed is jobs=None, which runs here, or a class of a module"
+            )
 
 
 class Here:

@@ -7,10 +7,12 @@ import json
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from fsim.compression import Policy, register
+from fsim.compression.registry import registered
 from fsim.errors import FsimError
 from fsim.experiments.run import run_to_folder
 from fsim.experiments.workbenches import last_workbench
@@ -30,12 +32,15 @@ class Job:
     ----------
     label
         What tables and figures call it; None for the policy's name.
+    policies
+        Those that this process has registered: another one learns of them with its job.
     """
 
     loaded: LoadedScenario
     folder: Path
     store: Store | None
     label: str | None = None
+    policies: tuple[type[Policy], ...] = field(default_factory=registered)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Engine(Protocol):
 def do_job(job: Job, on_progress: Callable[[Progress], None] | None = None) -> Outcome:
     """Do a job here, and keep what it read for the next one."""
     try:
+        for policy in job.policies:
+            register(policy)
         return Outcome(
             run_to_folder(
                 job.loaded,

@@ -18,7 +18,6 @@ from fsim.experiments.engines import RETRIES
 from fsim.experiments.jobs import Job, JobFailed, Outcome, do_job
 from fsim.results.output import replacing
 from fsim.simulation import Progress
-from fsim.store import Store
 
 Files = dict[str, bytes]
 
@@ -116,7 +115,7 @@ def _check_reachable(address: str) -> None:
 def _everywhere(job: Job) -> Job:
     """The job with paths that do not depend on the folder that a process works in."""
     folders = tuple(folder.resolve() for folder in job.loaded.folders)
-    store = None if job.store is None else Store(job.store.folder.resolve())
+    store = None if job.store is None else job.store.everywhere()
     loaded = job.loaded.model_copy(update={"folders": folders})
     return replace(job, loaded=loaded, store=store)
 

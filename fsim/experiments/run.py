@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fsim.assembly import Workbench, build_workbench
+from fsim.compression.registry import registered, source_of
 from fsim.results.output import check_folder, replacing, write_run
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress, simulate
-from fsim.store import DEFAULT_LIMIT, Store
+from fsim.store import Store
+from fsim.trackers import Tracker
 
 VERSIONS_OF = ("fsim", "torch", "transformers", "peft", "simpy", "numpy")
 
 
-@functools.cache
 def code_version() -> str:
-    """SHA-256 of all that a run's results may rest on: this package's source, and the packages."""
+    """SHA-256 of all that a run's results may rest on.
+
+    That is this package's source, the versions of packages, and registered policies' source.
+    """
+    own = registered()
+    if not own:
+        return _shipped_code()
+    return hashlib.sha256("\0".join([_shipped_code(), *map(source_of, own)]).encode()).hexdigest()
+
+
+@functools.cache
+def _shipped_code() -> str:
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
     for path in sorted(package.rglob("*.py")):
@@ -42,6 +54,7 @@ def run_to_folder(
     prune: bool = True,
     build: Callable[[LoadedScenario], Workbench] = build_workbench,
     workers: int = 1,
+    trackers: Sequence[Tracker] = (),
 ) -> dict[str, Any]:
     """Run a scenario, write its results, and return its summary.
 
@@ -63,6 +76,8 @@ def run_to_folder(
         Makes model and data ready; for callers who keep them from run to run.
     workers
         Processes that share training and evaluation.
+    trackers
+        Told of the run while it goes on; no result depends on them.
 
     Raises
     ------
@@ -73,9 +88,9 @@ def run_to_folder(
     """
     check_folder(folder)
     scenario = loaded.scenario
-    run = simulate(loaded, on_progress, store, build, workers)
+    run = simulate(loaded, on_progress, store, build, workers, trackers)
     if store is not None and prune:
-        store.prune(DEFAULT_LIMIT)
+        store.tidy()
     summary = {
         "name": scenario.name,
         "label": label or scenario.compression.policy,

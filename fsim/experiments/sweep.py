@@ -28,7 +28,7 @@ from fsim.experiments.request import SweepRequest
 from fsim.experiments.run import code_version
 from fsim.results.output import SUMMARY, replacing_file
 from fsim.simulation import Progress
-from fsim.store import DEFAULT_LIMIT, Store, place
+from fsim.store import Store, place
 
 SWEEP = "sweep.json"
 TABLE = "sweep.csv"
@@ -100,7 +100,8 @@ def sweep(
     ray_address
         Of a Ray cluster.
     store
-        Folder for results of learning, or ``"none"``; ``FSIM_STORE`` or a cache by default.
+        Folder or fsspec URL for results of learning, or ``"none"``; ``FSIM_STORE`` or a cache by
+        default.
     on_progress
         Called whenever something has happened.
 
@@ -144,7 +145,7 @@ def run_sweep(
         _begin(folder, request, cells)
         outcomes = _run(cells, folder, engine, store, on_progress)
         if store is not None:
-            store.prune(DEFAULT_LIMIT)
+            store.tidy()
         table = sweep_table(cells, outcomes)
         with replacing_file(folder / TABLE) as temporary:
             table.to_csv(temporary, index=False)

@@ -115,13 +115,21 @@ class Recorder:
         perplexity: float,
         token_accuracy: float = math.nan,
         by_label: Mapping[str, float] | None = None,
-    ) -> None:
-        """Add an evaluation of the global adapter, with the totals so far."""
+    ) -> dict[str, Any]:
+        """Add an evaluation of the global adapter, with the totals so far, and return its row."""
         totals = (self.uplink_bytes, self.downlink_bytes, self.energy_j)
         labels = json.dumps(by_label, sort_keys=True, ensure_ascii=False) if by_label else ""
-        self._evaluations.append(
-            (time, round_number, accuracy, loss, perplexity, token_accuracy, *totals, labels)
-        )
+        row = (time, round_number, accuracy, loss, perplexity, token_accuracy, *totals, labels)
+        self._evaluations.append(row)
+        return dict(zip(EVALUATION_TYPES, row, strict=True))
+
+    def totals(self) -> dict[str, Any]:
+        """Bytes up and down, and joules, so far: the columns of an evaluation."""
+        return {
+            "uplink_bytes": self.uplink_bytes,
+            "downlink_bytes": self.downlink_bytes,
+            "energy_j": self.energy_j,
+        }
 
     def records(self) -> pd.DataFrame:
         """All rows, in the order in which they were added."""

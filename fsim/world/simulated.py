@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from fsim.server.protocols.world import Answer, Arrival
 from fsim.server.selection import Selector, make_selector
 from fsim.settings.fleet import AlwaysSettings, DropoutSettings
 from fsim.streams import stream
+from fsim.trackers import Told, Tracker
 from fsim.vocabulary import Update
 from fsim.world.accounts import Accounts
 from fsim.world.broadcast import Broadcast
@@ -35,18 +35,8 @@ from fsim.world.failures import PayloadFailures, ServerUptime
 from fsim.world.idle import Idle
 from fsim.world.learner import Learner
 from fsim.world.medium import Medium
+from fsim.world.progress import Progress
 from fsim.world.transfer import Route
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands after an evaluation."""
-
-    round_number: int
-    rounds: int
-    simulated_s: float
-    accuracy: float
-    uplink_bytes: int
 
 
 class SimulatedWorld:
@@ -57,9 +47,11 @@ class SimulatedWorld:
         loaded: LoadedScenario,
         learner: Learner,
         on_progress: Callable[[Progress], None] | None = None,
+        tracker: Tracker | None = None,
     ) -> None:
         scenario = self._scenario = loaded.scenario
         self._on_progress = on_progress
+        self._tracker = tracker or Told(())
         self.rounds = scenario.protocol.rounds
         self.clients_per_round = scenario.protocol.clients_per_round
         self.version = 0
@@ -349,6 +341,8 @@ class SimulatedWorld:
         duration = self.env.now - started
         details = {"received": received, "selected": len(selected)}
         self.recorder.record(Kind.ROUND, started, duration, SERVER, round_number, details=details)
+        ended = {"round": round_number, "time_s": self.env.now, "duration_s": duration}
+        self._tracker.round({**ended, **details, **self.recorder.totals()})
         if round_number % self._scenario.evaluation.every == 0 or round_number == self.rounds:
             self.evaluate(round_number)
 
@@ -384,7 +378,7 @@ class SimulatedWorld:
         """Measure the global adapter; it takes no simulated time."""
         result = self._learner.evaluate(self.adapter)
         self._accuracy = result.accuracy
-        self.recorder.evaluation(
+        row = self.recorder.evaluation(
             self.env.now,
             round_number,
             result.accuracy,
@@ -393,8 +387,6 @@ class SimulatedWorld:
             result.token_accuracy,
             {label: score.share for label, score in result.by_label.items()},
         )
+        self._tracker.evaluation(row)
         if self._on_progress is not None:
-            uplink = self.recorder.uplink_bytes
-            self._on_progress(
-                Progress(round_number, self.rounds, self.env.now, result.accuracy, uplink)
-            )
+            self._on_progress(Progress.of(row, self.rounds))

@@ -64,6 +64,17 @@ def test_a_killed_worker_costs_only_its_cells_rerun(tiny_file, tmp_path, monkeyp
         assert {"records.parquet", "adapter", "summary.json"} <= set(os.listdir(f"out/{cell}"))
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_RAY, reason="ray is not installed (pip install fsim[ray])")
+def test_workers_share_a_store_at_a_url(tiny_file, tmp_path):
+    table = sweep(
+        tiny_file(), {"fleet.downlink.rate": ["1 Mbit/s", "2 Mbit/s"]},
+        out=tmp_path / "out", store=f"file://{tmp_path / 'store'}", engine="ray", jobs=1,
+    )  # fmt: skip
+    assert table["status"].tolist() == ["completed", "completed"]
+    assert table["jobs_reused"].tolist() == [0, 6]
+
+
 @pytest.mark.skipif(not HAS_RAY, reason="ray is not installed (pip install fsim[ray])")
 def test_a_cluster_that_is_not_there_is_told(tiny_file, tmp_path):
     with pytest.raises(ScenarioError, match=r"found 127\.0\.0\.1:1, nobody answers"):

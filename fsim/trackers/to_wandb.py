@@ -1,0 +1,68 @@
+"""A run in Weights & Biases' own files, offline (``pip install fsim[wandb]``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fsim.trackers.base import Row, numbers, run_name
+
+PROJECT = "fsim"
+
+
+class WandbTracker:
+    """Settings as the configuration, ``evaluation/...`` and ``round/...`` by round.
+
+    Offline: nothing leaves this machine unless ``wandb sync PLACE/wandb/offline-run-*`` is called.
+    The machine's name, hardware and packages, and a git repository's state, are left out.
+
+    Parameters
+    ----------
+    place
+        A folder, in which wandb makes its own ``wandb``.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        self._place = Path(place)
+        self._run: Any = None
+
+    def start(self, scenario: Row) -> None:
+        """See :class:`~fsim.trackers.Tracker`."""
+        import wandb
+
+        self._place.mkdir(parents=True, exist_ok=True)
+        self._run = wandb.init(
+            project=PROJECT,
+            name=run_name(scenario),
+            dir=str(self._place),
+            config=dict(scenario),
+            # A run that the caller has open stays theirs.
+            reinit="create_new",
+            settings=wandb.Settings(
+                mode="offline",
+                host="",
+                silent=True,
+                console="off",
+                save_code=False,
+                disable_code=True,
+                disable_git=True,
+                x_disable_meta=True,
+                x_disable_stats=True,
+                x_disable_machine_info=True,
+                x_save_requirements=False,
+            ),
+        )
+
+    def evaluation(self, row: Row) -> None:
+        """See :class:`~fsim.trackers.Tracker`."""
+        self._run.log(numbers("evaluation", row), step=row["round"])
+
+    def round(self, row: Row) -> None:
+        """See :class:`~fsim.trackers.Tracker`."""
+        self._run.log(numbers("round", row), step=row["round"])
+
+    def finish(self, summary: Row) -> None:
+        """See :class:`~fsim.trackers.Tracker`; the metrics are ``summary/...`` of the summary."""
+        self._run.summary.update(numbers("summary", summary.get("metrics", {})))
+        self._run.summary.update({"status": summary["status"], "failure": summary.get("failure")})
+        self._run.finish(exit_code=0 if summary["status"] == "completed" else 1)
