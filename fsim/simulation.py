@@ -140,10 +140,11 @@ def _run(
     except FsimError as error:
         failure = str(error)
     records, evaluations = world.recorder.records(), world.recorder.evaluations()
+    target = loaded.scenario.target
     return Run(
         records=records,
         evaluations=evaluations,
-        metrics=measure(records, evaluations, loaded.scenario.target.value),
+        metrics=measure(records, evaluations, target.value, target.window),
         adapter=world.adapter,
         failure=failure,
         facts=world.facts,

@@ -177,6 +177,8 @@ def compare(
     _save_figures(folder)
     target = loaded.scenario.target
     title = f"{loaded.scenario.name}: target {target.metric} {target.value:.0%}"
+    if target.window > 1:
+        title += f", mean of {target.window} evaluations"
     if len(several) > 1:
         _print_statistics(folder / STATISTICS, base, f"{title}, {len(several)} seeds")
     else:

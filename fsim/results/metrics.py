@@ -20,9 +20,10 @@ class Metrics:
     Attributes
     ----------
     time_to_target_s
-        Simulated seconds until an evaluation first reached the target.
+        Simulated seconds until the mean of the last evaluations, as many as the target's window
+        has, first reached the target.
     time_to_target_smoothed_s
-        The same for the mean of the last three evaluations.
+        The same for the mean of the last three evaluations, whatever the window.
     uplink_bytes_to_target, energy_to_target_j
         All clients together, until then.
     rounds_to_target
@@ -55,7 +56,9 @@ class Metrics:
         return asdict(self)
 
 
-def measure(records: pd.DataFrame, evaluations: pd.DataFrame, target: float) -> Metrics:
+def measure(
+    records: pd.DataFrame, evaluations: pd.DataFrame, target: float, window: int = 1
+) -> Metrics:
     """The metrics of a run with at least one evaluation.
 
     Parameters
@@ -64,10 +67,12 @@ def measure(records: pd.DataFrame, evaluations: pd.DataFrame, target: float) -> 
         As :class:`fsim.results.records.Recorder` gives them.
     target
         Accuracy to reach, in [0, 1].
+    window
+        Evaluations whose mean is to reach it.
     """
     accuracy = evaluations["accuracy"]
     smoothed = accuracy.rolling(SMOOTHING_WINDOW).mean()
-    first = _first(accuracy >= target)
+    first = _first(accuracy.rolling(window).mean() >= target)
     first_smoothed = _first(smoothed >= target)
     reached = None if first is None else evaluations.iloc[first]
     received = records.loc[records["kind"] == Kind.RECEIVE, "bytes"]

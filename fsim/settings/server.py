@@ -171,7 +171,12 @@ class CompressionSettings(SectionWithOptions):
 
 
 class TargetSettings(Settings):
-    """The quality whose time is asked for."""
+    """The quality whose time is asked for.
+
+    It is reached when the mean of the last ``window`` evaluations is at least ``value``: where
+    accuracy swings from round to round, one evaluation above it says little.
+    """
 
     metric: Literal["accuracy"] = "accuracy"
     value: Annotated[float, Field(gt=0, le=1)]
+    window: PositiveInt = 1

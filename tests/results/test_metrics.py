@@ -38,6 +38,17 @@ def test_metrics_worked_by_hand():
     assert reached.dropouts == 1
 
 
+def test_a_window_asks_for_the_mean_of_so_many_evaluations():
+    source = recorder(ACCURACY)
+    tables = source.records(), source.evaluations()
+    # Means of two: -, .25, .35, .325, .475, .55.
+    assert measure(*tables, 0.4, window=2).rounds_to_target == 4
+    assert measure(*tables, 0.6, window=2).rounds_to_target is None
+    three = measure(*tables, 0.4, window=3)
+    assert three.time_to_target_s == three.time_to_target_smoothed_s == 50.0
+    assert measure(*tables, 0.1, window=7).rounds_to_target is None
+
+
 def test_a_target_never_reached_is_empty():
     never = metrics(0.7)
     assert never.time_to_target_s is None

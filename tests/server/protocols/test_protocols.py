@@ -161,6 +161,15 @@ def test_a_run_that_stops_at_its_target(tiny):
     assert len(run.evaluations) == 3
 
 
+def test_a_run_does_not_stop_before_its_window_is_full(tiny):
+    stop = {"protocol__stop": {"at_target": True}, "target__value": 1e-9, "protocol__rounds": 6}
+    for window in (2, 4):
+        run = simulate(tiny(**LINKS, **stop, target__window=window))
+        rounds = run.evaluations["round"].iloc[-1]
+        assert run.metrics.rounds_to_target in (None, rounds)
+        assert len(run.evaluations) >= window
+
+
 def test_a_server_crash_that_loses_what_is_in_flight(tiny):
     # Rounds take more than 3.78 s; at 2 s everyone is at work.
     crash = {"at": "2 s", "down": "100 s"}
