@@ -43,8 +43,8 @@ class Tome(Wrapper, MergingSettings):
         sensitivity = self.policy.training_request().sensitivity
         if sensitivity is not None and sensitivity.mask == "inputs":
             raise ValueError(
-                "inner: found mask 'inputs', allowed is 'targets': tokens of the prompt merge, none "
-                "is left out"
+                "inner: found mask 'inputs', allowed is 'targets': tokens of the prompt merge, "
+                "none is left out"
             )
 
     def training_request(self) -> TrainingRequest:

@@ -139,7 +139,7 @@ class Trainer:
         self.width = width
         cohort = Cohort(adapted, self.width, shape, settings, request)
         self._workers = Workers(cohort.train, workers)
-        self._cost = TrainingCost(adapted)
+        self._cost = TrainingCost(adapted, cohort.merging)
         self._queue: dict[int, TrainingJob] = {}
         self._results: dict[int, tuple[TrainingJob, SlotResult]] = {}
         self._tickets = 0
