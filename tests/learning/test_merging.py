@@ -273,7 +273,7 @@ def test_models_and_settings_that_cannot_be(rows):
     with pytest.raises(ScenarioError, match=r"model\.name: found GPT2Model with no layers with"):
         gpt2.merging(HALF)
     qwen2 = AdaptedModel(base_of("qwen2"), LORA["qwen2"], seed=0)
-    with pytest.raises(ScenarioError, match=r"after: found 2, allowed are 1 to 1"):
+    with pytest.raises(ScenarioError, match=r"compression\.after: found 2, allowed are 1 to 1"):
         qwen2.merging(MergingSettings(after=2))
     compiled = dataclasses.replace(ADAMW, compile=True)
     with pytest.raises(ScenarioError, match=r"training\.compile: found true, allowed is false"):
