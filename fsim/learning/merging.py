@@ -69,8 +69,8 @@ class TokenMerging:
         early = settings.after
         if layers is not None and not 0 < early < len(layers):
             raise ScenarioError(
-                f"compression.after: found {early}, allowed are 1 to {len(layers) - 1}: tokens merge between "
-                f"two of the model's {len(layers)} layers"
+                f"compression.after: found {early}, allowed are 1 to {len(layers) - 1}: tokens "
+                f"merge between two of the model's {len(layers)} layers"
             )
         attention = getattr(layers[early - 1], "self_attn", None) if layers is not None else None
         keys, width = getattr(attention, "k_proj", None), getattr(attention, "head_dim", None)
