@@ -139,6 +139,26 @@ class SensitivitySettings:
 
 
 @dataclass(frozen=True)
+class MergingSettings:
+    """How training merges tokens of the prompt (ToMe).
+
+    Attributes
+    ----------
+    keep
+        Share of a prompt's tokens, its first and last not counted, that are left after merging, 0.5
+        to 1; the number is rounded up.
+    after
+        Layers of the model that still see every token, at least 1; then tokens merge, once.
+    proportional
+        Whether a merged token attracts attention in proportion to its size.
+    """
+
+    keep: float = 0.5
+    after: int = 1
+    proportional: bool = True
+
+
+@dataclass(frozen=True)
 class TrainingRequest:
     """What a policy asks of local training; nothing leaves it as it is.
 
@@ -146,6 +166,9 @@ class TrainingRequest:
     ----------
     sensitivity
         Sensitivities to measure, and to filter tokens by.
+    merging
+        How tokens merge.
     """
 
     sensitivity: SensitivitySettings | None = None
+    merging: MergingSettings | None = None

@@ -95,6 +95,15 @@ def test_same_scenario_same_bytes_in_two_processes(tiny_file, tmp_path):
     assert len(adapter) > 4 * 8192
 
 
+def test_merged_tokens_save_computing_and_not_a_byte(tiny):
+    plain, merged = (simulate(tiny(compression={"policy": name})) for name in ("float16", "tome"))
+    bytes_of = [of_kind(run, "upload")["bytes"].tolist() for run in (plain, merged)]
+    assert bytes_of[0] == bytes_of[1]
+    work = [of_kind(run, "compute").sort_values(["round", "client"]) for run in (plain, merged)]
+    assert np.all(work[1]["duration_s"].to_numpy() < work[0]["duration_s"].to_numpy())
+    assert plain.evaluations["accuracy"].iloc[0] == merged.evaluations["accuracy"].iloc[0]
+
+
 def test_policies_meet_the_same_clients_data_and_weather(tiny):
     runs = {
         policy: simulate(tiny(

@@ -10,54 +10,28 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from fsim.choosing import choose, parse_choice
-from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.inner import Wrapper
+from fsim.compression.policy import EncodingContext
 from fsim.compression.vectors import finite_vector
 from fsim.compression.wire import Section, framed_length, pack, unpack
 from fsim.errors import PayloadError
-from fsim.vocabulary import Layout, TrainingRequest, Update
+from fsim.vocabulary import Layout, Update
 
 _A, _B = b"A", b"B"
 
 
 @dataclass(frozen=True)
-class _Half(Policy):
-    """One factor, encoded by another policy.
-
-    Attributes
-    ----------
-    inner
-        That policy, as NAME or NAME:OPTION=VALUE:...
-    """
-
-    inner: str = "float16"
-    _policy: Policy = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        from fsim.compression.registry import POLICIES
-
-        name, options = parse_choice("inner", self.inner)
-        if name in ("ffa", "alternating"):
-            raise ValueError(f"inner: found {name!r}, allowed is a policy for whole updates")
-        object.__setattr__(self, "_policy", choose("policy", POLICIES, name, options))
+class _Half(Wrapper):
+    """One factor, encoded by another policy."""
 
     @abstractmethod
     def factor(self, round_number: int) -> bytes:
         """Which factor a round trains, ``b"A"`` or ``b"B"``."""
-
-    @property
-    def keeps_to_budget(self) -> bool:
-        """As the inner policy."""
-        return self._policy.keeps_to_budget
-
-    def training_request(self) -> TrainingRequest:
-        """The inner policy's."""
-        return self._policy.training_request()
 
     def trains(self, name: str, round_number: int) -> bool:
         """See :class:`Policy`."""
@@ -79,7 +53,7 @@ class _Half(Policy):
             memory=context.memory.setdefault(f"factor {factor.decode()}", {}),
             budget=None if budget is None else max(0, budget - frame),
         )
-        payload = self._policy.encode({name: update[name] for name in names}, part)
+        payload = self.policy.encode({name: update[name] for name in names}, part)
         return pack(self.name, layout, {Section.VALUES: factor + payload})
 
     def decode(self, payload: bytes, layout: Layout) -> Update:
@@ -90,7 +64,7 @@ class _Half(Policy):
         if values[:1] not in (_A, _B) or not names:
             raise PayloadError(f"found a payload of factor {values[:1]!r}, allowed are A and B")
         half = Layout.of({name: update[name] for name in names})
-        return update | self._policy.decode(values[1:], half)
+        return update | self.policy.decode(values[1:], half)
 
 
 @dataclass(frozen=True)

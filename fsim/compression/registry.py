@@ -24,6 +24,7 @@ from fsim.compression.qsgd import Qsgd
 from fsim.compression.signsgd import SignSgd
 from fsim.compression.stc import Stc
 from fsim.compression.terngrad import TernGrad
+from fsim.compression.tome import Tome
 from fsim.compression.topk import TopK
 
 POLICIES: dict[str, type[Policy]] = {
@@ -46,6 +47,7 @@ POLICIES: dict[str, type[Policy]] = {
         MaskedSign,
         Ffa,
         Alternating,
+        Tome,
     )
 }
 

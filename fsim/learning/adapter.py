@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,11 +18,12 @@ from fsim.errors import ScenarioError
 from fsim.learning.encoding import Batch
 from fsim.learning.last_layer import LastLayer
 from fsim.learning.loss import frozen_cross_entropy
+from fsim.learning.merging import TokenMerging
 from fsim.learning.mixed import keep_activations_wide
 from fsim.learning.models import BaseModel
 from fsim.learning.packing import Packing, use_packed_attention
 from fsim.learning.slots import Slots, SlottedLinear
-from fsim.vocabulary import Layout, Update
+from fsim.vocabulary import Layout, MergingSettings, Update
 
 PREFIX = "base_model.model."
 """What peft puts before a module's own path in a saved adapter."""
@@ -182,7 +183,24 @@ class AdaptedModel:
             raise ScenarioError(f"{folder}: the adapter's matrices are not those of this model")
         return adapter
 
-    def logits(self, batch: Batch, inputs: torch.Tensor | None = None) -> torch.Tensor:
+    def merging(self, settings: MergingSettings) -> TokenMerging | None:
+        """How this model merges tokens; None if by these settings all are kept.
+
+        Raises
+        ------
+        ScenarioError
+            See :class:`~fsim.learning.merging.TokenMerging`.
+        """
+        self.write(self.initial)
+        merging = TokenMerging(self.model.base_model, settings)
+        return None if settings.keep == 1 else merging
+
+    def logits(
+        self,
+        batch: Batch,
+        inputs: torch.Tensor | None = None,
+        merging: TokenMerging | None = None,
+    ) -> torch.Tensor:
         """Logits at a batch's scored positions, (rows, scored columns, vocabulary).
 
         Rows are padded on the right and attention is causal, so that no mask is needed: a scored
@@ -194,23 +212,31 @@ class AdaptedModel:
             Its rows in slot order.
         inputs
             Input embeddings to use in place of the batch's ids, (rows, length, width).
+        merging
+            How tokens merge on the way.
         """
-        self._scored = batch.at
+        self._scored = batch.at if merging is None else merging.after(batch).at
         try:
-            output = self.model(**_inputs(batch, inputs), use_cache=False)
+            with nullcontext() if merging is None else merging.on(batch):
+                output = self.model(**_inputs(batch, inputs), use_cache=False)
         finally:
             self._scored = None
         result: torch.Tensor = output.logits
         return result
 
     def loss(
-        self, batch: Batch, counts: torch.Tensor, slots: int, inputs: torch.Tensor | None = None
+        self,
+        batch: Batch,
+        counts: torch.Tensor,
+        slots: int,
+        inputs: torch.Tensor | None = None,
+        merging: TokenMerging | None = None,
     ) -> torch.Tensor:
         """Each slot's sum of its targets' negative log-likelihoods, nats, (slots,).
 
         Parameters
         ----------
-        batch, inputs
+        batch, inputs, merging
             As for :meth:`logits`.
         counts
             What each target's counts for, (rows, scored columns).
@@ -219,23 +245,25 @@ class AdaptedModel:
         """
         if not self._plain_head:
             each = torch.nn.functional.cross_entropy(
-                self.logits(batch, inputs).float().flatten(0, 1),
+                self.logits(batch, inputs, merging).float().flatten(0, 1),
                 batch.targets.clamp(min=0).flatten(),
                 reduction="none",
             )
             return (each * counts.flatten()).view(slots, -1).sum(1)
         rows, columns = (counts != 0).nonzero(as_tuple=True)
-        places = rows * batch.ids.shape[1] + batch.at[rows, columns]
-        if self.packs and slots == 1:
+        end = batch if merging is None else merging.after(batch)
+        places = rows * end.ids.shape[1] + end.at[rows, columns]
+        if self.packs and slots == 1 and merging is None:
             packing = Packing.of(batch)
             places = packing.line_up(batch, places)
             chosen, tokens = places.unsqueeze(0), len(packing.places)
             arguments = packing.inputs(batch, inputs)
         else:
             # Slots that share a pass have a shape to keep, whatever their rows are.
-            chosen, tokens = batch.columns_scored(), batch.ids.numel()
+            chosen, tokens = end.columns_scored(), end.ids.numel()
             arguments = _inputs(batch, inputs)
-        with self._last_layer.only(chosen, tokens):
+        on_the_way = nullcontext() if merging is None else merging.on(batch)
+        with on_the_way, self._last_layer.only(chosen, tokens):
             hidden = self.model.base_model(**arguments, use_cache=False)[0]
         head = self.model.get_output_embeddings()
         owners = rows // (len(batch.ids) // slots)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import safetensors.numpy
 import torch
 
+from fsim.errors import ScenarioError
 from fsim.learning.adapter import AdaptedModel
 from fsim.learning.encoding import Batch, BatchShape, Encoded
 from fsim.learning.sensitivity import Fisher, TokenSensitivity
@@ -129,6 +130,16 @@ class Cohort:
         Of the local training.
     request
         What the compression policy asks for; by default nothing.
+
+    Attributes
+    ----------
+    merging
+        How tokens merge; None where none do.
+
+    Raises
+    ------
+    ScenarioError
+        Tokens are to merge in a model in which they cannot, or in compiled layers.
     """
 
     def __init__(
@@ -144,6 +155,11 @@ class Cohort:
         self._shape = shape
         self._settings = settings
         self._sensitivity = request.sensitivity
+        self.merging = None if request.merging is None else adapted.merging(request.merging)
+        if self.merging is not None and settings.compile:
+            raise ScenarioError(
+                "training.compile: found true, allowed is false where training merges tokens"
+            )
         self._slots = adapted.slots(width, trainable=True)
 
     def train(self, jobs: Sequence[SlotJob]) -> list[SlotResult]:
@@ -191,7 +207,8 @@ class Cohort:
                 embedded = embedding(inputs.ids).detach().requires_grad_()
             else:
                 inputs, embedded = batch, None
-            loss = adapted.loss(inputs, self._counts(inputs, weights), self._width, embedded)
+            counts = self._counts(inputs, weights)
+            loss = adapted.loss(inputs, counts, self._width, embedded, self.merging)
             losses[step] = loss.detach()
             sources = () if embedded is None else (embedded,)
             at_embeddings = slots.backward(loss.sum(), *sources)

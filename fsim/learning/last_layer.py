@@ -26,6 +26,12 @@ much for their own position alone, but leaving some out sums gradients in anothe
 (docs/research-log.md)."""
 
 
+def layers_of(decoder: torch.nn.Module) -> torch.nn.ModuleList | None:
+    """The layers of a decoder of transformers; None where it is built in some other way."""
+    lists = [part for part in decoder.children() if isinstance(part, torch.nn.ModuleList)]
+    return lists[0] if len(lists) == 1 else None
+
+
 class LastLayer:
     """Lets parts of a model's last layer see chosen positions only.
 
@@ -38,10 +44,10 @@ class LastLayer:
 
     def __init__(self, decoder: torch.nn.Module) -> None:
         self._chosen: torch.Tensor | None = None
-        lists = [part for part in decoder.children() if isinstance(part, torch.nn.ModuleList)]
-        if len(lists) != 1:
+        layers = layers_of(decoder)
+        if layers is None:
             return
-        parts = dict(lists[0][-1].named_modules())
+        parts = dict(layers[-1].named_modules())
         for part in (parts[name] for name in PARTS if name in parts):
             part.forward = partial(self._forward, part.forward)
 

@@ -146,7 +146,7 @@ class Trainer:
         self.width = width
         cohort = Cohort(adapted, self.width, shape, settings, request)
         self._workers = Workers(cohort.train, workers)
-        self._cost = TrainingCost(adapted)
+        self._cost = TrainingCost(adapted, cohort.merging)
         self._queue: dict[int, TrainingJob] = {}
         self._done: dict[int, tuple[TrainingJob, str, SlotResult]] = {}
         self._ready: dict[int, TrainingResult] = {}

@@ -10,12 +10,13 @@ from peft import PeftModel
 from fsim.errors import ScenarioError, TrainingDiverged
 from fsim.learning.adapter import AdaptedModel, LoraSettings
 from fsim.learning.cohort import TrainingSettings
-from fsim.learning.encoding import Batch, BatchShape, draw_batches, encode_examples
+from fsim.learning.encoding import Batch, BatchShape, Encoded, draw_batches, encode_examples
 from fsim.learning.evaluation import Evaluator
 from fsim.learning.models import load_base
 from fsim.learning.tasks import make_task
 from fsim.learning.training import Trainer, TrainingJob, automatic_width
-from fsim.vocabulary import SensitivitySettings, TrainingRequest
+from fsim.store import Store
+from fsim.vocabulary import MergingSettings, SensitivitySettings, TrainingRequest
 
 ADAMW = TrainingSettings("adamw", 3e-3, 0.0, 1.0)
 
@@ -30,8 +31,9 @@ def job_of(nano, rows, steps=3, client=0):
     return TrainingJob(client, 1, nano.initial, batches)
 
 
-def trainer_of(nano, settings=ADAMW, sensitivity=None):
-    return Trainer(nano, BatchShape(16, 40, 12), settings, TrainingRequest(sensitivity), width=2)
+def trainer_of(nano, settings=ADAMW, sensitivity=None, merging=None, store=None):
+    request = TrainingRequest(sensitivity, merging)
+    return Trainer(nano, BatchShape(16, 40, 12), settings, request, width=2, store=store)
 
 
 def train(nano, job, sensitivity=None, settings=ADAMW):
@@ -118,6 +120,31 @@ def test_operations_worked_by_hand(nano, rows):
     expected += 3 * 4 * 4 * 128 * length**2 + row.scored * 4 * 128 * 4096
     job = TrainingJob(0, 1, nano.initial, [[row], [row, row]])
     assert trainer_of(nano).operations(job) == 3 * expected
+
+
+def test_operations_of_merged_tokens_worked_by_hand(nano):
+    # 30 tokens read, 5 of them scored: 24 may merge, 12 compared with 12, and 18 are left in the
+    # last three of four layers.
+    row = Encoded(tuple(range(3, 34)), 5, False)
+    layer = 4 * (4 * 128**2 + 3 * 128 * 384) + 6 * 8 * (4 * 256 + 3 * 512)
+    expected = (30 + 3 * 18) * layer + 3 * 4 * 128 * (30**2 + 3 * 18**2)
+    expected += 5 * 4 * 128 * 4096 + 2 * 32 * 12 * 12
+    job = TrainingJob(0, 1, nano.initial, [[row]])
+    assert trainer_of(nano, merging=MergingSettings(0.5, 1)).operations(job) == expected
+    plain = trainer_of(nano).operations(job)
+    assert trainer_of(nano, merging=MergingSettings(1.0, 1)).operations(job) == plain
+    assert 0.6 < expected / plain < 0.8
+
+
+def test_results_are_stored_by_how_tokens_merge(nano, rows, tmp_path):
+    store, job = Store(tmp_path), job_of(nano, rows, steps=1)
+    merged = []
+    for merging in (None, MergingSettings(), MergingSettings(0.75), MergingSettings()):
+        trainer = trainer_of(nano, merging=merging, store=store)
+        merged.append(trainer.result(trainer.submit(job)))
+        assert trainer.reused == (len(merged) == 4)
+    assert merged[1].losses == merged[3].losses
+    assert len({result.losses for result in merged}) == 3
 
 
 def test_exact_match_without_generating_is_what_generating_gives(nano):
