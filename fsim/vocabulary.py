@@ -125,6 +125,11 @@ class SensitivitySettings:
         ``"full"``, nothing is masked until step H.
     fisher_average
         Squared gradients as a moving average (``"ema"``) or a ``"sum"``.
+    recall
+        Measure Token Recall: of this share of the tokens that the mask falls on, those to which the
+        unfiltered loss is the most sensitive at the same parameters, how many the mask keeps. It
+        takes another pass in every filtered step, which is not billed, and changes nothing that is
+        trained; 0 measures nothing.
     """
 
     token_ratio: float = 1.0
@@ -136,6 +141,7 @@ class SensitivitySettings:
     reduction: Literal["mean", "sum"] = "mean"
     first: Literal["refresh", "full"] = "refresh"
     fisher_average: Literal["ema", "sum"] = "ema"
+    recall: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from fsim.audit.experiments import EXPERIMENTS, LANGUAGES
+from fsim.audit.experiments import EXPERIMENTS, LANGUAGES, RECALL
 from fsim.errors import OutputError
 from fsim.results.energy import energy_by_round
 from fsim.results.loading import Results, load
 from fsim.results.output import replacing_file
+from fsim.results.records import Kind
 from fsim.results.rounds import client_rounds, server_rounds
 from fsim.results.saved import SavedRun
 
@@ -66,6 +67,8 @@ FIGURES: dict[str, str] = {
     "time_to_target": "simulated s, of the runs that reached it",
     "uplink_to_target": "bytes of all clients, of the runs that reached it",
     "final_accuracy": "share",
+    "tokens_kept": "share of the tokens that the mask falls on, where the question is about them",
+    "token_recall": "share of the most sensitive of them, where it was measured",
 }
 """Name -> unit; ``accuracy LABEL``, shares, are added where the question is about labels."""
 
@@ -132,7 +135,7 @@ def read_measured(path: Path = KEPT) -> list[Measurement]:
 
 def _measure(key: str, results: Results) -> list[Measurement]:
     series = results.series["series"].tolist()
-    figures = [_figures(run, key == LANGUAGES.key) for run in results.runs]
+    figures = [_figures(run, key) for run in results.runs]
     measured = []
     for name in dict.fromkeys(series):
         chosen = [at for at, other in enumerate(series) if other == name]
@@ -154,7 +157,7 @@ def _measure(key: str, results: Results) -> list[Measurement]:
     return measured
 
 
-def _figures(run: SavedRun, by_label: bool) -> dict[str, float | None]:
+def _figures(run: SavedRun, key: str) -> dict[str, float | None]:
     metrics: dict[str, Any] = run.summary["metrics"]
     records = run.records.assign(run="it")
     clients = client_rounds(records)
@@ -172,7 +175,12 @@ def _figures(run: SavedRun, by_label: bool) -> dict[str, float | None]:
         "uplink_to_target": _number(metrics["uplink_bytes_to_target"]),
         "final_accuracy": _number(metrics["final_accuracy"]),
     }
-    if by_label:
+    if key == RECALL.key:
+        computed = run.records.loc[run.records["kind"] == Kind.COMPUTE, "details"]
+        details = pd.DataFrame([json.loads(told) for told in computed if told])
+        for name in ("tokens_kept", "token_recall"):
+            figures[name] = _number(details[name].mean()) if name in details else None
+    if key == LANGUAGES.key:
         shares = json.loads(run.evaluations["accuracy_by_label"].iloc[-1] or "{}")
         figures |= {f"accuracy {label}": _number(share) for label, share in sorted(shares.items())}
     return figures

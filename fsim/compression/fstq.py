@@ -71,7 +71,7 @@ class Fstq(Policy, SensitivitySettings):
         False: whatever is sent is sent as float16.
     random_support
         As many coordinates at each precision as there would be, at random places.
-    refresh_every, smoothing, by, mask, weights, reduction, first, fisher_average
+    refresh_every, smoothing, by, mask, weights, reduction, first, fisher_average, recall
         See :class:`fsim.vocabulary.SensitivitySettings`; H = 10 and rho = 0.9 are the paper's.
     """
 
@@ -106,6 +106,8 @@ class Fstq(Policy, SensitivitySettings):
             raise ValueError(f"refresh_every: found {self.refresh_every}, allowed is 1 or more")
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing: found {self.smoothing}, allowed is 0 or more, below 1")
+        if not 0 <= self.recall <= 1:
+            raise ValueError(f"recall: found {self.recall}, allowed is 0 to 1")
         if self.uniform_fisher and not self.fisher:
             raise ValueError("uniform_fisher: found true, allowed is false where fisher is false")
         check_budget(self.budget)

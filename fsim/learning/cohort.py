@@ -19,9 +19,10 @@ import torch
 from fsim.errors import ScenarioError
 from fsim.learning.adapter import AdaptedModel
 from fsim.learning.encoding import Batch, BatchShape, Encoded
+from fsim.learning.recall import TokenRecall
 from fsim.learning.sensitivity import Fisher, TokenSensitivity
 from fsim.learning.slots import Slots
-from fsim.vocabulary import FloatArray, TrainingRequest
+from fsim.vocabulary import FloatArray, SensitivitySettings, TrainingRequest
 
 PLAIN = TrainingRequest()
 
@@ -88,12 +89,15 @@ class SlotResult:
         A value a step, over the positions trained on.
     tokens_kept
         Share of the positions that the mask falls on that were kept.
+    token_recall
+        Mean over the filtered steps; None where it was not asked for, or no step was filtered.
     """
 
     end: FloatArray
     fisher: FloatArray | None
     losses: tuple[float, ...]
     tokens_kept: float
+    token_recall: float | None = None
 
     def to_bytes(self) -> bytes:
         """Serialised, every bit kept."""
@@ -104,6 +108,8 @@ class SlotResult:
         }
         if self.fisher is not None:
             arrays["fisher"] = self.fisher
+        if self.token_recall is not None:
+            arrays["token_recall"] = np.array([self.token_recall])
         payload: bytes = safetensors.numpy.save(arrays)
         return payload
 
@@ -112,7 +118,14 @@ class SlotResult:
         """The inverse of :meth:`to_bytes`."""
         arrays = safetensors.numpy.load(payload)
         losses = tuple(arrays["losses"].tolist())
-        return cls(arrays["end"], arrays.get("fisher"), losses, float(arrays["tokens_kept"][0]))
+        recall = arrays.get("token_recall")
+        return cls(
+            end=arrays["end"],
+            fisher=arrays.get("fisher"),
+            losses=losses,
+            tokens_kept=float(arrays["tokens_kept"][0]),
+            token_recall=None if recall is None else float(recall[0]),
+        )
 
 
 class Cohort:
@@ -187,12 +200,14 @@ class Cohort:
         if self._settings.proximal or frozen is not None:
             began = slots.values.detach().clone()
         embedding = adapted.model.get_input_embeddings()
-        tokens = fisher = None
+        tokens = fisher = recall = None
         if self._sensitivity is not None:
             by_token = self._sensitivity.by == "token"
             size = embedding.num_embeddings if by_token else self._shape.length
             tokens = TokenSensitivity(self._width, size, self._sensitivity, adapted.device)
             fisher = Fisher(gradients, self._sensitivity)
+            if self._sensitivity.recall:
+                recall = TokenRecall(self._width, self._sensitivity.recall)
         steps = [len(job.batches) for job in jobs]
         losses = torch.zeros(max(steps), self._width, device=adapted.device)
         kept = torch.zeros(self._width, device=adapted.device)
@@ -214,6 +229,8 @@ class Cohort:
             at_embeddings = slots.backward(loss.sum(), *sources)
             if frozen is not None:
                 gradients.masked_fill_(frozen, 0)
+            if recall is not None and tokens is not None and not tokens.is_full(step):
+                recall.observe(*seen, self._whole_scores(batch, tokens.settings))
             if tokens is not None and fisher is not None:
                 tokens.observe(inputs, at_embeddings[0], step)
                 fisher.observe()
@@ -233,7 +250,10 @@ class Cohort:
         shares = (kept / maskable.clamp(min=1)).cpu().numpy()
         return [
             SlotResult(
-                *ends[slot], tuple(by_step[: steps[slot], slot].tolist()), float(shares[slot])
+                *ends[slot],
+                losses=tuple(by_step[: steps[slot], slot].tolist()),
+                tokens_kept=float(shares[slot]),
+                token_recall=None if recall is None else recall.mean(slot),
             )
             for slot in range(len(jobs))
         ]
@@ -280,6 +300,15 @@ class Cohort:
             return tokens.target_weights(batch), batch, (batch.scored, batch.scored)
         mask = tokens.target_mask(batch)
         return mask.float(), batch, (mask, batch.scored)
+
+    def _whole_scores(self, batch: Batch, settings: SensitivitySettings) -> torch.Tensor:
+        """Squared gradient norms of the unfiltered loss, where the mask falls."""
+        embedded = self._adapted.model.get_input_embeddings()(batch.ids).detach().requires_grad_()
+        counts = self._counts(batch, batch.scored.float())
+        loss = self._adapted.loss(batch, counts, self._width, embedded, self.merging)
+        (gradient,) = torch.autograd.grad([loss.sum()], [embedded])
+        norms = gradient.square().sum(dim=-1)
+        return norms.gather(1, batch.at) if settings.mask == "targets" else norms
 
     def _counts(self, batch: Batch, weights: torch.Tensor) -> torch.Tensor:
         """What each scored column counts for in its slot's own loss, (rows, columns)."""

@@ -65,6 +65,8 @@ class TrainingResult:
         Mean loss over the positions trained on, a value a step.
     tokens_kept
         Share of the maskable positions that were trained on.
+    token_recall
+        As :class:`fsim.learning.cohort.SlotResult` has it.
     key
         What it is stored under; empty without a store.
     """
@@ -73,6 +75,7 @@ class TrainingResult:
     fisher: Update | None
     losses: tuple[float, ...]
     tokens_kept: float
+    token_recall: float | None = None
     key: str = ""
 
 
@@ -202,6 +205,7 @@ class Trainer:
             fisher=None if done.fisher is None else self._layout.unflatten(done.fisher),
             losses=done.losses,
             tokens_kept=done.tokens_kept,
+            token_recall=done.token_recall,
             key=key,
         )
         if key:

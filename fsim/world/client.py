@@ -176,6 +176,8 @@ class ClientRound:
             "loss_last": result.losses[-1],
             "tokens_kept": result.tokens_kept,
         }
+        if result.token_recall is not None:
+            details["token_recall"] = result.token_recall
         self._record(Kind.COMPUTE, env.now - began, energy=energy, details=details)
         return result
 

@@ -4,6 +4,7 @@ import pytest
 
 from fsim.audit.measured import KEPT, measurements_of, read_measured, write_measured
 from fsim.errors import OutputError
+from fsim.experiments.run import run_to_folder
 from tests.results.made import rewrite_summary, write_made
 
 PAYLOAD = 1000
@@ -117,3 +118,16 @@ def test_a_file_whose_figures_are_none(runs, tmp_path):
 def test_no_such_place(tmp_path):
     with pytest.raises(OutputError, match="nowhere"):
         read_measured(tmp_path / "nowhere")
+
+
+def test_token_recall_is_read_from_the_records(tiny, tmp_path):
+    policy = {"policy": "fstq", "refresh_every": 2, "recall": 0.5}
+    name = {"name": "fed-fstq-token-recall"}
+    run_to_folder(tiny(**name, compression=policy), tmp_path / "runs" / "a", "with")
+    plain = {"policy": "fstq", "refresh_every": 2}
+    run_to_folder(tiny(**name, compression=plain), tmp_path / "runs" / "b", "without")
+    measured = {each.series: each.values for each in measurements_of(tmp_path / "runs")}
+    assert 0 < measured["with"]["token_recall"] <= 1
+    assert measured["without"]["token_recall"] is None
+    # What is measured changes nothing that is trained.
+    assert measured["with"]["tokens_kept"] == measured["without"]["tokens_kept"] < 1
