@@ -18,6 +18,7 @@ from fsim.assembly import (
 from fsim.compression import EncodingContext, make_policy
 from fsim.errors import NothingLeft
 from fsim.fleet import batteries
+from fsim.fleet.population import DrawnPopulation
 from fsim.results.records import SERVER, Kind, Recorder
 from fsim.scenario import LoadedScenario
 from fsim.server.aggregation import Aggregation, add, fedat_weights, make_aggregation, weighted_sum
@@ -48,6 +49,7 @@ class SimulatedWorld:
         learner: Learner,
         on_progress: Callable[[Progress], None] | None = None,
         tracker: Tracker | None = None,
+        population: DrawnPopulation | None = None,
     ) -> None:
         scenario = self._scenario = loaded.scenario
         self._on_progress = on_progress
@@ -58,7 +60,7 @@ class SimulatedWorld:
         self.accounts = Accounts()
         self.env = simpy.Environment()
         self.recorder = Recorder()
-        self._population = build_population(loaded)
+        self._population = build_population(loaded) if population is None else population
         self._learner = learner
         self.adapter = learner.initial
         self._memories: dict[int, dict[str, Any]] = {}
