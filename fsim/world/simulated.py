@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -16,16 +15,11 @@ from fsim.assembly import (
     build_shared_links,
 )
 from fsim.compression import EncodingContext, make_policy
-from fsim.errors import NothingLeft
 from fsim.fleet import batteries
 from fsim.fleet.population import DrawnPopulation
 from fsim.results.records import SERVER, Kind, Recorder
 from fsim.scenario import LoadedScenario
-from fsim.server.aggregation import Aggregation, add, fedat_weights, make_aggregation, weighted_sum
-from fsim.server.optimizers import ServerOptimizer, make_optimizer
 from fsim.server.protocols.world import Answer, Arrival
-from fsim.server.selection import Selector, make_selector
-from fsim.settings.fleet import AlwaysSettings, DropoutSettings
 from fsim.streams import stream
 from fsim.trackers import Told, Tracker
 from fsim.vocabulary import Update
@@ -33,15 +27,30 @@ from fsim.world.accounts import Accounts
 from fsim.world.broadcast import Broadcast
 from fsim.world.client import Billing, ClientRound, Surroundings
 from fsim.world.failures import PayloadFailures, ServerUptime
-from fsim.world.idle import Idle
+from fsim.world.global_adapter import GlobalAdapter
 from fsim.world.learner import Learner
 from fsim.world.medium import Medium
 from fsim.world.progress import Progress
+from fsim.world.roster import Roster
 from fsim.world.transfer import Route
 
 
 class SimulatedWorld:
-    """The world as a round protocol sees it (:class:`fsim.server.protocols.world.World`)."""
+    """The world as a round protocol sees it (:class:`fsim.server.protocols.world.World`).
+
+    Parameters
+    ----------
+    loaded
+        The scenario.
+    learner
+        Trains and evaluates.
+    on_progress
+        Called after each evaluation.
+    tracker
+        Told of the run while it goes on.
+    population
+        The scenario's clients, for callers who keep them from run to run; drawn if None.
+    """
 
     def __init__(
         self,
@@ -56,16 +65,14 @@ class SimulatedWorld:
         self._tracker = tracker or Told(())
         self.rounds = scenario.protocol.rounds
         self.clients_per_round = scenario.protocol.clients_per_round
-        self.version = 0
         self.accounts = Accounts()
         self.env = simpy.Environment()
         self.recorder = Recorder()
-        self._population = build_population(loaded) if population is None else population
         self._learner = learner
-        self.adapter = learner.initial
         self._memories: dict[int, dict[str, Any]] = {}
         uplink, downlink = self._routes()
         billing = self._make_billing()
+        uptime = ServerUptime(scenario.server.crashes)
         self._around = Surroundings(
             env=self.env,
             uplink=uplink,
@@ -76,7 +83,7 @@ class SimulatedWorld:
             energy=build_energy(scenario),
             billing=billing,
             dropout_timeout=scenario.protocol.dropout_timeout,
-            uptime=ServerUptime(scenario.server.crashes),
+            uptime=uptime,
             failures=PayloadFailures(scenario.seed, scenario.failures),
             upload_seconds=scenario.compression.upload_seconds,
         )
@@ -86,21 +93,23 @@ class SimulatedWorld:
             learner.layout,
             scenario.seed,
         )
-        self._aggregation: Aggregation = scenario.server.aggregation.make(make_aggregation)
-        self._optimizer: ServerOptimizer = scenario.server.optimizer.make(make_optimizer)
-        self._screen = scenario.server.make_screen()
-        self._selector: Selector = scenario.protocol.selection.make(make_selector)
-        for client in range(scenario.fleet.clients):
-            self._selector.register(client, examples=learner.examples(client))
-        self._idle = Idle(scenario.fleet.clients)
-        self._someone_is_through = self.env.event()
-        self._tiers: list[tuple[int, Update]] = []
-        self._accuracy = 0.0
-        self._choices: dict[int, int] = {}
-        self._anyone = scenario.protocol.ask == "all" or isinstance(
-            scenario.fleet.availability, AlwaysSettings | DropoutSettings
+        self._global = GlobalAdapter(
+            self.env, scenario, learner.initial, learner.examples, self.accounts, self.recorder
         )
+        clients = build_population(loaded) if population is None else population
+        self._roster = Roster(self.env, scenario, clients, learner.examples, uptime)
+        self._accuracy = 0.0
         self._billing = billing
+
+    @property
+    def version(self) -> int:
+        """Updates of the global adapter made so far."""
+        return self._global.version
+
+    @property
+    def adapter(self) -> Update:
+        """The global adapter."""
+        return self._global.value
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -110,7 +119,7 @@ class SimulatedWorld:
             "billed_bytes_factor": self._billing.bytes_factor,
             "billed_operations_factor": self._billing.operations_factor,
             "accounts": self.accounts.as_dict(),
-            "batteries_j": {str(c): j for c, j in batteries(self._population.drawn).items()},
+            "batteries_j": {str(c): j for c, j in batteries(self._roster.population.drawn).items()},
             **self._learner.final_facts(),
         }
 
@@ -147,47 +156,24 @@ class SimulatedWorld:
     def select(
         self, round_number: int, count: int, among: Sequence[int] | None = None
     ) -> list[int]:
-        """By the scenario's rule, from a stream of this choice alone."""
-        rng = stream(self._scenario.seed, "server.selection", *self._choice_keys(round_number))
-        return self._selector.select(round_number, self._available(among), count, rng)
+        """See :class:`fsim.server.protocols.world.World`."""
+        return self._roster.select(round_number, count, among)
 
     def someone(self, among: Sequence[int] | None = None) -> Generator[simpy.Event, Any, None]:
-        """See :class:`fsim.server.protocols.world.World`.
-
-        Raises
-        ------
-        NothingLeft
-            Nobody is at work and nobody will come.
-        """
-        env = self.env
-        while True:
-            if (back := self._around.uptime.back_at(env.now)) > env.now:
-                yield env.timeout(back - env.now)
-            if self._available(among):
-                return
-            idle = self._idle if among is None else [c for c in among if c in self._idle]
-            comes = min(
-                (self._population[client].availability.next_available(env.now) for client in idle),
-                default=math.inf,
-            )
-            if math.isinf(comes) and not self._idle.busy:
-                raise NothingLeft("no client is at work and none will ever be available again")
-            waits = [self._someone_is_through]
-            if comes < math.inf:
-                waits.append(env.timeout(comes - env.now))
-            yield env.any_of(waits)
+        """See :class:`fsim.server.protocols.world.World`, and :meth:`Roster.someone`."""
+        yield from self._roster.someone(among)
 
     def tiers(self, count: int) -> list[list[int]]:
         """By device and mean rates, as far as they can be known beforehand."""
-        order = sorted(range(len(self._population)), key=self._expected_seconds)
+        order = sorted(range(len(self._roster.population)), key=self._expected_seconds)
         groups = np.array_split(np.array(order), count)
-        self._tiers = [(0, self.adapter) for _ in groups]
+        self._global.begin_tiers(count)
         return [sorted(group.tolist()) for group in groups]
 
     def start(self, client: int, round_number: int) -> simpy.Process:
         """Begin a client's round: see :class:`fsim.world.client.ClientRound`."""
         self.accounts.selected += 1
-        self._idle.leave(client)
+        self._roster.leave(client)
         return self.env.process(self._round(client, round_number))
 
     def _round(self, client: int, round_number: int) -> Generator[simpy.Event, Any, Answer]:
@@ -197,7 +183,7 @@ class SimulatedWorld:
         # What error feedback keeps is the client's only once the server has the update.
         memory = copy.deepcopy(self._memories.get(client, {}))
         client_round = ClientRound(
-            profile=self._population[client],
+            profile=self._roster[client],
             round_number=round_number,
             around=self._around,
             download_bytes=size,
@@ -209,20 +195,12 @@ class SimulatedWorld:
             version=self.version,
         )
         arrival = yield self.env.process(client_round.run())
-        self._idle.come_back(client)
-        through, self._someone_is_through = self._someone_is_through, self.env.event()
-        through.succeed()
+        self._roster.come_back(client)
         if arrival is None:
             self.accounts.dropped += 1
         else:
             self._memories[client] = memory
-            self._selector.observe(
-                client,
-                round_number,
-                loss=arrival.loss,
-                examples=examples,
-                seconds=arrival.seconds,
-            )
+            self._roster.observe(arrival, round_number)
         return Answer(client, round_number, arrival)
 
     def is_late(self, arrival: Arrival, deadline: float) -> bool:
@@ -231,12 +209,7 @@ class SimulatedWorld:
 
     def set_aside(self, arrivals: Sequence[Arrival]) -> None:
         """See :class:`fsim.server.protocols.world.World`."""
-        for arrival in arrivals:
-            if arrival.update is None:
-                self.accounts.rejected += 1
-            else:
-                self.accounts.late += 1
-                self.recorder.record(Kind.LATE, self.env.now, 0.0, arrival.client, self.version + 1)
+        self._global.set_aside(arrivals)
 
     def close_round(
         self,
@@ -248,11 +221,8 @@ class SimulatedWorld:
         scales: Sequence[float] | None = None,
     ) -> None:
         """See :class:`fsim.server.protocols.world.World`; without arrivals nothing changes."""
-        updates, kept = self._screened(arrivals)
-        if updates:
-            mean = self._combine(updates, kept, selected, scales)
-            self.adapter = add(self.adapter, self._optimizer.step(mean))
-        self._finish_round(round_number, started, len(updates), selected)
+        received = self._global.move(arrivals, selected, scales)
+        self._finish_round(round_number, started, received, selected)
 
     def mix_tiers(
         self,
@@ -262,27 +232,13 @@ class SimulatedWorld:
         arrivals: Sequence[Arrival],
         selected: Sequence[int],
     ) -> None:
-        """See :class:`fsim.server.protocols.world.World`.
-
-        A tier without arrivals keeps its adapter. Until every tier has had a round, each counts as
-        having had one: with the paper's counts, the fastest tier would weigh nothing before the
-        slowest is through.
-        """
-        updates, kept = self._screened(arrivals)
-        if updates:
-            count, _ = self._tiers[tier]
-            base = kept[0].base
-            if base is None:
-                raise ValueError("an arrival has to say which adapter it began with")
-            mean = self._combine(updates, kept, selected, None)
-            self._tiers[tier] = count + 1, add(base, mean)
-            weights = fedat_weights([count for count, _ in self._tiers], prior=1.0)
-            self.adapter = weighted_sum([adapter for _, adapter in self._tiers], weights)
-        self._finish_round(round_number, started, len(updates), selected)
+        """See :class:`fsim.server.protocols.world.World`, and :meth:`GlobalAdapter.mix_tiers`."""
+        received = self._global.mix_tiers(tier, arrivals, selected)
+        self._finish_round(round_number, started, received, selected)
 
     def close(self) -> None:
         """The run is over: whoever is still at work is counted, and the books are checked."""
-        at_work = set(self._idle.busy)
+        at_work = set(self._roster.busy)
         for (client, round_number), size in sorted(self.recorder.unaccounted().items()):
             if client in at_work:
                 self.recorder.record(
@@ -298,48 +254,9 @@ class SimulatedWorld:
         self.accounts.check()
         self.recorder.check_conservation()
 
-    def _screened(self, arrivals: Sequence[Arrival]) -> tuple[list[Update], list[Arrival]]:
-        """Updates that may be aggregated, and whose they are."""
-        updates, kept = [], []
-        for arrival in arrivals:
-            if arrival.update is None:
-                self.accounts.rejected += 1
-                continue
-            rejection = self._screen.check(arrival.update)
-            if rejection is not None:
-                self.accounts.rejected += 1
-                self.recorder.record(
-                    Kind.REJECTED,
-                    self.env.now,
-                    0.0,
-                    arrival.client,
-                    self.version + 1,
-                    details={"reason": rejection.reason},
-                )
-                continue
-            updates.append(self._screen.accept(arrival.update))
-            kept.append(arrival)
-        self.accounts.aggregated += len(kept)
-        return updates, kept
-
-    def _combine(
-        self,
-        updates: Sequence[Update],
-        kept: Sequence[Arrival],
-        selected: Sequence[int],
-        scales: Sequence[float] | None,
-    ) -> Update:
-        return self._aggregation.combine(
-            updates,
-            [arrival.weight for arrival in kept],
-            selected=[float(self._learner.examples(client)) for client in selected] or None,
-            scales=scales,
-        )
-
     def _finish_round(
         self, round_number: int, started: float, received: int, selected: Sequence[int]
     ) -> None:
-        self.version += 1
         duration = self.env.now - started
         details = {"received": received, "selected": len(selected)}
         self.recorder.record(Kind.ROUND, started, duration, SERVER, round_number, details=details)
@@ -348,26 +265,8 @@ class SimulatedWorld:
         if round_number % self._scenario.evaluation.every == 0 or round_number == self.rounds:
             self.evaluate(round_number)
 
-    def _available(self, among: Sequence[int] | None) -> Sequence[int]:
-        """Clients with nothing to do who may be asked now, in ascending order."""
-        if among is None and self._anyone:
-            return self._idle
-        now = self.env.now
-        return [
-            client
-            for client in (self._idle if among is None else among)
-            if client in self._idle
-            and (self._anyone or self._population[client].availability.next_available(now) == now)
-        ]
-
-    def _choice_keys(self, round_number: int) -> tuple[int, ...]:
-        """The first choice of a round has the round's stream, further ones have their own."""
-        self._choices[round_number] = self._choices.get(round_number, -1) + 1
-        further = self._choices[round_number]
-        return (round_number, further) if further else (round_number,)
-
     def _expected_seconds(self, client: int) -> float:
-        profile, steps = self._population[client], self._scenario.training.local_steps
+        profile, steps = self._roster[client], self._scenario.training.local_steps
         job = self._learner.job(client, 0, self.adapter, 1)
         size = 4 * self._learner.layout.size
         return (

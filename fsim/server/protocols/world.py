@@ -69,13 +69,15 @@ class World(Protocol):
         Updates of the global adapter to make.
     clients_per_round
         The scenario's cohort.
-    version
-        Updates made so far.
     """
 
     rounds: int
     clients_per_round: int
-    version: int
+
+    @property
+    def version(self) -> int:
+        """Updates made so far."""
+        ...
 
     def stopped(self) -> bool:
         """Whether the scenario's stopping rule is met."""
