@@ -63,7 +63,14 @@ class RecordedLearner:
         """All have as many."""
         return 50
 
-    def job(self, client: int, round_number: int, adapter: Update, steps: int) -> TrainingJob:
+    def job(
+        self,
+        client: int,
+        round_number: int,
+        adapter: Update,
+        steps: int,
+        drift: Update | None = None,
+    ) -> TrainingJob:
         """A job without rows."""
         return TrainingJob(client, round_number, adapter, [()] * steps)
 

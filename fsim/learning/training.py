@@ -41,6 +41,8 @@ class TrainingJob:
         The rows of each local step.
     frozen
         Tensors of the adapter that are not trained.
+    drift
+        What is added to each gradient (:mod:`fsim.learning.drift`); nothing if None.
     """
 
     client: int
@@ -48,6 +50,7 @@ class TrainingJob:
     adapter: Update
     batches: Sequence[Sequence[Encoded]]
     frozen: frozenset[str] = frozenset()
+    drift: Update | None = None
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,10 @@ class Trainer:
     def _train_queue(self) -> None:
         slots = {
             ticket: SlotJob(
-                self._layout.flatten(job.adapter), job.batches, self._trainable(job.frozen)
+                self._layout.flatten(job.adapter),
+                job.batches,
+                self._trainable(job.frozen),
+                drift=None if job.drift is None else self._layout.flatten(job.drift),
             )
             for ticket, job in self._queue.items()
         }
@@ -235,6 +241,8 @@ class Trainer:
         more = {}
         if slot.trainable is not None:
             more["trainable"] = array_digest(slot.trainable)
+        if slot.drift is not None:
+            more["drift"] = array_digest(slot.drift)
         return key_of(
             **self._origin, start=array_digest(slot.start), rows=rows_digest(slot.batches), **more
         )

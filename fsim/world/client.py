@@ -19,9 +19,10 @@ from fsim.results.records import Kind, Recorder
 from fsim.server.protocols.world import Arrival
 from fsim.vocabulary import Layout
 from fsim.world.allowance import bytes_within
+from fsim.world.controls import ClientControl
 from fsim.world.failures import PayloadFailures, ServerUptime
 from fsim.world.learner import Learner
-from fsim.world.parcel import Parcel
+from fsim.world.parcel import Parcel, joined_length
 from fsim.world.transfer import Route, Transferred, finish_of_work
 
 
@@ -86,7 +87,7 @@ class ClientRound:
     Attributes
     ----------
     download_bytes
-        Length of the serialised global adapter.
+        Length of the serialised global adapter, without a control variate.
     job
         Training from what decoding those bytes gives.
     context
@@ -99,6 +100,8 @@ class ClientRound:
         For the packets that are lost.
     version
         Of the global adapter.
+    control
+        The control variates that the client trains with, where the scenario has them.
     """
 
     profile: ClientProfile
@@ -111,6 +114,7 @@ class ClientRound:
     weight: float
     packets: np.random.Generator
     version: int = 0
+    control: ClientControl | None = None
 
     def run(self) -> Generator[simpy.Event, Any, Arrival | None]:
         """The process; its value is the update as the server decodes it, or None if lost."""
@@ -139,11 +143,16 @@ class ClientRound:
             self._record(Kind.WAIT, seconds, energy=energy)
 
     def _download(self) -> Generator[simpy.Event, Any, bool]:
-        began, size = self.around.env.now, self.around.billing.size(self.download_bytes)
+        began, billing = self.around.env.now, self.around.billing
+        size, details = billing.size(self.download_bytes), None
+        if self.control is not None:
+            whole = joined_length(self.download_bytes, self.control.size)
+            size, control = billing.size(whole), billing.size(self.control.size)
+            details = {"payload": {"adapter": size - control, "control": control}}
         done = yield from self._transfer(self.around.downlink, size, self.profile.downlink)
         seconds = self.around.env.now - began
         energy = self.around.energy.download(done.active_s)
-        self._record(Kind.DOWNLOAD, seconds, done.sent, energy)
+        self._record(Kind.DOWNLOAD, seconds, done.sent, energy, details)
         return done.arrived
 
     def _train(
@@ -221,11 +230,13 @@ class ClientRound:
         if done.sent + twice > received:
             self._record(Kind.DISCARDED, size=done.sent + twice - received)
         self._record(Kind.RECEIVE, size=received)
+        update, control = None, None
         try:
+            if self.control is not None:
+                control = self.control.decode(arrived.control())
             update = arrived.decode(around.policy, self.layout)
         except PayloadError as error:
             self._record(Kind.REJECTED, details={"reason": str(error)})
-            update = None
         return Arrival(
             client=self.profile.client,
             weight=self.weight,
@@ -235,6 +246,8 @@ class ClientRound:
             started=started,
             seconds=around.env.now - started,
             loss=result.losses[-1],
+            steps=len(self.job.batches),
+            control=control,
         )
 
     def _vanish_while_uploading(self, size: int, share: float) -> Generator[simpy.Event, Any, None]:
@@ -286,10 +299,18 @@ class ClientRound:
         return int(billed / around.billing.bytes_factor)
 
     def _encode(self, result: TrainingResult) -> Parcel:
-        context = dataclasses.replace(self.context, fisher=result.fisher, budget=self._budget())
+        budget = self._budget()
+        if budget is not None and self.control is not None:
+            around_it = joined_length(budget, self.control.size) - budget
+            budget = max(0, budget - around_it)
+        context = dataclasses.replace(self.context, fisher=result.fisher, budget=budget)
         try:
-            return Parcel.of(
+            parcel = Parcel.of(
                 result.delta, self.around.policy, context, self.around.uplink.transport
             )
+            if self.control is None:
+                return parcel
+            change = self.control.encode(result.delta, len(self.job.batches))
+            return parcel.with_control(change)
         except ValueError as error:
             raise EncodingFailed(f"client {self._who[0]}, round {self._who[1]}: {error}") from None

@@ -7,12 +7,22 @@ from collections.abc import Callable, Sequence
 import simpy
 
 from fsim.results.records import Kind, Recorder
-from fsim.server.aggregation import Aggregation, add, fedat_weights, make_aggregation, weighted_sum
+from fsim.server.aggregation import (
+    Aggregation,
+    WeightedMean,
+    add,
+    fedat_weights,
+    make_aggregation,
+    weighted_sum,
+)
+from fsim.server.corrections import FedNova, fednova, fednova_norm, make_correction
 from fsim.server.optimizers import ServerOptimizer, make_optimizer
 from fsim.server.protocols.world import Arrival
+from fsim.server.robustness import not_finite
 from fsim.settings import Scenario
 from fsim.vocabulary import Update
 from fsim.world.accounts import Accounts
+from fsim.world.controls import Controls
 
 
 class GlobalAdapter:
@@ -30,6 +40,8 @@ class GlobalAdapter:
         Client -> number of its training examples.
     accounts, recorder
         Where what became of each update is told.
+    controls
+        SCAFFOLD's control variates, which follow the updates that entered.
 
     Attributes
     ----------
@@ -47,6 +59,7 @@ class GlobalAdapter:
         examples: Callable[[int], int],
         accounts: Accounts,
         recorder: Recorder,
+        controls: Controls | None = None,
     ) -> None:
         self.value = initial
         self.version = 0
@@ -56,8 +69,24 @@ class GlobalAdapter:
         self._recorder = recorder
         self._aggregation: Aggregation = scenario.server.aggregation.make(make_aggregation)
         self._optimizer: ServerOptimizer = scenario.server.optimizer.make(make_optimizer)
+        self._normalised = isinstance(scenario.server.correction.make(make_correction), FedNova)
+        self._controls = controls
         self._screen = scenario.server.make_screen()
         self._tiers: list[tuple[int, Update]] = []
+        self._waiting: dict[int, Arrival] = {}
+
+    def receive(self, arrival: Arrival) -> None:
+        """An update is there, and waits for the protocol to use it or to set it aside."""
+        self._waiting[id(arrival)] = arrival
+
+    def close(self) -> int:
+        """The run is over: updates that nobody used. Those that cannot be used count as rejected.
+
+        A protocol may end at the very moment at which others answer.
+        """
+        unread = sum(arrival.update is None for arrival in self._waiting.values())
+        self._accounts.rejected += unread
+        return len(self._waiting) - unread
 
     def move(
         self, arrivals: Sequence[Arrival], selected: Sequence[int], scales: Sequence[float] | None
@@ -67,6 +96,8 @@ class GlobalAdapter:
         if updates:
             mean = self._combine(updates, kept, selected, scales)
             self.value = add(self.value, self._optimizer.step(mean))
+            if self._controls is not None:
+                self._controls.accept(kept)
         self.version += 1
         return len(updates)
 
@@ -97,6 +128,7 @@ class GlobalAdapter:
     def set_aside(self, arrivals: Sequence[Arrival]) -> None:
         """Count updates that came too late, and forget them."""
         for arrival in arrivals:
+            self._waiting.pop(id(arrival), None)
             if arrival.update is None:
                 self._accounts.rejected += 1
             else:
@@ -107,10 +139,11 @@ class GlobalAdapter:
         """Updates that may be aggregated, and whose they are."""
         updates, kept = [], []
         for arrival in arrivals:
+            self._waiting.pop(id(arrival), None)
             if arrival.update is None:
                 self._accounts.rejected += 1
                 continue
-            rejection = self._screen.check(arrival.update)
+            rejection = self._screen.check(arrival.update) or not_finite(arrival.control or {})
             if rejection is not None:
                 self._accounts.rejected += 1
                 self._tell(Kind.REJECTED, arrival, rejection.reason)
@@ -127,12 +160,13 @@ class GlobalAdapter:
         selected: Sequence[int],
         scales: Sequence[float] | None,
     ) -> Update:
-        return self._aggregation.combine(
-            updates,
-            [arrival.weight for arrival in kept],
-            selected=[float(self._examples(client)) for client in selected] or None,
-            scales=scales,
-        )
+        examples = [arrival.weight for arrival in kept]
+        asked = [float(self._examples(client)) for client in selected] or None
+        if self._normalised and isinstance(self._aggregation, WeightedMean):
+            weights, total = self._aggregation.weigh(examples, asked)
+            norms = [fednova_norm(arrival.steps) for arrival in kept]
+            return fednova(updates, weights, norms, scales=scales, denominator=total)
+        return self._aggregation.combine(updates, examples, selected=asked, scales=scales)
 
     def _tell(self, kind: Kind, arrival: Arrival, reason: str | None = None) -> None:
         details = None if reason is None else {"reason": reason}

@@ -19,6 +19,7 @@ from fsim.fleet import batteries
 from fsim.fleet.population import DrawnPopulation
 from fsim.results.records import SERVER, Kind, Recorder
 from fsim.scenario import LoadedScenario
+from fsim.server.corrections import Scaffold, make_correction
 from fsim.server.protocols.world import Answer, Arrival
 from fsim.streams import stream
 from fsim.trackers import Told, Tracker
@@ -26,6 +27,7 @@ from fsim.vocabulary import Update
 from fsim.world.accounts import Accounts
 from fsim.world.broadcast import Broadcast
 from fsim.world.client import Billing, ClientRound, Surroundings
+from fsim.world.controls import Controls
 from fsim.world.failures import PayloadFailures, ServerUptime
 from fsim.world.global_adapter import GlobalAdapter
 from fsim.world.learner import Learner
@@ -93,8 +95,15 @@ class SimulatedWorld:
             learner.layout,
             scenario.seed,
         )
+        self._controls = self._make_controls()
         self._global = GlobalAdapter(
-            self.env, scenario, learner.initial, learner.examples, self.accounts, self.recorder
+            self.env,
+            scenario,
+            learner.initial,
+            learner.examples,
+            self.accounts,
+            self.recorder,
+            self._controls,
         )
         clients = build_population(loaded) if population is None else population
         self._roster = Roster(self.env, scenario, clients, learner.examples, uptime)
@@ -136,6 +145,18 @@ class SimulatedWorld:
             for links in build_shared_links(self._scenario)
         )
         return up, down
+
+    def _make_controls(self) -> Controls | None:
+        correction = self._scenario.server.correction.make(make_correction)
+        if not isinstance(correction, Scaffold):
+            return None
+        return Controls(
+            correction,
+            self._learner.layout,
+            self._scenario.fleet.clients,
+            self._scenario.training.learning_rate,
+            self._scenario.seed,
+        )
 
     def _make_billing(self) -> Billing:
         wanted, own = self._scenario.billing, self._learner
@@ -179,7 +200,13 @@ class SimulatedWorld:
     def _round(self, client: int, round_number: int) -> Generator[simpy.Event, Any, Answer]:
         seed, examples = self._scenario.seed, self._learner.examples(client)
         size, adapter = self._broadcast.send(client, self.version, self.adapter)
-        steps = self._scenario.training.local_steps
+        steps = self._scenario.training.steps(examples)
+        control, drift = None, None
+        if self._controls is not None:
+            trains, layout = self._around.policy.trains, self._learner.layout
+            names = [spec.name for spec in layout.tensors if trains(spec.name, round_number)]
+            control = self._controls.begin(client, round_number, names)
+            drift = control.drift(layout)
         # What error feedback keeps is the client's only once the server has the update.
         memory = copy.deepcopy(self._memories.get(client, {}))
         client_round = ClientRound(
@@ -187,12 +214,13 @@ class SimulatedWorld:
             round_number=round_number,
             around=self._around,
             download_bytes=size,
-            job=self._learner.job(client, round_number, adapter, steps),
+            job=self._learner.job(client, round_number, adapter, steps, drift),
             context=EncodingContext.of(seed, client, round_number, memory=memory),
             layout=self._learner.layout,
             weight=examples,
             packets=stream(seed, "transport.loss", client, round_number),
             version=self.version,
+            control=control,
         )
         arrival = yield self.env.process(client_round.run())
         self._roster.come_back(client)
@@ -200,6 +228,7 @@ class SimulatedWorld:
             self.accounts.dropped += 1
         else:
             self._memories[client] = memory
+            self._global.receive(arrival)
             self._roster.observe(arrival, round_number)
         return Answer(client, round_number, arrival)
 
@@ -250,7 +279,7 @@ class SimulatedWorld:
                     size,
                     details={"reason": "the run ended"},
                 )
-        self.accounts.unfinished = len(at_work)
+        self.accounts.unfinished = len(at_work) + self._global.close()
         self.accounts.check()
         self.recorder.check_conservation()
 
@@ -266,7 +295,8 @@ class SimulatedWorld:
             self.evaluate(round_number)
 
     def _expected_seconds(self, client: int) -> float:
-        profile, steps = self._roster[client], self._scenario.training.local_steps
+        profile = self._roster[client]
+        steps = self._scenario.training.steps(self._learner.examples(client))
         job = self._learner.job(client, 0, self.adapter, 1)
         size = 4 * self._learner.layout.size
         return (

@@ -30,7 +30,7 @@ class Deadline(RoundProtocol):
     over_selection
         How many times ``clients_per_round`` are asked, 1 or more.
     after
-        The reporting window: a duration from the round's beginning. None for no limit, or where
+        The reporting window: a duration from the moment of asking. None for no limit, or where
         ``quantile`` sets it.
     quantile
         Of the durations of answers in the last ``window`` rounds, which becomes the next window; in
@@ -73,6 +73,11 @@ class Deadline(RoundProtocol):
                 f"{clients_per_round}"
             )
 
+    @property
+    def in_its_round(self) -> bool:
+        """Where late updates are thrown away."""
+        return self.late == "discard"
+
     def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
         """Run all rounds, one after another; stragglers go on beside the next."""
         inbox, durations = Inbox(env), deque[list[float]](maxlen=self.window)
@@ -83,7 +88,7 @@ class Deadline(RoundProtocol):
             cohort = world.select(round_number, asked)
             for client in cohort:
                 inbox.watch(world.start(client, round_number))
-            closes = started + self._reporting_window(durations)
+            closes = env.now + self._reporting_window(durations)
             arrivals = yield from self._collect(env, world, inbox, round_number, cohort, closes)
             durations.append([arrival.seconds for arrival in arrivals])
             if len(arrivals) < self.minimum:

@@ -31,6 +31,11 @@ class Arrival:
         When the client was started, and how long it took.
     loss
         Its last training loss.
+    steps
+        Local steps that it made.
+    control
+        How its control variate changed, by name of the tensors that it trained, where
+        :class:`fsim.server.corrections.Scaffold` asks for it.
     """
 
     client: int
@@ -41,6 +46,8 @@ class Arrival:
     started: float = 0.0
     seconds: float = 0.0
     loss: float | None = None
+    steps: int = 1
+    control: Update | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,11 @@ class RoundProtocol(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
+
+    @property
+    def in_its_round(self) -> bool:
+        """Whether an update is only ever aggregated in the round that it was begun in."""
+        return False
 
     @abstractmethod
     def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
