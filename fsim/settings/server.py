@@ -65,11 +65,18 @@ class ProtocolSettings(SectionWithOptions):
 
 
 class CrashSettings(Settings):
-    """The server is gone from ``at`` for ``down``; work in flight then is lost or kept."""
+    """The server is gone from ``at`` for ``down``; work in flight then is lost or kept.
+
+    What it had received and made of it by then is on its disk: the adapter, updates of a round that
+    is still open, the server optimiser's state, and, with ``selection: kept``, what the selection
+    rule has seen. With ``selection: lost`` that is gone: the rule begins anew, knowing what clients
+    register with.
+    """
 
     at: Duration
     down: Duration
     in_flight: Literal["lost", "kept"] = "lost"
+    selection: Literal["kept", "lost"] = "kept"
 
 
 class ServerSettings(Settings):

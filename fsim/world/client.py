@@ -148,7 +148,7 @@ class ClientRound:
         if self.control is not None:
             whole = joined_length(self.download_bytes, self.control.size)
             size, control = billing.size(whole), billing.size(self.control.size)
-            details = {"payload": {"adapter": size - control, "control": control}}
+            details = {"parts": {"adapter": size - control, "control": control}}
         done = yield from self._transfer(self.around.downlink, size, self.profile.downlink)
         seconds = self.around.env.now - began
         energy = self.around.energy.download(done.active_s)

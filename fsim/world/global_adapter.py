@@ -11,6 +11,7 @@ from fsim.server.aggregation import (
     Aggregation,
     WeightedMean,
     add,
+    fedasync,
     fedat_weights,
     make_aggregation,
     weighted_sum,
@@ -94,10 +95,23 @@ class GlobalAdapter:
         """Aggregate what arrived; how many updates entered. Without any nothing changes."""
         updates, kept = self._screened(arrivals)
         if updates:
-            mean = self._combine(updates, kept, selected, scales)
+            mean = self._combine(updates, kept, selected, _of(kept, arrivals, scales))
             self.value = add(self.value, self._optimizer.step(mean))
             if self._controls is not None:
                 self._controls.accept(kept)
+        self.version += 1
+        return len(updates)
+
+    def mix_adapters(self, arrivals: Sequence[Arrival], mixing: Sequence[float]) -> int:
+        """Mix what each client arrived at into the adapter; how many updates entered.
+
+        What an adapter is moved by goes through the server's optimiser, as every mean update does.
+        """
+        updates, kept = self._screened(arrivals)
+        shares = _of(kept, arrivals, mixing) or []
+        for update, arrival, share in zip(updates, kept, shares, strict=True):
+            step = fedasync(self.value, _base_of(arrival), update, share)
+            self.value = add(self.value, self._optimizer.step(step))
         self.version += 1
         return len(updates)
 
@@ -115,11 +129,8 @@ class GlobalAdapter:
         updates, kept = self._screened(arrivals)
         if updates:
             count, _ = self._tiers[tier]
-            base = kept[0].base
-            if base is None:
-                raise ValueError("an arrival has to say which adapter it began with")
             mean = self._combine(updates, kept, selected, None)
-            self._tiers[tier] = count + 1, add(base, mean)
+            self._tiers[tier] = count + 1, add(_base_of(kept[0]), mean)
             weights = fedat_weights([count for count, _ in self._tiers], prior=1.0)
             self.value = weighted_sum([adapter for _, adapter in self._tiers], weights)
         self.version += 1
@@ -173,3 +184,19 @@ class GlobalAdapter:
         self._recorder.record(
             kind, self._env.now, 0.0, arrival.client, self.version + 1, details=details
         )
+
+
+def _of(
+    kept: Sequence[Arrival], arrivals: Sequence[Arrival], scales: Sequence[float] | None
+) -> list[float] | None:
+    """The scales of those arrivals that were kept."""
+    if scales is None:
+        return None
+    by_arrival = {id(arrival): scale for arrival, scale in zip(arrivals, scales, strict=True)}
+    return [by_arrival[id(arrival)] for arrival in kept]
+
+
+def _base_of(arrival: Arrival) -> Update:
+    if arrival.base is None:
+        raise ValueError("an arrival has to say which adapter it began with")
+    return arrival.base

@@ -57,6 +57,14 @@ class Roster:
             scenario.fleet.availability, AlwaysSettings | DropoutSettings
         )
         self._selector: Selector = self._new_selector()
+        for crash in uptime.crashes:
+            if crash.selection == "lost":
+                env.process(self._forget(crash.at))
+
+    def _forget(self, time: float) -> Generator[simpy.Event, Any, None]:
+        """A crash at that time takes with it what the rule has seen; clients register again."""
+        yield self._env.timeout(time)
+        self._selector = self._new_selector()
 
     def _new_selector(self) -> Selector:
         selector: Selector = self._scenario.protocol.selection.make(make_selector)

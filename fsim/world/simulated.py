@@ -253,6 +253,18 @@ class SimulatedWorld:
         received = self._global.move(arrivals, selected, scales)
         self._finish_round(round_number, started, received, selected)
 
+    def mix_adapters(
+        self,
+        round_number: int,
+        started: float,
+        arrivals: Sequence[Arrival],
+        selected: Sequence[int],
+        mixing: Sequence[float],
+    ) -> None:
+        """See :class:`fsim.server.protocols.world.World`."""
+        received = self._global.mix_adapters(arrivals, mixing)
+        self._finish_round(round_number, started, received, selected)
+
     def mix_tiers(
         self,
         round_number: int,

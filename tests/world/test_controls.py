@@ -115,7 +115,7 @@ def test_control_variates_are_billed_as_they_are_serialised(tiny):
             # One byte says where the first payload ends: it is shorter than 128.
             assert set(rows["bytes"]) == {without["bytes"].iloc[0] + control + 1}
             for size, details in zip(rows["bytes"], rows["details"], strict=True):
-                parts = json.loads(details)["payload"]
+                parts = json.loads(details)["payload" if kind == "upload" else "parts"]
                 assert parts["control"] == control
                 assert sum(parts.values()) == size
 
@@ -162,7 +162,7 @@ def test_a_factor_that_is_not_trained_keeps_its_control_variate(tiny, policy):
     rows = world.recorder.records()
     rows = rows[rows["kind"] == "download"]
     # Half of the coordinates are trained, and half of the control variate is sent.
-    assert {json.loads(each)["payload"]["control"] for each in rows["details"]} == {FRAME + 4 * 4}
+    assert {json.loads(each)["parts"]["control"] for each in rows["details"]} == {FRAME + 4 * 4}
     server = world._controls.server
     assert server["x.lora_B.weight"].any()
     assert server["x.lora_A.weight"].any() == (policy == "alternating")

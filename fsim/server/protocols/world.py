@@ -142,6 +142,23 @@ class World(Protocol):
         """
         ...
 
+    def mix_adapters(
+        self,
+        round_number: int,
+        started: float,
+        arrivals: Sequence[Arrival],
+        selected: Sequence[int],
+        mixing: Sequence[float],
+    ) -> None:
+        """Mix each arrival's adapter into the global one, as FedAsync does; evaluate and record.
+
+        Parameters
+        ----------
+        mixing
+            The share of each, 0 to 1.
+        """
+        ...
+
     def mix_tiers(
         self,
         round_number: int,

@@ -232,6 +232,10 @@ def test_the_downlink_can_be_a_delta(tiny):
          "found staleness 'cubic', allowed are constant, polynomial, hinge"),
         ({"protocol__selection": "best"}, "found selection 'best', allowed are uniform"),
         ({"server__optimizer": "adamw"}, "found optimizer 'adamw', allowed are fedavg, fedavgm"),
+        ({"protocol__kind": "asynchronous", "protocol__buffer": 2},
+         "buffer: found 2, allowed is 1; more is kind: buffered"),
+        ({"protocol__kind": "asynchronous", "protocol__mixing": 0.0},
+         "mixing: found 0.0, allowed is above 0 and at most 1"),
         ({"server__screen": {"most": 1}}, "most: unknown key, allowed are most_norm"),
     ],
 )  # fmt: skip
