@@ -15,6 +15,7 @@ from fsim.assembly import (
     build_shared_links,
 )
 from fsim.compression import EncodingContext, make_policy
+from fsim.compression.wire import HEADER_BYTES
 from fsim.fleet import batteries
 from fsim.fleet.population import DrawnPopulation
 from fsim.results.records import SERVER, Kind, Recorder
@@ -29,6 +30,7 @@ from fsim.world.broadcast import Broadcast
 from fsim.world.client import Billing, ClientRound, Surroundings
 from fsim.world.controls import Controls
 from fsim.world.failures import PayloadFailures, ServerUptime
+from fsim.world.feasible import LeastRound, check_window
 from fsim.world.global_adapter import GlobalAdapter
 from fsim.world.learner import Learner
 from fsim.world.medium import Medium
@@ -109,6 +111,34 @@ class SimulatedWorld:
         self._roster = Roster(self.env, scenario, clients, learner.examples, uptime)
         self._accuracy = 0.0
         self._billing = billing
+        self._check_window()
+
+    def _check_window(self) -> None:
+        """Refuse a deadline that no client can keep, before anything has happened."""
+        window, server = self._scenario.protocol.make().first_deadline, self._scenario.server
+        if window is None:
+            return
+        learner, billing, training = self._learner, self._billing, self._scenario.training
+        size = HEADER_BYTES  # of a delta, if nothing has changed
+        if server.downlink == "adapter":
+            policy = server.downlink_policy.make(make_policy)
+            rng = stream(self._scenario.seed, "server.downlink", 0)
+            size = len(policy.encode(self.adapter, EncodingContext(rng)))
+
+        def steps(client: int) -> int:
+            return training.steps(learner.examples(client))
+
+        def operations(client: int) -> float:
+            job = learner.job(client, 1, self.adapter, steps(client))
+            return learner.operations(job) * billing.operations_factor
+
+        least = LeastRound(
+            self._around.uplink.transport,
+            billing.size(size),
+            operations,
+            lambda client: steps(client) * billing.operations_factor,
+        )
+        check_window(window, self._roster.population, least)
 
     @property
     def version(self) -> int:

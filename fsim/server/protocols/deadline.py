@@ -67,6 +67,12 @@ class Deadline(RoundProtocol):
     def check(self, clients: int, clients_per_round: int) -> None:
         """See :class:`RoundProtocol`."""
         super().check(clients, clients_per_round)
+        if (asked := self._asked(clients_per_round)) > clients:
+            raise ValueError(
+                f"protocol.over_selection: found {self.over_selection:g}, which asks {asked} with "
+                f"protocol.clients_per_round: {clients_per_round}; the fleet has {clients} "
+                "(fleet.clients)"
+            )
         if self.minimum > clients_per_round:
             raise ValueError(
                 f"protocol.minimum: found {self.minimum}, more than protocol.clients_per_round, "
@@ -78,14 +84,18 @@ class Deadline(RoundProtocol):
         """Where late updates are thrown away."""
         return self.late == "discard"
 
+    @property
+    def first_deadline(self) -> float | None:
+        """That of the first round, where late updates are thrown away."""
+        return self.after if self.late == "discard" else None
+
     def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
         """Run all rounds, one after another; stragglers go on beside the next."""
         inbox, durations = Inbox(env), deque[list[float]](maxlen=self.window)
         for round_number in range(1, world.rounds + 1):
             started = env.now
             yield from world.someone()
-            asked = math.ceil(round(self.over_selection * world.clients_per_round, 9))
-            cohort = world.select(round_number, asked)
+            cohort = world.select(round_number, self._asked(world.clients_per_round))
             for client in cohort:
                 inbox.watch(world.start(client, round_number))
             closes = env.now + self._reporting_window(durations)
@@ -129,6 +139,9 @@ class Deadline(RoundProtocol):
             else:
                 arrivals.append(arrival)
         return arrivals
+
+    def _asked(self, clients_per_round: int) -> int:
+        return math.ceil(round(self.over_selection * clients_per_round, 9))
 
     def _reporting_window(self, durations: deque[list[float]]) -> float:
         recent = [seconds for answers in durations for seconds in answers]

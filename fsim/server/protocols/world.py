@@ -188,6 +188,11 @@ class RoundProtocol(ABC):
     def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
         """The process of the whole run."""
 
+    @property
+    def first_deadline(self) -> float | None:
+        """Seconds after asking in which a client must answer to count; None if it need not."""
+        return None
+
     def check(self, clients: int, clients_per_round: int) -> None:
         """Refuse settings that contradict the scenario's, naming both, by ValueError."""
         if clients_per_round > clients:

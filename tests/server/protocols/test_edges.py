@@ -1,8 +1,16 @@
 """Protocols on losses whose optimum is known: FedAsync, crashes, the last moment of a run."""
 
+import dataclasses
+import math
+
 import numpy as np
 import pytest
 
+from fsim.assembly import build_population
+from fsim.errors import NothingLeft, ScenarioError
+from fsim.fleet import AlwaysOn
+from fsim.fleet.population import DrawnPopulation
+from fsim.world import SimulatedWorld
 from fsim.world.global_adapter import GlobalAdapter
 from tests.world.quadratic import QuadraticLearner, run
 
@@ -129,3 +137,72 @@ def test_a_crash_may_take_what_a_selection_rule_has_seen(tiny):
     assert lost[:6] == plain[:6]
     assert lost[6:] != plain[6:]
     assert not set(lost[6]) & set(lost[5])
+
+
+def test_a_deadline_that_nobody_can_keep_is_refused_before_the_run(tiny):
+    """8 kbit/s down, 46 bytes of adapter (32 and a header of 14): 46 ms; two steps of 250 ms; 13
+    bytes of header up at the highest rate of any client."""
+    links = {
+        **COMMON,
+        "fleet__downlink": {"rate": "8 kbit/s"},
+        "fleet__uplink": {"rate": "8 kbit/s"},
+    }
+
+    def world(after, **more):
+        settings = protocol(kind="deadline", after=after, over_selection=1.0)
+        return SimulatedWorld(tiny(**{**links, **settings, **more}), learner())
+
+    with pytest.raises(ScenarioError) as caught:
+        world("0.55 s")
+    assert str(caught.value) == (
+        "protocol.after: found 0.55 s, the fastest client needs at least 0.559 s: 0.046 s to "
+        "download over fleet.downlink, 0.5 s for training.local_steps, 0.013 s or more over "
+        "fleet.uplink"
+    )
+    world("0.56 s")
+    world("0.55 s", protocol__late="keep")
+    # Most are too slow, but not all.
+    settings = protocol(kind="deadline", after="1 s", over_selection=1.0)
+    fleet = {
+        "fleet__clients": 60,
+        "fleet__devices": {"laptop": 0.05, "phone-low": 0.95},
+        "fleet__seconds_per_step": {"laptop": "250 ms", "phone-low": "1 s"},
+    }
+    loaded = tiny(**links | settings | fleet)
+    devices = [profile.device.name for profile in build_population(loaded)]
+    assert devices.count("phone-low") > devices.count("laptop") > 0
+    SimulatedWorld(loaded, QuadraticLearner([1.0] * 60, np.zeros((60, 8)), RATE))
+
+
+class Gone(AlwaysOn):
+    """A client that leaves after 3 s and does not come back."""
+
+    def next_available(self, time):
+        return time if time < 3 else math.inf
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        protocol(kind="synchronous"),
+        protocol(kind="deadline", after="1 s"),
+        protocol(kind="buffered", buffer=3),
+        protocol(kind="asynchronous"),
+        protocol(kind="tiered", tiers=2),
+    ],
+    ids=lambda settings: settings["protocol__kind"],
+)
+def test_a_run_in_which_nothing_can_happen_any_more_says_so(tiny, settings):
+    loaded = tiny(
+        **{**COMMON, **settings, "protocol__rounds": 100},
+        fleet__availability={"kind": "on-off", "on": "1 h", "off": "1 h"},
+    )
+    drawn = build_population(loaded)
+    population = DrawnPopulation(
+        6, lambda client: dataclasses.replace(drawn[client], availability=Gone())
+    )
+    world = SimulatedWorld(loaded, learner(), population=population)
+    process = world.env.process(loaded.scenario.protocol.make().run(world.env, world))
+    with pytest.raises(NothingLeft, match="none will ever be available again"):
+        world.env.run(process)
+    assert world.version > 0
