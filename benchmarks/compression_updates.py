@@ -97,9 +97,8 @@ def _train() -> dict[str, Any]:
         for client in range(4):
             place = (7 * number + 9 * client) % len(bench.shards)
             rng = stream(0, "learning.batches", place, number)
-            batches = draw_batches(
-                bench.shards[place], training.local_steps, training.batch_size, rng
-            )
+            shard = bench.shards[place]
+            batches = draw_batches(shard, training.steps(len(shard)), training.batch_size, rng)
             tickets.append(trainer.submit(TrainingJob(place, number, adapter, batches)))
         results = [trainer.result(ticket) for ticket in tickets]
         for client, result in enumerate(results[:2] if number in (1, 5) else []):

@@ -87,6 +87,8 @@ def _placed(profile: ClientProfile, scenario: Scenario) -> ClientProfile:
 
     up = path(cells is not None and cells.uplink is not None, server.ingress)
     down = path(cells is not None and cells.downlink is not None, server.egress)
+    if not (up or down):
+        return profile
     return replace(
         profile,
         uplink=replace(profile.uplink, path=up),

@@ -8,6 +8,7 @@ two runs that differ in their compression policy see the same clients, data orde
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 import numpy as np
 
@@ -29,8 +30,31 @@ def stream(seed: int, purpose: str, *keys: int) -> np.random.Generator:
     numpy.random.Generator
         PCG64, the same on every machine for the same arguments.
     """
+    words = [*_words(seed), *_name_words(purpose)]
+    for key in keys:
+        words += [key] if 0 <= key <= _WORD else _words(key)
+    # What SeedSequence makes of [seed, name, *keys] itself, in half the time.
+    entropy = np.array(words, dtype=np.uint32)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+
+
+_WORD = 2**32 - 1
+
+
+@cache
+def _name_words(purpose: str) -> list[int]:
     name = int.from_bytes(hashlib.sha256(purpose.encode("utf-8")).digest()[:8], "big")
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, name, *keys])))
+    return _words(name)
+
+
+def _words(number: int) -> list[int]:
+    """A number in words of 32 bits, the lowest first."""
+    if number < 0:
+        raise ValueError(f"seed and keys of a stream: found {number}, allowed is 0 or more")
+    words = [number & _WORD]
+    while number := number >> 32:
+        words.append(number & _WORD)
+    return words
 
 
 def torch_seed(seed: int, purpose: str, *keys: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -93,10 +94,14 @@ class LinkLaw:
 
     def draw(self, seed: int, direction: str, client: int) -> Link:
         """The link of one client, each quantity from its own named stream."""
-        round_trip = self.round_trip.draw(stream(seed, f"fleet.{direction}.round_trip", client))
-        rate = None
-        if self.rate is not None:
-            rate = self.rate.draw(stream(seed, f"fleet.{direction}.rate", client))
+
+        def drawn(law: Distribution, what: str) -> float:
+            if law.kind == "constant":
+                return law.parameters[0]  # what it draws whatever the stream
+            return law.draw(stream(seed, f"fleet.{direction}.{what}", client))
+
+        round_trip = drawn(self.round_trip, "round_trip")
+        rate = None if self.rate is None else drawn(self.rate, "rate")
         if self.trace is None:
             if rate is None:
                 raise ScenarioError(f"fleet.{direction}: needs a rate or a trace, found neither")
@@ -233,11 +238,14 @@ def draw_population(
     names = sorted(devices)
     shares = np.array([devices[name] for name in names], dtype=np.float64)
     shares /= shares.sum()
+    # Where a uniform number falls among the shares, as Generator.choice has it.
+    bounds = shares.cumsum()
+    bounds = (bounds / bounds[-1]).tolist()
     measured = seconds_per_step or {}
 
     def draw(client: int) -> ClientProfile:
         lot = stream(seed, "fleet.device", client)
-        name = names[int(lot.choice(len(names), p=shares))]
+        name = names[bisect_right(bounds, lot.random())]
         return ClientProfile(
             client=client,
             device=DEVICES[name],

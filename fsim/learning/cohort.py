@@ -18,6 +18,7 @@ import torch
 
 from fsim.errors import ScenarioError
 from fsim.learning.adapter import AdaptedModel
+from fsim.learning.drift import drift_of
 from fsim.learning.encoding import Batch, BatchShape, Encoded
 from fsim.learning.recall import TokenRecall
 from fsim.learning.sensitivity import Fisher, TokenSensitivity
@@ -68,11 +69,14 @@ class SlotJob:
         The rows of each step.
     trainable
         Which of its coordinates are trained, shape as ``start``; all if None.
+    drift
+        What is added to each gradient, shape as ``start``; nothing if None.
     """
 
     start: FloatArray
     batches: Sequence[Sequence[Encoded]]
     trainable: npt.NDArray[np.bool_] | None = None
+    drift: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,7 @@ class Cohort:
         adapted.use(slots)
         optimizer = _optimizer(slots, self._settings)
         frozen = self._frozen(jobs)
+        drift = drift_of([job.drift for job in jobs], slots)
         began = None
         if self._settings.proximal or frozen is not None:
             began = slots.values.detach().clone()
@@ -238,6 +243,8 @@ class Cohort:
                 gradients.add_(slots.values.detach() - began, alpha=self._settings.proximal)
             if self._settings.max_gradient_norm is not None:
                 _clip(gradients, self._settings.max_gradient_norm)
+            if drift is not None:
+                gradients.add_(drift)
             optimizer.step()
             if began is not None and frozen is not None:
                 # Weight decay moves what has no gradient as well.

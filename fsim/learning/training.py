@@ -42,6 +42,8 @@ class TrainingJob:
         The rows of each local step.
     frozen
         Tensors of the adapter that are not trained.
+    drift
+        What is added to each gradient (:mod:`fsim.learning.drift`); nothing if None.
     """
 
     client: int
@@ -49,6 +51,7 @@ class TrainingJob:
     adapter: Update
     batches: Sequence[Sequence[Encoded]]
     frozen: frozenset[str] = frozenset()
+    drift: Update | None = None
 
 
 @dataclass(frozen=True)
@@ -224,7 +227,12 @@ class Trainer:
         keys: dict[int, str] = {}
         missing = []
         for ticket, job in jobs.items():
-            slot = SlotJob(starts.flat(job.adapter), job.batches, self._trainable(job.frozen))
+            slot = SlotJob(
+                starts.flat(job.adapter),
+                job.batches,
+                self._trainable(job.frozen),
+                drift=None if job.drift is None else self._layout.flatten(job.drift),
+            )
             key = keys[ticket] = self._key(slot, starts.digest(job.adapter))
             recent: TrainingResult | None = self._recent.get(key) if key else None
             if recent is not None:
@@ -258,6 +266,8 @@ class Trainer:
         more = {}
         if slot.trainable is not None:
             more["trainable"] = array_digest(slot.trainable)
+        if slot.drift is not None:
+            more["drift"] = array_digest(slot.drift)
         return key_of(**self._origin, start=start, rows=rows_digest(slot.batches), **more)
 
 

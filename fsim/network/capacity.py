@@ -81,6 +81,23 @@ class Staircase:
                 self.period, self.total = self.duration, once
         self.refuses = past_end == "error" and math.isfinite(self.duration)
 
+    @classmethod
+    def constant(cls, rate: float) -> Staircase:
+        """One rate (bytes/s) for ever: what the constructor makes of it, many times as fast.
+
+        A fleet has one for each client whose own rate does not change.
+        """
+        rate = float(rate)
+        if not 0 <= rate < math.inf:
+            raise TraceError(f"found a rate of {rate:g} bytes/s, allowed is 0 or more, finite")
+        steps = cls.__new__(cls)
+        steps.starts, steps.rates = np.zeros(1), np.array([rate])
+        steps.delivered = np.zeros(1)
+        steps.duration, steps.past_end, steps.refuses = math.inf, "loop", False
+        steps.highest = steps.mean = rate
+        steps.period = steps.total = math.inf
+        return steps
+
     def _check(self) -> None:
         starts, rates = self.starts, self.rates
         if starts.ndim != 1 or starts.shape != rates.shape or len(starts) == 0:
@@ -167,7 +184,7 @@ class Capacity:
     @classmethod
     def constant(cls, rate: float) -> Capacity:
         """The same rate (bytes/s) for ever."""
-        return cls([0.0], [rate])
+        return cls.over(Staircase.constant(rate))
 
     @classmethod
     def over(cls, staircase: Staircase, scale: float = 1.0, offset: float = 0.0) -> Capacity:

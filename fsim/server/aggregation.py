@@ -299,11 +299,18 @@ class WeightedMean:
         scales: Sequence[float] | None = None,
     ) -> Update:
         """See :class:`Aggregation`."""
+        weights, total = self.weigh(examples, selected)
+        scales = [1.0] * len(updates) if scales is None else scales
+        return fedbuff(updates, weights, scales, total)
+
+    def weigh(
+        self, examples: Sequence[float], selected: Sequence[float] | None
+    ) -> tuple[Sequence[float], float]:
+        """The weight of each update, and what their sum is divided by."""
         whole = examples if selected is None or self.denominator == "received" else selected
         if self.weights == "equal":
             examples, whole = [1.0] * len(examples), [1.0] * len(whole)
-        scales = [1.0] * len(updates) if scales is None else scales
-        return fedbuff(updates, examples, scales, float(np.sum(whole)))
+        return examples, float(np.sum(whole))
 
 
 @dataclass(frozen=True)

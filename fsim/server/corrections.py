@@ -7,12 +7,61 @@ is in the clients' loss alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import ConfigDict
 
+from fsim.choosing import choose
 from fsim.server.aggregation import check_layouts, fedavg, weighted_sum
 from fsim.vocabulary import Update
+
+
+@dataclass(frozen=True)
+class NoCorrection:
+    """Clients drift as they do."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    name: ClassVar[str] = "none"
+
+
+@dataclass(frozen=True)
+class Scaffold:
+    """Control variates (:func:`scaffold_control_delta`, :func:`scaffold_control`).
+
+    Attributes
+    ----------
+    precision
+        Of the control variates on their way down and up: a policy's name. What is rounded is
+        rounded at both ends alike.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    name: ClassVar[str] = "scaffold"
+
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True)
+class FedNova:
+    """The normalised average (:func:`fednova`)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    name: ClassVar[str] = "fednova"
+
+
+Correction = NoCorrection | Scaffold | FedNova
+
+CORRECTIONS: dict[str, type[Correction]] = {
+    correction.name: correction for correction in (NoCorrection, Scaffold, FedNova)
+}
+
+
+def make_correction(name: str, options: Mapping[str, Any]) -> Correction:
+    """A correction by name; see :func:`fsim.choosing.choose` for what is raised."""
+    return choose("correction", CORRECTIONS, name, options)
 
 
 def scaffold_control_delta(
@@ -107,11 +156,13 @@ def fednova(
     weights: Sequence[float],
     norms: Sequence[float],
     effective_steps: float | None = None,
+    scales: Sequence[float] | None = None,
+    denominator: float | Literal["received"] = "received",
 ) -> Update:
     """The normalised average: clients that did more steps do not pull harder.
 
     Wang et al., NeurIPS 2020, equation 7: ``tau_eff * sum of p_i delta_i / ||a_i||_1`` with ``p_i``
-    the weights over their sum. If all norms are the same this is FedAvg.
+    the weights over their sum. If all norms are the same this is FedAvg, to the bit.
 
     Parameters
     ----------
@@ -121,6 +172,9 @@ def fednova(
         ``||a_i||_1`` of each client, more than 0; see :func:`fednova_norm`.
     effective_steps
         ``tau_eff``, more than 0; None for the weighted mean of the norms, the paper's choice.
+    scales, denominator
+        Staleness, and what the weights are divided by, as for
+        :func:`fsim.server.aggregation.fedbuff`; None scales nothing.
 
     Raises
     ------
@@ -137,11 +191,15 @@ def fednova(
     if not (weights and min(weights) >= 0 and 0 < float(np.sum(weights)) < math.inf):
         raise ValueError("weights: allowed are finite numbers of 0 or more, not all 0")
     if effective_steps is None:
-        effective_steps = float(np.dot(weights, norms) / np.sum(weights))
+        # A mean of equal numbers may differ from them by a rounding.
+        same = min(norms) == max(norms)
+        effective_steps = norms[0] if same else float(np.dot(weights, norms) / np.sum(weights))
     if not 0 < effective_steps < math.inf:
         raise ValueError(f"effective_steps: found {effective_steps}, allowed is more than 0")
-    total = float(np.sum(weights))
+    total = float(np.sum(weights)) if denominator == "received" else denominator
+    scales = [1.0] * len(weights) if scales is None else scales
     factors = [
-        weight / total * effective_steps / norm for weight, norm in zip(weights, norms, strict=True)
+        weight * scale / total * (effective_steps / norm)
+        for weight, scale, norm in zip(weights, scales, norms, strict=True)
     ]
     return weighted_sum(updates, factors)

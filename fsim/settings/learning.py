@@ -10,6 +10,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     field_validator,
+    model_validator,
 )
 
 from fsim.errors import ScenarioError
@@ -83,18 +84,48 @@ class TrainingSettingsModel(Settings):
     ``threads`` (PyTorch's) and ``cohort_width`` (clients trained side by side; by default chosen by
     the batch's size) are part of the result's last bits, not of its meaning, and so is ``compile``
     (torch.compile: most of a minute once, then faster). ``proximal`` is FedProx's mu.
+
+    All clients make ``local_steps``, or each as many as ``local_epochs`` passes over its own
+    examples take.
     """
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 3e-3
     weight_decay: NonNegativeFloat = 0.0
     max_gradient_norm: PositiveFloat | None = 1.0
-    local_steps: PositiveInt = 8
+    local_steps: PositiveInt | None = 8
+    local_epochs: PositiveFloat | None = None
     batch_size: PositiveInt = 8
     threads: PositiveInt = 1
     cohort_width: PositiveInt | None = None
     compile: bool = False
     proximal: NonNegativeFloat = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_instead_of_steps(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("local_epochs") is not None:
+            return {"local_steps": None, **data}
+        return data
+
+    @model_validator(mode="after")
+    def _steps_or_epochs(self) -> TrainingSettingsModel:
+        if (self.local_steps is None) == (self.local_epochs is None):
+            raise ValueError(
+                f"local_steps, local_epochs: found {self.local_steps} and {self.local_epochs}, "
+                "allowed is one of them, the other null"
+            )
+        return self
+
+    def steps(self, examples: int) -> int:
+        """Local steps of a client that has so many examples, 1 or more.
+
+        A pass over them is as many whole batches as there are
+        (:func:`fsim.learning.encoding.draw_batches`); a part of a step is rounded.
+        """
+        if self.local_epochs is None:
+            return self.local_steps or 1
+        return max(1, round(self.local_epochs * (examples // min(self.batch_size, examples))))
 
 
 class EvaluationSettings(Settings):

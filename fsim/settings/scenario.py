@@ -9,6 +9,7 @@ import yaml
 from pydantic import Field, NonNegativeInt, model_validator
 
 from fsim.settings.base import Settings
+from fsim.settings.corrections import check_correction
 from fsim.settings.fleet import FleetSettings, TransportSettings
 from fsim.settings.learning import (
     EvaluationSettings,
@@ -64,6 +65,11 @@ class Scenario(Settings):
         self.protocol.make().check(self.fleet.clients, self.protocol.clients_per_round)
         return self
 
+    @model_validator(mode="after")
+    def _correction_fits(self) -> Scenario:
+        check_correction(self)
+        return self
+
     def to_yaml(self) -> str:
         """The scenario with every default written out; loads to an equal scenario."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -71,4 +77,6 @@ class Scenario(Settings):
     def with_policy(self, policy: str, options: Mapping[str, Any]) -> Scenario:
         """The same scenario under another compression policy."""
         compression = CompressionSettings.model_validate({"policy": policy, **options})
-        return self.model_copy(update={"compression": compression})
+        other = self.model_copy(update={"compression": compression})
+        check_correction(other)
+        return other

@@ -16,6 +16,7 @@ from fsim.choosing import choose
 from fsim.compression import POLICIES, Policy, make_policy
 from fsim.quantities import Duration, Rate, Size
 from fsim.server.aggregation import make_aggregation
+from fsim.server.corrections import make_correction
 from fsim.server.optimizers import make_optimizer
 from fsim.server.protocols import PROTOCOLS, RoundProtocol, make_protocol
 from fsim.server.robustness import Screen
@@ -64,17 +65,25 @@ class ProtocolSettings(SectionWithOptions):
 
 
 class CrashSettings(Settings):
-    """The server is gone from ``at`` for ``down``; work in flight then is lost or kept."""
+    """The server is gone from ``at`` for ``down``; work in flight then is lost or kept.
+
+    What it had received and made of it by then is on its disk: the adapter, updates of a round that
+    is still open, the server optimiser's state, and, with ``selection: kept``, what the selection
+    rule has seen. With ``selection: lost`` that is gone: the rule begins anew, knowing what clients
+    register with.
+    """
 
     at: Duration
     down: Duration
     in_flight: Literal["lost", "kept"] = "lost"
+    selection: Literal["kept", "lost"] = "kept"
 
 
 class ServerSettings(Settings):
     """Aggregation, and the server's own end of the network.
 
     The mean of the clients' updates (``aggregation``) goes through the server's ``optimizer``;
+    ``correction`` keeps clients from drifting apart (:mod:`fsim.server.corrections`);
     ``screen`` keeps updates out that cannot be right (:class:`fsim.server.robustness.Screen`).
     ``downlink_policy`` is how what is sent down is encoded: the whole adapter, or, with
     ``downlink: delta``, what has changed since the version that the client has. ``ingress`` and
@@ -83,6 +92,7 @@ class ServerSettings(Settings):
 
     aggregation: choice_of(make_aggregation) = Choice("fedavg", {})  # type: ignore[valid-type]
     optimizer: choice_of(make_optimizer) = Choice("fedavg", {})  # type: ignore[valid-type]
+    correction: choice_of(make_correction) = Choice("none", {})  # type: ignore[valid-type]
     screen: dict[str, Any] = {}
     downlink: Literal["adapter", "delta"] = "adapter"
     downlink_policy: choice_of(make_policy) = Choice("float32", {})  # type: ignore[valid-type]

@@ -22,7 +22,7 @@ class Accounts:
     dropped
         Clients of whom nothing was received: gone, or the server had forgotten them.
     unfinished
-        Clients still at it when the run ended.
+        Clients still at it when the run ended, or whose update had come and was not yet used.
     """
 
     selected: int = 0

@@ -18,9 +18,10 @@ from fsim.learning.training import TrainingJob, TrainingResult
 from fsim.results.records import Kind, Recorder
 from fsim.server.protocols.world import Arrival
 from fsim.world.allowance import bytes_within
+from fsim.world.controls import ClientControl
 from fsim.world.failures import PayloadFailures, ServerUptime
 from fsim.world.learner import Learner
-from fsim.world.parcel import Parcel, Parcels
+from fsim.world.parcel import Parcel, Parcels, joined_length
 from fsim.world.transfer import Route, Transferred, finish_of_work
 
 
@@ -87,7 +88,7 @@ class ClientRound:
     Attributes
     ----------
     download_bytes
-        Length of the serialised global adapter.
+        Length of the serialised global adapter, without a control variate.
     job
         Training from what decoding those bytes gives.
     context
@@ -98,6 +99,8 @@ class ClientRound:
         For the packets that are lost.
     version
         Of the global adapter.
+    control
+        The control variates that the client trains with, where the scenario has them.
     """
 
     profile: ClientProfile
@@ -109,6 +112,7 @@ class ClientRound:
     weight: float
     packets: np.random.Generator
     version: int = 0
+    control: ClientControl | None = None
 
     def run(self) -> Generator[simpy.Event, Any, Arrival | None]:
         """The process; its value is the update as the server decodes it, or None if lost."""
@@ -137,11 +141,16 @@ class ClientRound:
             self._record(Kind.WAIT, seconds, energy=energy)
 
     def _download(self) -> Generator[simpy.Event, Any, bool]:
-        began, size = self.around.env.now, self.around.billing.size(self.download_bytes)
+        began, billing = self.around.env.now, self.around.billing
+        size, details = billing.size(self.download_bytes), None
+        if self.control is not None:
+            whole = joined_length(self.download_bytes, self.control.size)
+            size, control = billing.size(whole), billing.size(self.control.size)
+            details = {"parts": {"adapter": size - control, "control": control}}
         done = yield from self._transfer(self.around.downlink, size, self.profile.downlink)
         seconds = self.around.env.now - began
         energy = self.around.energy.download(done.active_s)
-        self._record(Kind.DOWNLOAD, seconds, done.sent, energy)
+        self._record(Kind.DOWNLOAD, seconds, done.sent, energy, details)
         return done.arrived
 
     def _train(
@@ -221,11 +230,13 @@ class ClientRound:
         if done.sent + twice > received:
             self._record(Kind.DISCARDED, size=done.sent + twice - received)
         self._record(Kind.RECEIVE, size=received)
+        update, control = None, None
         try:
+            if self.control is not None:
+                control = self.control.decode(arrived.control())
             update = arrived.decoded
         except PayloadError as error:
             self._record(Kind.REJECTED, details={"reason": str(error)})
-            update = None
         return Arrival(
             client=self.profile.client,
             weight=self.weight,
@@ -235,6 +246,8 @@ class ClientRound:
             started=started,
             seconds=around.env.now - started,
             loss=result.losses[-1],
+            steps=len(self.job.batches),
+            control=control,
         )
 
     def _vanish_while_uploading(self, size: int, share: float) -> Generator[simpy.Event, Any, None]:
@@ -286,8 +299,16 @@ class ClientRound:
         return int(billed / around.billing.bytes_factor)
 
     def _encode(self, result: TrainingResult) -> Parcel:
-        context = dataclasses.replace(self.context, fisher=result.fisher, budget=self._budget())
+        budget = self._budget()
+        if budget is not None and self.control is not None:
+            around_it = joined_length(budget, self.control.size) - budget
+            budget = max(0, budget - around_it)
+        context = dataclasses.replace(self.context, fisher=result.fisher, budget=budget)
         try:
-            return self.around.parcels.of(result.delta, context, result.key)
+            parcel = self.around.parcels.of(result.delta, context, result.key)
+            if self.control is None:
+                return parcel
+            change = self.control.encode(result.delta, len(self.job.batches))
+            return parcel.with_control(change)
         except ValueError as error:
             raise EncodingFailed(f"client {self._who[0]}, round {self._who[1]}: {error}") from None

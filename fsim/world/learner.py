@@ -46,8 +46,18 @@ class Learner(Protocol):
         """Training examples that a client has."""
         ...
 
-    def job(self, client: int, round_number: int, adapter: Update, steps: int) -> TrainingJob:
-        """A client's training in a round, from an adapter."""
+    def job(
+        self,
+        client: int,
+        round_number: int,
+        adapter: Update,
+        steps: int,
+        drift: Update | None = None,
+    ) -> TrainingJob:
+        """A client's training in a round, from an adapter.
+
+        ``drift`` is what is added to each of its gradients (:mod:`fsim.learning.drift`).
+        """
         ...
 
     def operations(self, job: TrainingJob) -> float:
@@ -148,7 +158,14 @@ class RealLearner:
         """See :class:`Learner`."""
         return len(self._shards[client])
 
-    def job(self, client: int, round_number: int, adapter: Update, steps: int) -> TrainingJob:
+    def job(
+        self,
+        client: int,
+        round_number: int,
+        adapter: Update,
+        steps: int,
+        drift: Update | None = None,
+    ) -> TrainingJob:
         """See :class:`Learner`."""
         batches = draw_batches(
             self._shards[client],
@@ -157,7 +174,7 @@ class RealLearner:
             stream(self._scenario.seed, "learning.batches", client, round_number),
         )
         frozen = (name for name in adapter if not self._policy.trains(name, round_number))
-        return TrainingJob(client, round_number, adapter, batches, frozenset(frozen))
+        return TrainingJob(client, round_number, adapter, batches, frozenset(frozen), drift=drift)
 
     def close(self) -> None:
         """End the other processes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -17,32 +16,47 @@ from fsim.assembly import (
     build_shared_links,
 )
 from fsim.compression import EncodingContext, make_policy
-from fsim.errors import NothingLeft
+from fsim.compression.wire import HEADER_BYTES
 from fsim.fleet import batteries
+from fsim.fleet.population import DrawnPopulation
 from fsim.results.records import SERVER, Kind, Recorder
 from fsim.scenario import LoadedScenario
-from fsim.server.aggregation import Aggregation, add, fedat_weights, make_aggregation, weighted_sum
-from fsim.server.optimizers import ServerOptimizer, make_optimizer
+from fsim.server.corrections import Scaffold, make_correction
 from fsim.server.protocols.world import Answer, Arrival
-from fsim.server.selection import Selector, make_selector
-from fsim.settings.fleet import AlwaysSettings, DropoutSettings
 from fsim.streams import stream
 from fsim.trackers import Told, Tracker
 from fsim.vocabulary import Update
 from fsim.world.accounts import Accounts
 from fsim.world.broadcast import Broadcast
 from fsim.world.client import Billing, ClientRound, Surroundings
+from fsim.world.controls import Controls
 from fsim.world.failures import PayloadFailures, ServerUptime
-from fsim.world.idle import Idle
+from fsim.world.feasible import LeastRound, check_window
+from fsim.world.global_adapter import GlobalAdapter
 from fsim.world.learner import Learner
 from fsim.world.medium import Medium
 from fsim.world.parcel import Parcels
 from fsim.world.progress import Progress
+from fsim.world.roster import Roster
 from fsim.world.transfer import Route
 
 
 class SimulatedWorld:
-    """The world as a round protocol sees it (:class:`fsim.server.protocols.world.World`)."""
+    """The world as a round protocol sees it (:class:`fsim.server.protocols.world.World`).
+
+    Parameters
+    ----------
+    loaded
+        The scenario.
+    learner
+        Trains and evaluates.
+    on_progress
+        Called after each evaluation.
+    tracker
+        Told of the run while it goes on.
+    population
+        The scenario's clients, for callers who keep them from run to run; drawn if None.
+    """
 
     def __init__(
         self,
@@ -50,22 +64,21 @@ class SimulatedWorld:
         learner: Learner,
         on_progress: Callable[[Progress], None] | None = None,
         tracker: Tracker | None = None,
+        population: DrawnPopulation | None = None,
     ) -> None:
         scenario = self._scenario = loaded.scenario
         self._on_progress = on_progress
         self._tracker = tracker or Told(())
         self.rounds = scenario.protocol.rounds
         self.clients_per_round = scenario.protocol.clients_per_round
-        self.version = 0
         self.accounts = Accounts()
         self.env = simpy.Environment()
         self.recorder = Recorder()
-        self._population = build_population(loaded)
         self._learner = learner
-        self.adapter = learner.initial
         self._memories: dict[int, dict[str, Any]] = {}
         uplink, downlink = self._routes()
         billing = self._make_billing()
+        uptime = ServerUptime(scenario.server.crashes)
         self._around = Surroundings(
             env=self.env,
             uplink=uplink,
@@ -76,7 +89,7 @@ class SimulatedWorld:
             energy=build_energy(scenario),
             billing=billing,
             dropout_timeout=scenario.protocol.dropout_timeout,
-            uptime=ServerUptime(scenario.server.crashes),
+            uptime=uptime,
             failures=PayloadFailures(scenario.seed, scenario.failures),
             upload_seconds=scenario.compression.upload_seconds,
         )
@@ -86,21 +99,58 @@ class SimulatedWorld:
             learner.layout,
             scenario.seed,
         )
-        self._aggregation: Aggregation = scenario.server.aggregation.make(make_aggregation)
-        self._optimizer: ServerOptimizer = scenario.server.optimizer.make(make_optimizer)
-        self._screen = scenario.server.make_screen()
-        self._selector: Selector = scenario.protocol.selection.make(make_selector)
-        for client in range(scenario.fleet.clients):
-            self._selector.register(client, examples=learner.examples(client))
-        self._idle = Idle(scenario.fleet.clients)
-        self._someone_is_through = self.env.event()
-        self._tiers: list[tuple[int, Update]] = []
-        self._lately: deque[float] = deque(maxlen=scenario.target.window)
-        self._choices: dict[int, int] = {}
-        self._anyone = scenario.protocol.ask == "all" or isinstance(
-            scenario.fleet.availability, AlwaysSettings | DropoutSettings
+        self._controls = self._make_controls()
+        self._global = GlobalAdapter(
+            self.env,
+            scenario,
+            learner.initial,
+            learner.examples,
+            self.accounts,
+            self.recorder,
+            self._controls,
         )
+        clients = build_population(loaded) if population is None else population
+        self._roster = Roster(self.env, scenario, clients, learner.examples, uptime)
+        self._lately: deque[float] = deque(maxlen=scenario.target.window)
         self._billing = billing
+        self._check_window()
+
+    def _check_window(self) -> None:
+        """Refuse a deadline that no client can keep, before anything has happened."""
+        window, server = self._scenario.protocol.make().first_deadline, self._scenario.server
+        if window is None:
+            return
+        learner, billing, training = self._learner, self._billing, self._scenario.training
+        size = HEADER_BYTES  # of a delta, if nothing has changed
+        if server.downlink == "adapter":
+            policy = server.downlink_policy.make(make_policy)
+            rng = stream(self._scenario.seed, "server.downlink", 0)
+            size = len(policy.encode(self.adapter, EncodingContext(rng)))
+
+        def steps(client: int) -> int:
+            return training.steps(learner.examples(client))
+
+        def operations(client: int) -> float:
+            job = learner.job(client, 1, self.adapter, steps(client))
+            return learner.operations(job) * billing.operations_factor
+
+        least = LeastRound(
+            self._around.uplink.transport,
+            billing.size(size),
+            operations,
+            lambda client: steps(client) * billing.operations_factor,
+        )
+        check_window(window, self._roster.population, least)
+
+    @property
+    def version(self) -> int:
+        """Updates of the global adapter made so far."""
+        return self._global.version
+
+    @property
+    def adapter(self) -> Update:
+        """The global adapter."""
+        return self._global.value
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -110,7 +160,7 @@ class SimulatedWorld:
             "billed_bytes_factor": self._billing.bytes_factor,
             "billed_operations_factor": self._billing.operations_factor,
             "accounts": self.accounts.as_dict(),
-            "batteries_j": {str(c): j for c, j in batteries(self._population.drawn).items()},
+            "batteries_j": {str(c): j for c, j in batteries(self._roster.population.drawn).items()},
             **self._learner.final_facts(),
         }
 
@@ -127,6 +177,18 @@ class SimulatedWorld:
             for links in build_shared_links(self._scenario)
         )
         return up, down
+
+    def _make_controls(self) -> Controls | None:
+        correction = self._scenario.server.correction.make(make_correction)
+        if not isinstance(correction, Scaffold):
+            return None
+        return Controls(
+            correction,
+            self._learner.layout,
+            self._scenario.fleet.clients,
+            self._scenario.training.learning_rate,
+            self._scenario.seed,
+        )
 
     def _make_billing(self) -> Billing:
         wanted, own = self._scenario.billing, self._learner
@@ -153,81 +215,58 @@ class SimulatedWorld:
     def select(
         self, round_number: int, count: int, among: Sequence[int] | None = None
     ) -> list[int]:
-        """By the scenario's rule, from a stream of this choice alone."""
-        rng = stream(self._scenario.seed, "server.selection", *self._choice_keys(round_number))
-        return self._selector.select(round_number, self._available(among), count, rng)
+        """See :class:`fsim.server.protocols.world.World`."""
+        return self._roster.select(round_number, count, among)
 
     def someone(self, among: Sequence[int] | None = None) -> Generator[simpy.Event, Any, None]:
-        """See :class:`fsim.server.protocols.world.World`.
-
-        Raises
-        ------
-        NothingLeft
-            Nobody is at work and nobody will come.
-        """
-        env = self.env
-        while True:
-            if (back := self._around.uptime.back_at(env.now)) > env.now:
-                yield env.timeout(back - env.now)
-            if self._available(among):
-                return
-            idle = self._idle if among is None else [c for c in among if c in self._idle]
-            comes = min(
-                (self._population[client].availability.next_available(env.now) for client in idle),
-                default=math.inf,
-            )
-            if math.isinf(comes) and not self._idle.busy:
-                raise NothingLeft("no client is at work and none will ever be available again")
-            waits = [self._someone_is_through]
-            if comes < math.inf:
-                waits.append(env.timeout(comes - env.now))
-            yield env.any_of(waits)
+        """See :class:`fsim.server.protocols.world.World`, and :meth:`Roster.someone`."""
+        yield from self._roster.someone(among)
 
     def tiers(self, count: int) -> list[list[int]]:
         """By device and mean rates, as far as they can be known beforehand."""
-        order = sorted(range(len(self._population)), key=self._expected_seconds)
+        order = sorted(range(len(self._roster.population)), key=self._expected_seconds)
         groups = np.array_split(np.array(order), count)
-        self._tiers = [(0, self.adapter) for _ in groups]
+        self._global.begin_tiers(count)
         return [sorted(group.tolist()) for group in groups]
 
     def start(self, client: int, round_number: int) -> simpy.Process:
         """Begin a client's round: see :class:`fsim.world.client.ClientRound`."""
         self.accounts.selected += 1
-        self._idle.leave(client)
+        self._roster.leave(client)
         return self.env.process(self._round(client, round_number))
 
     def _round(self, client: int, round_number: int) -> Generator[simpy.Event, Any, Answer]:
         seed, examples = self._scenario.seed, self._learner.examples(client)
         size, adapter = self._broadcast.send(client, self.version, self.adapter)
-        steps = self._scenario.training.local_steps
+        steps = self._scenario.training.steps(examples)
+        control, drift = None, None
+        if self._controls is not None:
+            trains, layout = self._around.parcels.policy.trains, self._learner.layout
+            names = [spec.name for spec in layout.tensors if trains(spec.name, round_number)]
+            control = self._controls.begin(client, round_number, names)
+            drift = control.drift(layout)
         # What error feedback keeps is the client's only once the server has the update.
         memory = copy.deepcopy(self._memories.get(client, {}))
         client_round = ClientRound(
-            profile=self._population[client],
+            profile=self._roster[client],
             round_number=round_number,
             around=self._around,
             download_bytes=size,
-            job=self._learner.job(client, round_number, adapter, steps),
+            job=self._learner.job(client, round_number, adapter, steps, drift),
             context=EncodingContext.of(seed, client, round_number, memory=memory),
             weight=examples,
             packets=stream(seed, "transport.loss", client, round_number),
             version=self.version,
+            control=control,
         )
         arrival = yield self.env.process(client_round.run())
-        self._idle.come_back(client)
-        through, self._someone_is_through = self._someone_is_through, self.env.event()
-        through.succeed()
+        self._roster.come_back(client)
         if arrival is None:
             self.accounts.dropped += 1
         else:
             self._memories[client] = memory
-            self._selector.observe(
-                client,
-                round_number,
-                loss=arrival.loss,
-                examples=examples,
-                seconds=arrival.seconds,
-            )
+            self._global.receive(arrival)
+            self._roster.observe(arrival, round_number)
         return Answer(client, round_number, arrival)
 
     def is_late(self, arrival: Arrival, deadline: float) -> bool:
@@ -236,12 +275,7 @@ class SimulatedWorld:
 
     def set_aside(self, arrivals: Sequence[Arrival]) -> None:
         """See :class:`fsim.server.protocols.world.World`."""
-        for arrival in arrivals:
-            if arrival.update is None:
-                self.accounts.rejected += 1
-            else:
-                self.accounts.late += 1
-                self.recorder.record(Kind.LATE, self.env.now, 0.0, arrival.client, self.version + 1)
+        self._global.set_aside(arrivals)
 
     def close_round(
         self,
@@ -253,11 +287,20 @@ class SimulatedWorld:
         scales: Sequence[float] | None = None,
     ) -> None:
         """See :class:`fsim.server.protocols.world.World`; without arrivals nothing changes."""
-        updates, kept = self._screened(arrivals)
-        if updates:
-            mean = self._combine(updates, kept, selected, scales)
-            self.adapter = add(self.adapter, self._optimizer.step(mean))
-        self._finish_round(round_number, started, len(updates), selected)
+        received = self._global.move(arrivals, selected, scales)
+        self._finish_round(round_number, started, received, selected)
+
+    def mix_adapters(
+        self,
+        round_number: int,
+        started: float,
+        arrivals: Sequence[Arrival],
+        selected: Sequence[int],
+        mixing: Sequence[float],
+    ) -> None:
+        """See :class:`fsim.server.protocols.world.World`."""
+        received = self._global.mix_adapters(arrivals, mixing)
+        self._finish_round(round_number, started, received, selected)
 
     def mix_tiers(
         self,
@@ -267,27 +310,13 @@ class SimulatedWorld:
         arrivals: Sequence[Arrival],
         selected: Sequence[int],
     ) -> None:
-        """See :class:`fsim.server.protocols.world.World`.
-
-        A tier without arrivals keeps its adapter. Until every tier has had a round, each counts as
-        having had one: with the paper's counts, the fastest tier would weigh nothing before the
-        slowest is through.
-        """
-        updates, kept = self._screened(arrivals)
-        if updates:
-            count, _ = self._tiers[tier]
-            base = kept[0].base
-            if base is None:
-                raise ValueError("an arrival has to say which adapter it began with")
-            mean = self._combine(updates, kept, selected, None)
-            self._tiers[tier] = count + 1, add(base, mean)
-            weights = fedat_weights([count for count, _ in self._tiers], prior=1.0)
-            self.adapter = weighted_sum([adapter for _, adapter in self._tiers], weights)
-        self._finish_round(round_number, started, len(updates), selected)
+        """See :class:`fsim.server.protocols.world.World`, and :meth:`GlobalAdapter.mix_tiers`."""
+        received = self._global.mix_tiers(tier, arrivals, selected)
+        self._finish_round(round_number, started, received, selected)
 
     def close(self) -> None:
         """The run is over: whoever is still at work is counted, and the books are checked."""
-        at_work = set(self._idle.busy)
+        at_work = set(self._roster.busy)
         for (client, round_number), size in sorted(self.recorder.unaccounted().items()):
             if client in at_work:
                 self.recorder.record(
@@ -299,52 +328,13 @@ class SimulatedWorld:
                     size,
                     details={"reason": "the run ended"},
                 )
-        self.accounts.unfinished = len(at_work)
+        self.accounts.unfinished = len(at_work) + self._global.close()
         self.accounts.check()
         self.recorder.check_conservation()
-
-    def _screened(self, arrivals: Sequence[Arrival]) -> tuple[list[Update], list[Arrival]]:
-        """Updates that may be aggregated, and whose they are."""
-        updates, kept = [], []
-        for arrival in arrivals:
-            if arrival.update is None:
-                self.accounts.rejected += 1
-                continue
-            rejection = self._screen.check(arrival.update)
-            if rejection is not None:
-                self.accounts.rejected += 1
-                self.recorder.record(
-                    Kind.REJECTED,
-                    self.env.now,
-                    0.0,
-                    arrival.client,
-                    self.version + 1,
-                    details={"reason": rejection.reason},
-                )
-                continue
-            updates.append(self._screen.accept(arrival.update))
-            kept.append(arrival)
-        self.accounts.aggregated += len(kept)
-        return updates, kept
-
-    def _combine(
-        self,
-        updates: Sequence[Update],
-        kept: Sequence[Arrival],
-        selected: Sequence[int],
-        scales: Sequence[float] | None,
-    ) -> Update:
-        return self._aggregation.combine(
-            updates,
-            [arrival.weight for arrival in kept],
-            selected=[float(self._learner.examples(client)) for client in selected] or None,
-            scales=scales,
-        )
 
     def _finish_round(
         self, round_number: int, started: float, received: int, selected: Sequence[int]
     ) -> None:
-        self.version += 1
         duration = self.env.now - started
         details = {"received": received, "selected": len(selected)}
         self.recorder.record(Kind.ROUND, started, duration, SERVER, round_number, details=details)
@@ -353,26 +343,9 @@ class SimulatedWorld:
         if round_number % self._scenario.evaluation.every == 0 or round_number == self.rounds:
             self.evaluate(round_number)
 
-    def _available(self, among: Sequence[int] | None) -> Sequence[int]:
-        """Clients with nothing to do who may be asked now, in ascending order."""
-        if among is None and self._anyone:
-            return self._idle
-        now = self.env.now
-        return [
-            client
-            for client in (self._idle if among is None else among)
-            if client in self._idle
-            and (self._anyone or self._population[client].availability.next_available(now) == now)
-        ]
-
-    def _choice_keys(self, round_number: int) -> tuple[int, ...]:
-        """The first choice of a round has the round's stream, further ones have their own."""
-        self._choices[round_number] = self._choices.get(round_number, -1) + 1
-        further = self._choices[round_number]
-        return (round_number, further) if further else (round_number,)
-
     def _expected_seconds(self, client: int) -> float:
-        profile, steps = self._population[client], self._scenario.training.local_steps
+        profile = self._roster[client]
+        steps = self._scenario.training.steps(self._learner.examples(client))
         job = self._learner.job(client, 0, self.adapter, 1)
         size = 4 * self._learner.layout.size
         return (

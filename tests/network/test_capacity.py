@@ -205,3 +205,17 @@ def test_stretching_time_stretches_the_finish(capacity, size, factor):
     assert stretched.bytes_between(0, again) == pytest.approx(
         capacity.bytes_between(0, expected), rel=1e-6, abs=1e-3
     )
+
+
+@given(st.floats(0, 1e9))
+def test_one_rate_for_ever_is_a_staircase_of_one_piece(rate):
+    quick, general = Capacity.constant(rate).staircase, Capacity([0.0], [rate]).staircase
+    assert vars(quick).keys() == vars(general).keys()
+    for name, value in vars(general).items():
+        assert np.array_equal(getattr(quick, name), value), name
+
+
+@pytest.mark.parametrize("rate", [-1.0, math.inf, math.nan])
+def test_one_rate_that_is_none_is_refused(rate):
+    with pytest.raises(TraceError, match="allowed is 0 or more, finite"):
+        Capacity.constant(rate)

@@ -58,7 +58,14 @@ def test_fednova_worked_by_hand():
 def test_fednova_of_equal_steps_is_fedavg(steps, weights):
     updates = [update(*row) for row in np.random.default_rng(steps).standard_normal((3, 5))]
     nova = fednova(updates, weights, [steps] * 3)
-    np.testing.assert_allclose(nova["w"], fedavg(updates, weights)["w"], rtol=1e-6, atol=1e-9)
+    assert np.array_equal(nova["w"], fedavg(updates, weights)["w"])
+
+
+def test_fednova_of_stale_and_missing_updates():
+    # 2 steps to 2 and 4 steps to 4, the second stale by 0.5, one more client of weight 2 missing:
+    # tau_eff 3 times (1/4 x 2 / 2 + 1/4 x 0.5 x 4 / 4).
+    updates = [update(2.0), update(4.0)]
+    assert fednova(updates, [1, 1], [2, 4], scales=[1, 0.5], denominator=4.0)["w"] == [1.125]
 
 
 @given(st.integers(1, 40), st.floats(0, 0.99))

@@ -2,13 +2,13 @@
 
 Nguyen et al., "Federated Learning with Buffered Asynchronous Aggregation" (FedBuff), AISTATS 2022,
 algorithm 1. A fixed number of clients train at a time; as soon as one answers, another is started
-from the adapter of that moment. With K = 1 it is Xie et al., "Asynchronous Federated Optimization"
-(FedAsync), 2019, on deltas.
+from the adapter of that moment. With K = 1 and adapters mixed instead of deltas added it is Xie et
+al., "Asynchronous Federated Optimization" (FedAsync), 2019, algorithm 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -83,24 +83,36 @@ class Buffered(RoundProtocol):
                 at_work += len(chosen)
             answer: Answer = yield inbox.next()
             at_work -= 1
-            if self.refill == "arrival" or answer.arrival is None:
+            admitted = [] if answer.arrival is None else self._admit(world, answer.arrival)
+            kept += admitted
+            if self.refill == "arrival" or not admitted:
                 room += 1
-            if answer.arrival is not None:
-                kept += self._admit(world, answer.arrival)
             if len(kept) < self.buffer and (at_work or room):
                 continue
             scales = [self._scale.weight(world.version - each.version) for each in kept]
             done += 1
-            world.close_round(done, started, kept, selected=asked, scales=scales)
+            self._close(world, done, started, kept, asked, scales)
             if self.refill == "aggregation":
                 room += len(kept)
             kept, started, asked = [], env.now, []
             if world.stopped():
                 return
 
+    def _close(
+        self,
+        world: World,
+        number: int,
+        started: float,
+        kept: Sequence[Arrival],
+        asked: Sequence[int],
+        scales: Sequence[float],
+    ) -> None:
+        world.close_round(number, started, kept, selected=asked, scales=scales)
+
     def _admit(self, world: World, arrival: Arrival) -> list[Arrival]:
         age = world.version - arrival.version
-        if self.max_staleness is not None and age > self.max_staleness:
+        too_old = self.max_staleness is not None and age > self.max_staleness
+        if arrival.update is None or too_old:
             world.set_aside([arrival])
             return []
         return [arrival]
@@ -108,9 +120,40 @@ class Buffered(RoundProtocol):
 
 @dataclass(frozen=True)
 class Asynchronous(Buffered):
-    """Every update is aggregated as it comes: a buffer of one."""
+    """Every update is aggregated as it comes: a buffer of one.
+
+    Attributes
+    ----------
+    mixing
+        ``alpha`` of FedAsync, above 0 and at most 1: the global adapter becomes ``(1 - a) x + a
+        x_c``, with ``a`` this times the staleness weight and ``x_c`` what the client arrived at.
+        None adds the client's update times its staleness weight, as FedBuff does.
+    """
 
     name: ClassVar[str] = "asynchronous"
     summary: ClassVar[str] = "aggregate every update as it comes (FedAsync)"
 
     buffer: int = 1
+    mixing: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.buffer != 1:
+            raise ValueError(f"buffer: found {self.buffer}, allowed is 1; more is kind: buffered")
+        if self.mixing is not None and not 0 < self.mixing <= 1:
+            raise ValueError(f"mixing: found {self.mixing}, allowed is above 0 and at most 1")
+
+    def _close(
+        self,
+        world: World,
+        number: int,
+        started: float,
+        kept: Sequence[Arrival],
+        asked: Sequence[int],
+        scales: Sequence[float],
+    ) -> None:
+        if self.mixing is None:
+            super()._close(world, number, started, kept, asked, scales)
+        else:
+            mixing = [self.mixing * scale for scale in scales]
+            world.mix_adapters(number, started, kept, asked, mixing)

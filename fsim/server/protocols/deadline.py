@@ -30,7 +30,7 @@ class Deadline(RoundProtocol):
     over_selection
         How many times ``clients_per_round`` are asked, 1 or more.
     after
-        The reporting window: a duration from the round's beginning. None for no limit, or where
+        The reporting window: a duration from the moment of asking. None for no limit, or where
         ``quantile`` sets it.
     quantile
         Of the durations of answers in the last ``window`` rounds, which becomes the next window; in
@@ -67,11 +67,27 @@ class Deadline(RoundProtocol):
     def check(self, clients: int, clients_per_round: int) -> None:
         """See :class:`RoundProtocol`."""
         super().check(clients, clients_per_round)
+        if (asked := self._asked(clients_per_round)) > clients:
+            raise ValueError(
+                f"protocol.over_selection: found {self.over_selection:g}, which asks {asked} with "
+                f"protocol.clients_per_round: {clients_per_round}; the fleet has {clients} "
+                "(fleet.clients)"
+            )
         if self.minimum > clients_per_round:
             raise ValueError(
                 f"protocol.minimum: found {self.minimum}, more than protocol.clients_per_round, "
                 f"{clients_per_round}"
             )
+
+    @property
+    def in_its_round(self) -> bool:
+        """Where late updates are thrown away."""
+        return self.late == "discard"
+
+    @property
+    def first_deadline(self) -> float | None:
+        """That of the first round, where late updates are thrown away."""
+        return self.after if self.late == "discard" else None
 
     def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
         """Run all rounds, one after another; stragglers go on beside the next."""
@@ -79,11 +95,10 @@ class Deadline(RoundProtocol):
         for round_number in range(1, world.rounds + 1):
             started = env.now
             yield from world.someone()
-            asked = math.ceil(round(self.over_selection * world.clients_per_round, 9))
-            cohort = world.select(round_number, asked)
+            cohort = world.select(round_number, self._asked(world.clients_per_round))
             for client in cohort:
                 inbox.watch(world.start(client, round_number))
-            closes = started + self._reporting_window(durations)
+            closes = env.now + self._reporting_window(durations)
             arrivals = yield from self._collect(env, world, inbox, round_number, cohort, closes)
             durations.append([arrival.seconds for arrival in arrivals])
             if len(arrivals) < self.minimum:
@@ -124,6 +139,9 @@ class Deadline(RoundProtocol):
             else:
                 arrivals.append(arrival)
         return arrivals
+
+    def _asked(self, clients_per_round: int) -> int:
+        return math.ceil(round(self.over_selection * clients_per_round, 9))
 
     def _reporting_window(self, durations: deque[list[float]]) -> float:
         recent = [seconds for answers in durations for seconds in answers]

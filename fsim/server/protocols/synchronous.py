@@ -22,6 +22,11 @@ class Synchronous(RoundProtocol):
     name: ClassVar[str] = "synchronous"
     summary: ClassVar[str] = "sample a cohort, wait for all that did not drop out, average (FedAvg)"
 
+    @property
+    def in_its_round(self) -> bool:
+        """Always."""
+        return True
+
     def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
         """Run all rounds, one after another."""
         for round_number in range(1, world.rounds + 1):

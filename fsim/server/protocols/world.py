@@ -31,6 +31,11 @@ class Arrival:
         When the client was started, and how long it took.
     loss
         Its last training loss.
+    steps
+        Local steps that it made.
+    control
+        How its control variate changed, by name of the tensors that it trained, where
+        :class:`fsim.server.corrections.Scaffold` asks for it.
     """
 
     client: int
@@ -41,6 +46,8 @@ class Arrival:
     started: float = 0.0
     seconds: float = 0.0
     loss: float | None = None
+    steps: int = 1
+    control: Update | None = None
 
 
 @dataclass(frozen=True)
@@ -69,13 +76,15 @@ class World(Protocol):
         Updates of the global adapter to make.
     clients_per_round
         The scenario's cohort.
-    version
-        Updates made so far.
     """
 
     rounds: int
     clients_per_round: int
-    version: int
+
+    @property
+    def version(self) -> int:
+        """Updates made so far."""
+        ...
 
     def stopped(self) -> bool:
         """Whether the scenario's stopping rule is met."""
@@ -133,6 +142,23 @@ class World(Protocol):
         """
         ...
 
+    def mix_adapters(
+        self,
+        round_number: int,
+        started: float,
+        arrivals: Sequence[Arrival],
+        selected: Sequence[int],
+        mixing: Sequence[float],
+    ) -> None:
+        """Mix each arrival's adapter into the global one, as FedAsync does; evaluate and record.
+
+        Parameters
+        ----------
+        mixing
+            The share of each, 0 to 1.
+        """
+        ...
+
     def mix_tiers(
         self,
         round_number: int,
@@ -153,9 +179,19 @@ class RoundProtocol(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
 
+    @property
+    def in_its_round(self) -> bool:
+        """Whether an update is only ever aggregated in the round that it was begun in."""
+        return False
+
     @abstractmethod
     def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
         """The process of the whole run."""
+
+    @property
+    def first_deadline(self) -> float | None:
+        """Seconds after asking in which a client must answer to count; None if it need not."""
+        return None
 
     def check(self, clients: int, clients_per_round: int) -> None:
         """Refuse settings that contradict the scenario's, naming both, by ValueError."""

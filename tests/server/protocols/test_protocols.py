@@ -82,11 +82,11 @@ def test_a_deadline_leaves_stragglers_behind(tiny):
 
 def test_a_round_with_too_few_answers_is_abandoned(tiny):
     run = simulate(
-        tiny(**LINKS, protocol__kind="deadline", protocol__after="1 s", protocol__rounds=2)
+        tiny(**LINKS, protocol__kind="deadline", protocol__after="3.9 s", protocol__rounds=2)
     )
     assert balanced(run)["aggregated"] == 0
     assert run.evaluations["accuracy"].nunique() == 1
-    assert of_kind(run, "round")["duration_s"].tolist() == pytest.approx([1.0, 1.0])
+    assert of_kind(run, "round")["duration_s"].tolist() == pytest.approx([3.9, 3.9])
 
 
 def test_late_updates_may_be_kept(tiny):
@@ -236,11 +236,18 @@ def test_the_downlink_can_be_a_delta(tiny):
          "protocol.clients_per_round: 3"),
         ({"protocol__kind": "deadline", "protocol__minimum": 9},
          "protocol.minimum: found 9, more than protocol.clients_per_round, 3"),
+        ({"protocol__kind": "deadline", "protocol__over_selection": 2.1},
+         "protocol.over_selection: found 2.1, which asks 7 with protocol.clients_per_round: 3; the "
+         "fleet has 6 (fleet.clients)"),
         ({"protocol__kind": "tiered", "protocol__tiers": 99}, "protocol.tiers: found 99"),
         ({"protocol__kind": "buffered", "protocol__staleness": "cubic"},
          "found staleness 'cubic', allowed are constant, polynomial, hinge"),
         ({"protocol__selection": "best"}, "found selection 'best', allowed are uniform"),
         ({"server__optimizer": "adamw"}, "found optimizer 'adamw', allowed are fedavg, fedavgm"),
+        ({"protocol__kind": "asynchronous", "protocol__buffer": 2},
+         "buffer: found 2, allowed is 1; more is kind: buffered"),
+        ({"protocol__kind": "asynchronous", "protocol__mixing": 0.0},
+         "mixing: found 0.0, allowed is above 0 and at most 1"),
         ({"server__screen": {"most": 1}}, "most: unknown key, allowed are most_norm"),
     ],
 )  # fmt: skip
