@@ -10,35 +10,10 @@ import numpy.typing as npt
 
 from fsim.compression import EncodingContext, Policy
 from fsim.compression.fragments import decode_fragments, encode_fragments
-from fsim.compression.wire import breakdown, decode_varint, encode_varint
-from fsim.errors import PayloadError
+from fsim.compression.wire import breakdown
 from fsim.network import Datagram, Transport
 from fsim.network.packets import DATAGRAM_PAYLOAD
 from fsim.vocabulary import Layout, Update
-
-
-def joined_length(first: int, second: int) -> int:
-    """Bytes of two payloads in one message: the first one's length as a varint, then both."""
-    return len(encode_varint(first)) + first + second
-
-
-def join(first: bytes, second: bytes) -> bytes:
-    """Two payloads in one message (:func:`joined_length`)."""
-    return encode_varint(len(first)) + first + second
-
-
-def part(message: bytes) -> tuple[bytes, bytes]:
-    """The inverse of :func:`join`.
-
-    Raises
-    ------
-    PayloadError
-        The message is shorter than it says.
-    """
-    length, at = decode_varint(message, 0)
-    if at + length > len(message):
-        raise PayloadError("the message ends within its first payload")
-    return message[at : at + length], message[at + length :]
 
 
 @dataclass(frozen=True)
@@ -51,13 +26,10 @@ class Parcel:
         The payload, or its packets in the order of sending, None for one that was lost.
     in_packets
         Whether the update was encoded so that it can be read with packets missing.
-    controlled
-        Whether a client's change of its control variate comes with it, in one message.
     """
 
     pieces: tuple[bytes | None, ...]
     in_packets: bool
-    controlled: bool = False
 
     @classmethod
     def of(
@@ -68,16 +40,6 @@ class Parcel:
             return cls(tuple(encode_fragments(policy, update, context, DATAGRAM_PAYLOAD)), True)
         return cls((policy.encode(update, context),), False)
 
-    def with_control(self, control: bytes) -> Parcel:
-        """The update, and with it the serialised change of a control variate.
-
-        Raises
-        ------
-        ValueError
-            The update is in packets, of which any may be lost.
-        """
-        return replace(self, pieces=(join(self._whole(), control),), controlled=True)
-
     @property
     def size(self) -> int:
         """Bytes of payload that there are."""
@@ -85,15 +47,8 @@ class Parcel:
 
     def breakdown(self) -> dict[str, int]:
         """Bytes by what they are for, of a payload in one piece; empty for one in packets."""
-        if self.in_packets:
-            return {}
-        payload = self._whole()
-        if not self.controlled:
-            return breakdown(payload)
-        update, control = part(payload)
-        parts = breakdown(update)
-        parts["header"] += len(payload) - len(update) - len(control)
-        return {**parts, "control": len(control)}
+        (payload, *more) = self.pieces
+        return {} if self.in_packets or more or payload is None else breakdown(payload)
 
     def lossy(self, lost: npt.NDArray[np.bool_] | None) -> Parcel:
         """What is left of it without the packets that are lost, shape (packets,); None for none."""
@@ -115,16 +70,7 @@ class Parcel:
         """The update as the server makes it of what there is."""
         if self.in_packets:
             return decode_fragments(policy, self.pieces, layout)
-        payload = self._whole()
-        return policy.decode(part(payload)[0] if self.controlled else payload, layout)
-
-    def control(self) -> bytes:
-        """The serialised change of a control variate."""
-        if not self.controlled:
-            raise ValueError("there is no control variate in this parcel")
-        return part(self._whole())[1]
-
-    def _whole(self) -> bytes:
-        if self.in_packets or len(self.pieces) != 1 or self.pieces[0] is None:
-            raise ValueError("found an update in packets, allowed is one in one piece")
-        return self.pieces[0]
+        (payload,) = self.pieces
+        if payload is None:
+            raise ValueError("a payload that is not in packets cannot lose a part")
+        return policy.decode(payload, layout)
