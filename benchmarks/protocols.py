@@ -181,7 +181,8 @@ def run_once(task: tuple[int, str, int]) -> dict[str, float]:
 def measure(sizes: Sequence[int], protocols: Sequence[str], updates: int, turns: int) -> list[Any]:
     """All fleets in turn, again and again; each run in a process forked for it alone."""
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
-    run_once((sizes[0], protocols[0], updates))  # what is imported and compiled, before any fork
+    first = scenario(sizes[0], protocols[0], WARM_UP)
+    run(first, build_population(first))  # what is imported, before any fork
     tasks = [(clients, protocol, updates) for protocol in protocols for clients in sizes]
     with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as pool:
         for _ in range(turns):
