@@ -71,7 +71,12 @@ def build_population(loaded: LoadedScenario) -> DrawnPopulation:
         _availability_law(loaded),
         fleet.seconds_per_step,
     )
-    return DrawnPopulation(len(population), lambda client: _placed(population[client], scenario))
+
+    def draw(clients: Sequence[int]) -> list[ClientProfile]:
+        population.prepare(clients)
+        return [_placed(population[client], scenario) for client in clients]
+
+    return DrawnPopulation(len(population), draw)
 
 
 def _placed(profile: ClientProfile, scenario: Scenario) -> ClientProfile:

@@ -8,9 +8,13 @@ two runs that differ in their compression policy see the same clients, data orde
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from numpy.random.bit_generator import ISeedSequence
 
 
 def stream(seed: int, purpose: str, *keys: int) -> np.random.Generator:
@@ -39,6 +43,73 @@ def stream(seed: int, purpose: str, *keys: int) -> np.random.Generator:
 
 
 _WORD = 2**32 - 1
+_FEW = 24
+"""Streams that take as long one by one as together."""
+
+
+def streams(seed: int, purpose: str, keys: Sequence[int]) -> list[np.random.Generator]:
+    """The streams of one purpose and many keys, one key each, as :func:`stream` gives them.
+
+    In blocks of a hundred they take a third of the time: NumPy's SeedSequence is worked out for all
+    at once (O'Neill, "Developing a seed_seq Alternative", 2015; documented as stable by NumPy).
+    """
+    first = [*_words(seed), *_name_words(purpose)]
+    if len(keys) < _FEW or len(first) > 3 or not (min(keys) >= 0 and max(keys) <= _WORD):
+        return [stream(seed, purpose, key) for key in keys]
+    entropy = [np.full(len(keys), word, np.uint32) for word in first]
+    seeds: list[Any] = [
+        _Seeded(state) for state in _seed_states([*entropy, np.array(keys, np.uint32)])
+    ]
+    return [np.random.Generator(np.random.PCG64(seeded)) for seeded in seeds]
+
+
+class _Seeded(ISeedSequence):
+    """A seed sequence that has been worked out."""
+
+    def __init__(self, state: npt.NDArray[np.uint64]) -> None:
+        self._state = state
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> npt.NDArray[Any]:
+        """What PCG64 asks for: four words of 64 bits."""
+        if n_words != len(self._state) or dtype is not np.uint64:
+            raise ValueError(f"found {n_words} words of {dtype}, allowed are 4 of uint64")
+        return self._state
+
+
+def _seed_states(entropy: Sequence[npt.NDArray[np.uint32]]) -> npt.NDArray[np.uint64]:
+    """``SeedSequence(words).generate_state(4, uint64)`` of many, their words in ``entropy``.
+
+    Parameters
+    ----------
+    entropy
+        At most four arrays, the first, second, ... word of each sequence.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (sequences, 4).
+    """
+    constant = 0x43B0D7E5
+
+    def hashed(values: npt.NDArray[np.uint32], times: int) -> npt.NDArray[np.uint32]:
+        nonlocal constant
+        values = values ^ np.uint32(constant)
+        constant = constant * times & _WORD
+        values = values * np.uint32(constant)
+        return values ^ (values >> np.uint32(16))
+
+    still = np.zeros_like(entropy[0])
+    pool = [hashed(entropy[at] if at < len(entropy) else still, 0x931E8875) for at in range(4)]
+    for source in range(4):
+        for at in range(4):
+            if at != source:
+                mixed = np.uint32(0xCA01F9DD) * pool[at]
+                mixed = mixed - np.uint32(0x4973F715) * hashed(pool[source], 0x931E8875)
+                pool[at] = mixed ^ (mixed >> np.uint32(16))
+    constant = 0x8B51F9DD
+    words = [hashed(pool[at % 4], 0x58F38DED) for at in range(8)]
+    low_first = np.stack(words, axis=1).astype("<u4")
+    return np.ascontiguousarray(low_first).view("<u8").astype(np.uint64)
 
 
 @cache

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsim.streams import stream, torch_seed
+from fsim.streams import stream, streams, torch_seed
 
 
 def test_streams_are_the_same_for_the_same_name_and_differ_otherwise():
@@ -34,3 +34,15 @@ def test_a_stream_is_numpys_own_of_seed_name_and_keys(seed, purpose, keys):
 def test_negative_keys_are_refused():
     with pytest.raises(ValueError, match="found -1, allowed is 0 or more"):
         stream(0, "batches", -1)
+
+
+@given(
+    st.integers(0, 2**40),
+    st.text(max_size=5),
+    st.lists(st.integers(0, 2**32 - 1), min_size=20, max_size=40) | st.lists(st.integers(0, 2**33)),
+)
+def test_streams_of_many_keys_are_those_of_each(seed, purpose, keys):
+    for key, found in zip(keys, streams(seed, purpose, keys), strict=True):
+        own = stream(seed, purpose, key)
+        assert found.bit_generator.state == own.bit_generator.state
+        assert found.standard_normal() == own.standard_normal()

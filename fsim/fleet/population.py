@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import overload
 
 import numpy as np
@@ -23,7 +24,7 @@ from fsim.fleet.availability import (
 )
 from fsim.fleet.devices import DEVICES, Device
 from fsim.network import Capacity
-from fsim.streams import stream
+from fsim.streams import stream, streams
 
 
 @dataclass(frozen=True)
@@ -92,25 +93,37 @@ class LinkLaw:
     round_trip: Distribution
     random_offset: bool = True
 
-    def draw(self, seed: int, direction: str, client: int) -> Link:
-        """The link of one client, each quantity from its own named stream."""
+    def draw(self, seed: int, direction: str, clients: Sequence[int]) -> list[Link]:
+        """The links of some clients, each quantity of each from its own named stream."""
+        if self.trace is None and self.rate is None:
+            raise ScenarioError(f"fleet.{direction}: needs a rate or a trace, found neither")
 
-        def drawn(law: Distribution, what: str) -> float:
-            if law.kind == "constant":
-                return law.parameters[0]  # what it draws whatever the stream
-            return law.draw(stream(seed, f"fleet.{direction}.{what}", client))
+        def drawn(law: Distribution, what: str) -> list[float]:
+            if law.kind == "constant":  # whatever the stream
+                return [law.parameters[0]] * len(clients)
+            return [law.draw(rng) for rng in streams(seed, f"fleet.{direction}.{what}", clients)]
 
-        round_trip = drawn(self.round_trip, "round_trip")
-        rate = None if self.rate is None else drawn(self.rate, "rate")
-        if self.trace is None:
-            if rate is None:
-                raise ScenarioError(f"fleet.{direction}: needs a rate or a trace, found neither")
-            return Link(Capacity.constant(rate), round_trip)
-        capacity = self.trace if rate is None else self.trace.scaled_to(rate)
-        if self.random_offset:
-            offsets = stream(seed, f"fleet.{direction}.offset", client)
-            capacity = capacity.with_offset(float(offsets.uniform(0, capacity.duration)))
-        return Link(capacity, round_trip)
+        round_trips = drawn(self.round_trip, "round_trip")
+        capacities = [self._all_have] * len(clients)
+        if self.rate is not None and self.rate.kind != "constant":
+            capacities = [self._capacity(rate) for rate in drawn(self.rate, "rate")]
+        if self.trace is not None and self.random_offset:
+            offsets = streams(seed, f"fleet.{direction}.offset", clients)
+            capacities = [
+                capacity.with_offset(float(rng.uniform(0, capacity.duration)))
+                for capacity, rng in zip(capacities, offsets, strict=True)
+            ]
+        return [Link(*each) for each in zip(capacities, round_trips, strict=True)]
+
+    def _capacity(self, rate: float | None) -> Capacity:
+        if rate is None:
+            return self.trace or Capacity.constant(0.0)
+        return Capacity.constant(rate) if self.trace is None else self.trace.scaled_to(rate)
+
+    @cached_property
+    def _all_have(self) -> Capacity:
+        """The capacity, before its offset, of a law whose rate is not drawn."""
+        return self._capacity(None if self.rate is None else self.rate.parameters[0])
 
 
 AvailabilityLaw = Callable[[int], Availability]
@@ -178,10 +191,12 @@ class DrawnPopulation(Sequence[ClientProfile]):
     clients
         How many there are.
     draw
-        Draws one.
+        Draws some.
     """
 
-    def __init__(self, clients: int, draw: Callable[[int], ClientProfile]) -> None:
+    def __init__(
+        self, clients: int, draw: Callable[[Sequence[int]], Sequence[ClientProfile]]
+    ) -> None:
         self._clients = clients
         self._draw = draw
         self._drawn: dict[int, ClientProfile] = {}
@@ -207,8 +222,14 @@ class DrawnPopulation(Sequence[ClientProfile]):
         if not 0 <= client < self._clients:
             raise IndexError(f"there are {self._clients} clients, found {index}")
         if client not in self._drawn:
-            self._drawn[client] = self._draw(client)
+            self.prepare([client])
         return self._drawn[client]
+
+    def prepare(self, clients: Sequence[int]) -> None:
+        """Draw some clients together, as far as they are not yet: it is quicker than one by one."""
+        new = [client for client in clients if client not in self._drawn]
+        if new:
+            self._drawn.update(zip(new, self._draw(new), strict=True))
 
 
 def draw_population(
@@ -243,17 +264,21 @@ def draw_population(
     bounds = (bounds / bounds[-1]).tolist()
     measured = seconds_per_step or {}
 
-    def draw(client: int) -> ClientProfile:
-        lot = stream(seed, "fleet.device", client)
-        name = names[bisect_right(bounds, lot.random())]
-        return ClientProfile(
-            client=client,
-            device=DEVICES[name],
-            uplink=uplink.draw(seed, "uplink", client),
-            downlink=downlink.draw(seed, "downlink", client),
-            availability=availability(client),
-            seconds_per_step=measured.get(name),
-        )
+    def draw(some: Sequence[int]) -> list[ClientProfile]:
+        lots = streams(seed, "fleet.device", some)
+        kinds = [names[bisect_right(bounds, lot.random())] for lot in lots]
+        ups, downs = uplink.draw(seed, "uplink", some), downlink.draw(seed, "downlink", some)
+        return [
+            ClientProfile(
+                client=client,
+                device=DEVICES[name],
+                uplink=up,
+                downlink=down,
+                availability=availability(client),
+                seconds_per_step=measured.get(name),
+            )
+            for client, name, up, down in zip(some, kinds, ups, downs, strict=True)
+        ]
 
     population = DrawnPopulation(clients, draw)
     if clients:

@@ -35,15 +35,6 @@ class Rejection:
     reason: str
 
 
-def not_finite(update: Update) -> Rejection | None:
-    """Why an update with a NaN or an infinity is rejected, None if it has neither."""
-    bad = sum(int(np.count_nonzero(~np.isfinite(array))) for array in update.values())
-    if not bad:
-        return None
-    size = sum(array.size for array in update.values())
-    return Rejection("not-finite", f"{bad} of {size} coordinates are NaN or infinite")
-
-
 def norm(update: Update) -> float:
     """The Euclidean norm over all coordinates, summed in float64; NaN or infinite if one is."""
     # The square of the largest float32 is 1e77: no sum of such squares leaves float64.
@@ -109,8 +100,10 @@ class Screen:
     def check(self, update: Update) -> Rejection | None:
         """Why the update is rejected, None if it is not. Changes nothing."""
         length = norm(update)
-        if not math.isfinite(length) and (rejection := not_finite(update)) is not None:
-            return rejection
+        if not math.isfinite(length):
+            bad = sum(int(np.count_nonzero(~np.isfinite(array))) for array in update.values())
+            size = sum(array.size for array in update.values())
+            return Rejection("not-finite", f"{bad} of {size} coordinates are NaN or infinite")
         if self.most_norm is not None and length > self.most_norm:
             return Rejection("norm", f"norm {length:.4g}, allowed is {self.most_norm:.4g}")
         usual = self.usual_norm()

@@ -21,7 +21,8 @@ from fsim.world.allowance import bytes_within
 from fsim.world.controls import ClientControl
 from fsim.world.failures import PayloadFailures, ServerUptime
 from fsim.world.learner import Learner
-from fsim.world.parcel import Parcel, Parcels, joined_length
+from fsim.world.message import Message, joined_length
+from fsim.world.parcel import Parcels
 from fsim.world.transfer import Route, Transferred, finish_of_work
 
 
@@ -194,14 +195,14 @@ class ClientRound:
         self, result: TrainingResult, started: float, vanishing: Vanishing | None
     ) -> Generator[simpy.Event, Any, Arrival | None]:
         around, env = self.around, self.around.env
-        parcel = self._encode(result)
-        began, size = env.now, around.billing.size(parcel.size)
+        message = self._encode(result)
+        began, size = env.now, around.billing.size(message.size)
         if vanishing is not None and vanishing.moment == "uploading":
             yield from self._vanish_while_uploading(size, vanishing.share)
             return None
         done = yield from self._transfer(around.uplink, size, self.profile.uplink)
         energy = around.energy.upload(done.active_s, done.sent)
-        parts = {name: around.billing.size(part) for name, part in parcel.breakdown().items()}
+        parts = {name: around.billing.size(part) for name, part in message.breakdown().items()}
         details: dict[str, Any] = {"payload": parts} if parts else {}
         if (budget := self._budget()) is not None:
             details["budget_bytes"] = around.billing.size(budget)
@@ -214,14 +215,14 @@ class ClientRound:
         if around.uptime.forgot(started, env.now):
             self._record(Kind.LOST, size=done.sent, details={"reason": "the server had crashed"})
             return None
-        return self._receive(parcel, result, done, started)
+        return self._receive(message, result, done, started)
 
     def _receive(
-        self, parcel: Parcel, result: TrainingResult, done: Transferred, started: float
+        self, message: Message, result: TrainingResult, done: Transferred, started: float
     ) -> Arrival:
         """What the server gets to see."""
         around, who = self.around, self._who
-        arrived = parcel.lossy(around.uplink.transport.lost(parcel.size, self.packets))
+        arrived = message.lossy(around.uplink.transport.lost(message.size, self.packets))
         arrived = arrived.changed(lambda piece: around.failures.corrupted(piece, *who))
         received = around.billing.size(arrived.size)
         twice = received if around.failures.duplicated(*who) else 0
@@ -232,9 +233,10 @@ class ClientRound:
         self._record(Kind.RECEIVE, size=received)
         update, control = None, None
         try:
-            if self.control is not None:
-                control = self.control.decode(arrived.control())
-            update = arrived.decoded
+            parcel, change = arrived.read()
+            if self.control is not None and change is not None:
+                control = self.control.decode(change)
+            update = parcel.decoded
         except PayloadError as error:
             self._record(Kind.REJECTED, details={"reason": str(error)})
         return Arrival(
@@ -298,7 +300,7 @@ class ClientRound:
         billed = bytes_within(around.upload_seconds, self.profile.uplink, around.uplink.transport)
         return int(billed / around.billing.bytes_factor)
 
-    def _encode(self, result: TrainingResult) -> Parcel:
+    def _encode(self, result: TrainingResult) -> Message:
         budget = self._budget()
         if budget is not None and self.control is not None:
             around_it = joined_length(budget, self.control.size) - budget
@@ -307,8 +309,7 @@ class ClientRound:
         try:
             parcel = self.around.parcels.of(result.delta, context, result.key)
             if self.control is None:
-                return parcel
-            change = self.control.encode(result.delta, len(self.job.batches))
-            return parcel.with_control(change)
+                return Message(parcel)
+            return Message(parcel, self.control.encode(result.delta, len(self.job.batches)))
         except ValueError as error:
             raise EncodingFailed(f"client {self._who[0]}, round {self._who[1]}: {error}") from None

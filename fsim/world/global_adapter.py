@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import simpy
@@ -19,7 +20,7 @@ from fsim.server.aggregation import (
 from fsim.server.corrections import FedNova, fednova, fednova_norm, make_correction
 from fsim.server.optimizers import ServerOptimizer, make_optimizer
 from fsim.server.protocols.world import Arrival
-from fsim.server.robustness import not_finite
+from fsim.server.robustness import Rejection, norm
 from fsim.settings import Scenario
 from fsim.vocabulary import Update
 from fsim.world.accounts import Accounts
@@ -154,7 +155,9 @@ class GlobalAdapter:
             if arrival.update is None:
                 self._accounts.rejected += 1
                 continue
-            rejection = self._screen.check(arrival.update) or not_finite(arrival.control or {})
+            rejection = self._screen.check(arrival.update)
+            if rejection is None and not math.isfinite(norm(arrival.control or {})):
+                rejection = Rejection("not-finite", "its control variate is not finite")
             if rejection is not None:
                 self._accounts.rejected += 1
                 self._tell(Kind.REJECTED, arrival, rejection.reason)

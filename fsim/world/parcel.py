@@ -11,36 +11,11 @@ import numpy.typing as npt
 
 from fsim.compression import EncodingContext, Policy
 from fsim.compression.fragments import decode_fragments, encode_fragments
-from fsim.compression.wire import breakdown, decode_varint, encode_varint
-from fsim.errors import PayloadError
+from fsim.compression.wire import breakdown
 from fsim.network import Datagram, Transport
 from fsim.network.packets import DATAGRAM_PAYLOAD
 from fsim.recent import Recent
 from fsim.vocabulary import Layout, Update
-
-
-def joined_length(first: int, second: int) -> int:
-    """Bytes of two payloads in one message: the first one's length as a varint, then both."""
-    return len(encode_varint(first)) + first + second
-
-
-def join(first: bytes, second: bytes) -> bytes:
-    """Two payloads in one message (:func:`joined_length`)."""
-    return encode_varint(len(first)) + first + second
-
-
-def part(message: bytes) -> tuple[bytes, bytes]:
-    """The inverse of :func:`join`.
-
-    Raises
-    ------
-    PayloadError
-        The message is shorter than it says.
-    """
-    length, at = decode_varint(message, 0)
-    if at + length > len(message):
-        raise PayloadError("the message ends within its first payload")
-    return message[at : at + length], message[at + length :]
 
 
 @dataclass(frozen=True)
@@ -55,15 +30,12 @@ class Parcel:
         The payload, or its packets in the order of sending, None for one that was lost.
     in_packets
         Whether the update was encoded so that it can be read with packets missing.
-    controlled
-        Whether a client's change of its control variate comes with it, in one message.
     """
 
     policy: Policy
     layout: Layout
     pieces: tuple[bytes | None, ...]
     in_packets: bool
-    controlled: bool = False
 
     @classmethod
     def of(
@@ -76,16 +48,6 @@ class Parcel:
             return cls(policy, layout, tuple(fragments), True)
         return cls(policy, layout, (policy.encode(update, context),), False)
 
-    def with_control(self, control: bytes) -> Parcel:
-        """The update, and with it the serialised change of a control variate.
-
-        Raises
-        ------
-        ValueError
-            The update is in packets, of which any may be lost.
-        """
-        return replace(self, pieces=(join(self._whole(), control),), controlled=True)
-
     @property
     def size(self) -> int:
         """Bytes of payload that there are."""
@@ -93,15 +55,8 @@ class Parcel:
 
     def breakdown(self) -> dict[str, int]:
         """Bytes by what they are for, of a payload in one piece; empty for one in packets."""
-        if self.in_packets:
-            return {}
-        payload = self._whole()
-        if not self.controlled:
-            return breakdown(payload)
-        update, control = part(payload)
-        parts = breakdown(update)
-        parts["header"] += len(payload) - len(update) - len(control)
-        return {**parts, "control": len(control)}
+        (payload, *more) = self.pieces
+        return {} if self.in_packets or more or payload is None else breakdown(payload)
 
     def lossy(self, lost: npt.NDArray[np.bool_] | None) -> Parcel:
         """What is left of it without the packets that are lost, shape (packets,); None for none."""
@@ -132,23 +87,13 @@ class Parcel:
         if self.in_packets:
             update = decode_fragments(self.policy, self.pieces, self.layout)
         else:
-            payload = self._whole()
-            own = part(payload)[0] if self.controlled else payload
-            update = self.policy.decode(own, self.layout)
+            (payload,) = self.pieces
+            if payload is None:
+                raise ValueError("a payload that is not in packets cannot lose a part")
+            update = self.policy.decode(payload, self.layout)
         for array in update.values():
             array.flags.writeable = False
         return update
-
-    def control(self) -> bytes:
-        """The serialised change of a control variate."""
-        if not self.controlled:
-            raise ValueError("there is no control variate in this parcel")
-        return part(self._whole())[1]
-
-    def _whole(self) -> bytes:
-        if self.in_packets or len(self.pieces) != 1 or self.pieces[0] is None:
-            raise ValueError("found an update in packets, allowed is one in one piece")
-        return self.pieces[0]
 
 
 class Parcels:

@@ -81,7 +81,9 @@ class Roster:
     ) -> list[int]:
         """By the scenario's rule, from a stream of this choice alone."""
         rng = stream(self._scenario.seed, "server.selection", *self._choice_keys(round_number))
-        return self._selector.select(round_number, self._available(among), count, rng)
+        chosen = self._selector.select(round_number, self._available(among), count, rng)
+        self.population.prepare(chosen)
+        return chosen
 
     def someone(self, among: Sequence[int] | None = None) -> Generator[simpy.Event, Any, None]:
         """See :class:`fsim.server.protocols.world.World`.

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from fsim.compression import make_policy
+from fsim.compression import EncodingContext, make_policy
 from fsim.compression.wire import HEADER_BYTES
 from fsim.errors import PayloadError
-from fsim.world.parcel import join, joined_length, part
+from fsim.network import Tcp
+from fsim.world.message import Message, join, joined_length, part
+from fsim.world.parcel import Parcel
 from tests.world.quadratic import QuadraticLearner, run
 
 CURVATURES = [1.0, 4.0, 0.5, 2.0, 3.0, 0.2]
@@ -175,6 +177,33 @@ def test_a_joined_message_comes_apart(tiny):
         assert len(message) == joined_length(len(first), 6)
     with pytest.raises(PayloadError, match="ends within its first payload"):
         part(b"\x05abc")
+
+
+def test_a_byte_changed_anywhere_in_a_message_is_found(tiny):
+    world = run(tiny(**settings(SCAFFOLD, rounds=1)), learner())
+    layout, policy = world._learner.layout, make_policy("float32", {})
+    control = world._controls.begin(0, 2, [spec.name for spec in layout.tensors])
+    context = EncodingContext(np.random.default_rng(0))
+    parcel = Parcel.of(world.adapter, policy, context, Tcp())
+    message = Message(parcel, control.encode(world.adapter, 5))
+    parts = message.breakdown()
+    assert sum(parts.values()) == message.size
+    assert message.changed(lambda whole: whole) is message
+
+    def both(arrived):
+        update, change = arrived.read()
+        return control.decode(change), update.decode(policy, layout)
+
+    for at in range(message.size):
+        for bit in (0x01, 0x80):
+            damaged = message.changed(
+                lambda whole, at=at, bit=bit: (
+                    whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
+                )
+            )
+            assert damaged.size == message.size
+            with pytest.raises(PayloadError):
+                both(damaged)
 
 
 def test_fednova_of_as_many_steps_is_fedavg_to_the_bit(tiny):

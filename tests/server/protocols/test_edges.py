@@ -198,9 +198,8 @@ def test_a_run_in_which_nothing_can_happen_any_more_says_so(tiny, settings):
         fleet__availability={"kind": "on-off", "on": "1 h", "off": "1 h"},
     )
     drawn = build_population(loaded)
-    population = DrawnPopulation(
-        6, lambda client: dataclasses.replace(drawn[client], availability=Gone())
-    )
+    gone = [dataclasses.replace(profile, availability=Gone()) for profile in drawn]
+    population = DrawnPopulation(6, lambda clients: [gone[client] for client in clients])
     world = SimulatedWorld(loaded, learner(), population=population)
     process = world.env.process(loaded.scenario.protocol.make().run(world.env, world))
     with pytest.raises(NothingLeft, match="none will ever be available again"):
