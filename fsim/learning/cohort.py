@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import safetensors.numpy
 import torch
 
 from fsim.learning.adapter import AdaptedModel
+from fsim.learning.binarisation import Binarisation
 from fsim.learning.encoding import Batch, BatchShape, Encoded
 from fsim.learning.sensitivity import Fisher, TokenSensitivity
 from fsim.learning.slots import Slots
@@ -66,11 +68,14 @@ class SlotJob:
         The rows of each step.
     trainable
         Which of its coordinates are trained, shape as ``start``; all if None.
+    seed
+        Of the draws that binarised training makes.
     """
 
     start: FloatArray
     batches: Sequence[Sequence[Encoded]]
     trainable: npt.NDArray[np.bool_] | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,15 @@ class SlotResult:
         A value a step, over the positions trained on.
     tokens_kept
         Share of the positions that the mask falls on that were kept.
+    scales
+        The step size of each matrix, in the layout's order, where binarised training learned them.
     """
 
     end: FloatArray
     fisher: FloatArray | None
     losses: tuple[float, ...]
     tokens_kept: float
+    scales: FloatArray | None = None
 
     def to_bytes(self) -> bytes:
         """Serialised, every bit kept."""
@@ -103,6 +111,8 @@ class SlotResult:
         }
         if self.fisher is not None:
             arrays["fisher"] = self.fisher
+        if self.scales is not None:
+            arrays["scales"] = self.scales
         payload: bytes = safetensors.numpy.save(arrays)
         return payload
 
@@ -111,7 +121,13 @@ class SlotResult:
         """The inverse of :meth:`to_bytes`."""
         arrays = safetensors.numpy.load(payload)
         losses = tuple(arrays["losses"].tolist())
-        return cls(arrays["end"], arrays.get("fisher"), losses, float(arrays["tokens_kept"][0]))
+        return cls(
+            arrays["end"],
+            arrays.get("fisher"),
+            losses,
+            float(arrays["tokens_kept"][0]),
+            arrays.get("scales"),
+        )
 
 
 class Cohort:
@@ -144,6 +160,7 @@ class Cohort:
         self._shape = shape
         self._settings = settings
         self._sensitivity = request.sensitivity
+        self._binarisation = request.binarisation
         self._slots = adapted.slots(width, trainable=True)
 
     def train(self, jobs: Sequence[SlotJob]) -> list[SlotResult]:
@@ -165,8 +182,15 @@ class Cohort:
             raise RuntimeError("the slots of a cohort keep gradients")
         slots.load([job.start for job in jobs])
         adapted.use(slots)
-        optimizer = _optimizer(slots, self._settings)
         frozen = self._frozen(jobs)
+        steps = [len(job.batches) for job in jobs]
+        binarisation = None
+        if self._binarisation is not None:
+            seeds = [job.seed for job in jobs]
+            binarisation = Binarisation(
+                slots, adapted.layout, self._binarisation, steps, seeds, frozen
+            )
+        optimizer = _optimizer(slots, self._settings, binarisation)
         began = None
         if self._settings.proximal or frozen is not None:
             began = slots.values.detach().clone()
@@ -177,12 +201,13 @@ class Cohort:
             size = embedding.num_embeddings if by_token else self._shape.length
             tokens = TokenSensitivity(self._width, size, self._sensitivity, adapted.device)
             fisher = Fisher(gradients, self._sensitivity)
-        steps = [len(job.batches) for job in jobs]
         losses = torch.zeros(max(steps), self._width, device=adapted.device)
         kept = torch.zeros(self._width, device=adapted.device)
         maskable = torch.zeros_like(kept)
-        ends: dict[int, tuple[FloatArray, FloatArray | None]] = {}
+        ends: dict[int, tuple[FloatArray, FloatArray | None, FloatArray | None]] = {}
         for step in range(max(steps)):
+            if binarisation is not None:
+                binarisation.binarise(step)
             batch = self._batch(jobs, step)
             weights, inputs, seen = self._filter(batch, tokens, step)
             kept += _per_slot(seen[0].sum(1), self._width)
@@ -200,6 +225,8 @@ class Cohort:
             if tokens is not None and fisher is not None:
                 tokens.observe(inputs, at_embeddings[0], step)
                 fisher.observe()
+            if binarisation is not None:
+                binarisation.straight_through()
             if began is not None and self._settings.proximal:
                 gradients.add_(slots.values.detach() - began, alpha=self._settings.proximal)
             if self._settings.max_gradient_norm is not None:
@@ -211,15 +238,16 @@ class Cohort:
             for slot, last in enumerate(steps):
                 if step + 1 == last:
                     flat = None if fisher is None else _read(fisher.values[slot], slots.size)
-                    ends[slot] = slots.read(slot), flat
+                    scales = None if binarisation is None else binarisation.scales(slot)
+                    ends[slot] = slots.read(slot), flat, scales
         by_step = losses.cpu().numpy()
         shares = (kept / maskable.clamp(min=1)).cpu().numpy()
-        return [
-            SlotResult(
-                *ends[slot], tuple(by_step[: steps[slot], slot].tolist()), float(shares[slot])
-            )
-            for slot in range(len(jobs))
-        ]
+        results = []
+        for slot in range(len(jobs)):
+            end, flat, scales = ends[slot]
+            own = tuple(by_step[: steps[slot], slot].tolist())
+            results.append(SlotResult(end, flat, own, float(shares[slot]), scales))
+        return results
 
     def _batch(self, jobs: Sequence[SlotJob], step: int) -> Batch:
         """All slots' rows of one step; a slot without work gets rows that nothing is scored at."""
@@ -285,14 +313,19 @@ def _clip(gradients: torch.Tensor, limit: float) -> None:
     gradients.mul_((limit / (norms + 1e-6)).clamp(max=1.0))
 
 
-def _optimizer(slots: Slots, settings: TrainingSettings) -> torch.optim.Optimizer:
+def _optimizer(
+    slots: Slots, settings: TrainingSettings, binarisation: Binarisation | None
+) -> torch.optim.Optimizer:
     """One optimiser over the matrix of all slots: every rule here is coordinate by coordinate."""
     values = slots.values.detach().requires_grad_()
     values.grad = slots.gradients
+    groups: list[dict[str, Any]] = [{"params": [values]}]
+    if binarisation is not None:
+        groups.append({"params": [binarisation.exponents], "weight_decay": 0.0})
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
-        return torch.optim.SGD([values], lr=rate, weight_decay=decay)
-    return torch.optim.AdamW([values], lr=rate, weight_decay=decay, fused=True)
+        return torch.optim.SGD(groups, lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
 
 
 def _read(row: torch.Tensor, size: int) -> FloatArray:

@@ -19,7 +19,7 @@ from fsim.learning.encoding import BatchShape, Encoded
 from fsim.learning.provenance import array_digest, origin, rows_digest
 from fsim.processes import Workers
 from fsim.store import Store, key_of
-from fsim.vocabulary import TrainingRequest, Update
+from fsim.vocabulary import FloatArray, TrainingRequest, Update
 
 ACTIVATIONS_IN_CACHE = 2**19
 """Bytes of a layer's activations at which a pass no longer gains from more clients side by side
@@ -41,6 +41,8 @@ class TrainingJob:
         The rows of each local step.
     frozen
         Tensors of the adapter that are not trained.
+    seed
+        Of this client and round, for the draws that binarised training makes.
     """
 
     client: int
@@ -48,6 +50,7 @@ class TrainingJob:
     adapter: Update
     batches: Sequence[Sequence[Encoded]]
     frozen: frozenset[str] = frozenset()
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,15 @@ class TrainingResult:
         Mean loss over the positions trained on, a value a step.
     tokens_kept
         Share of the maskable positions that were trained on.
+    scales
+        The step size of each matrix, by name, where binarised training was asked for.
     """
 
     delta: Update
     fisher: Update | None
     losses: tuple[float, ...]
     tokens_kept: float
+    scales: dict[str, float] | None = None
 
 
 def automatic_width(shape: BatchShape, model_width: int, together: int) -> int:
@@ -136,6 +142,7 @@ class Trainer:
         workers: int = 1,
     ) -> None:
         self._layout = adapted.layout
+        self._draws = request.binarisation is not None
         self.width = width
         cohort = Cohort(adapted, self.width, shape, settings, request)
         self._workers = Workers(cohort.train, workers)
@@ -191,6 +198,7 @@ class Trainer:
             fisher=None if done.fisher is None else self._layout.unflatten(done.fisher),
             losses=done.losses,
             tokens_kept=done.tokens_kept,
+            scales=None if done.scales is None else self._by_name(done.scales),
         )
 
     def close(self) -> None:
@@ -200,7 +208,10 @@ class Trainer:
     def _train_queue(self) -> None:
         slots = {
             ticket: SlotJob(
-                self._layout.flatten(job.adapter), job.batches, self._trainable(job.frozen)
+                self._layout.flatten(job.adapter),
+                job.batches,
+                self._trainable(job.frozen),
+                job.seed,
             )
             for ticket, job in self._queue.items()
         }
@@ -223,6 +234,10 @@ class Trainer:
                     self._store.put(keys[ticket], done.to_bytes())
         self._queue.clear()
 
+    def _by_name(self, scales: FloatArray) -> dict[str, float]:
+        names = (spec.name for spec in self._layout.tensors)
+        return dict(zip(names, scales.tolist(), strict=True))
+
     def _trainable(self, frozen: frozenset[str]) -> npt.NDArray[np.bool_] | None:
         if not frozen:
             return None
@@ -232,7 +247,9 @@ class Trainer:
     def _key(self, slot: SlotJob) -> str:
         if self._store is None:
             return ""
-        more = {}
+        more: dict[str, Any] = {}
+        if self._draws:
+            more["seed"] = slot.seed
         if slot.trainable is not None:
             more["trainable"] = array_digest(slot.trainable)
         return key_of(

@@ -90,7 +90,8 @@ class ClientRound:
     job
         Training from what decoding those bytes gives.
     context
-        What the client knows when it encodes, but for the Fisher that training brings.
+        What the client knows when it encodes, but for the Fisher and the step sizes that training
+        brings.
     layout
         Of the adapter, for decoding.
     weight
@@ -286,7 +287,9 @@ class ClientRound:
         return int(billed / around.billing.bytes_factor)
 
     def _encode(self, result: TrainingResult) -> Parcel:
-        context = dataclasses.replace(self.context, fisher=result.fisher, budget=self._budget())
+        context = dataclasses.replace(
+            self.context, fisher=result.fisher, budget=self._budget(), scales=result.scales
+        )
         try:
             return Parcel.of(
                 result.delta, self.around.policy, context, self.around.uplink.transport

@@ -14,7 +14,7 @@ from fsim.learning.stored_evaluation import StoredEvaluator
 from fsim.learning.training import Trainer, TrainingJob, TrainingResult, automatic_width
 from fsim.scenario import LoadedScenario
 from fsim.store import Store
-from fsim.streams import stream
+from fsim.streams import stream, torch_seed
 from fsim.vocabulary import Layout, Update
 
 
@@ -150,7 +150,14 @@ class RealLearner:
             stream(self._scenario.seed, "learning.batches", client, round_number),
         )
         frozen = (name for name in adapter if not self._policy.trains(name, round_number))
-        return TrainingJob(client, round_number, adapter, batches, frozenset(frozen))
+        return TrainingJob(
+            client,
+            round_number,
+            adapter,
+            batches,
+            frozenset(frozen),
+            torch_seed(self._scenario.seed, "learning.binarisation", client, round_number),
+        )
 
     def close(self) -> None:
         """End the other processes."""
