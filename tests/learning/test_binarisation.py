@@ -18,6 +18,8 @@ from fsim.learning.encoding import BatchShape, draw_batches, encode_examples
 from fsim.learning.models import load_base
 from fsim.learning.slots import Slots
 from fsim.learning.tasks import make_task
+from fsim.learning.training import Trainer, TrainingJob
+from fsim.store import Store
 from fsim.vocabulary import BinarisationSettings, Layout, SensitivitySettings, TrainingRequest
 
 ADAMW = TrainingSettings("adamw", 3e-3, 0.0, 1.0)
@@ -342,3 +344,19 @@ def test_it_trains_and_goes_with_sensitivities(nano, rows):
     again = SlotResult.from_bytes(result.to_bytes())
     assert np.array_equal(again.scales, result.scales)
     assert again.losses == result.losses
+
+
+def test_results_are_kept_by_the_seed_of_their_draws(nano, rows, tmp_path):
+    batches = draw_batches(rows, 2, 4, np.random.default_rng(0))
+    job = TrainingJob(0, 1, nano.initial, batches, seed=1)
+    for binarisation, trained in ((FEDBAT, 2), (None, 1)):
+        request = TrainingRequest(binarisation=binarisation)
+        trainer = Trainer(nano, BatchShape.of(rows, 4), ADAMW, request, 1, Store(tmp_path))
+        first = trainer.result(trainer.submit(job))
+        again = trainer.result(trainer.submit(job))
+        trainer.result(trainer.submit(dataclasses.replace(job, seed=2)))
+        assert (trainer.trained, trainer.reused) == (trained, 3 - trained)
+        assert first.scales == again.scales
+        assert (first.scales is None) == (binarisation is None)
+        if first.scales is not None:
+            assert list(first.scales) == sorted(nano.initial)
