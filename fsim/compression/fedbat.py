@@ -36,7 +36,7 @@ from fsim.vocabulary import BinarisationSettings, Layout, TrainingRequest, Updat
 
 @dataclass(frozen=True)
 class FedBat(Policy):
-    """Signs by chance and learned step sizes; unbiased where no |m| is above its step size.
+    """Signs by chance, and step sizes that training learned with the update.
 
     Attributes
     ----------
