@@ -165,6 +165,28 @@ class MergingSettings:
 
 
 @dataclass(frozen=True)
+class BinarisationSettings:
+    """How local training learns an update of which only signs and step sizes are sent (FedBAT).
+
+    The rule is that of :mod:`fsim.learning.binarisation`.
+
+    Attributes
+    ----------
+    warmup
+        Share of a client's local steps that come first and are of full precision (phi), 0 to 1.
+    coefficient
+        How fast a step size is learned (rho); 0 keeps it where it began.
+    smallest, largest
+        Bounds on every step size.
+    """
+
+    warmup: float = 0.5
+    coefficient: float = 6.0
+    smallest: float = 5e-4
+    largest: float = 5e-2
+
+
+@dataclass(frozen=True)
 class TrainingRequest:
     """What a policy asks of local training; nothing leaves it as it is.
 
@@ -174,7 +196,10 @@ class TrainingRequest:
         Sensitivities to measure, and to filter tokens by.
     merging
         How tokens merge.
+    binarisation
+        An update to learn as signs and step sizes.
     """
 
     sensitivity: SensitivitySettings | None = None
     merging: MergingSettings | None = None
+    binarisation: BinarisationSettings | None = None

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from fsim.compression.log_scales import scale_codes, scales_of
 from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.signs import mean_magnitudes
 from fsim.compression.vectors import expand, finite_vector
 from fsim.compression.wire import (
     Section,
@@ -66,8 +67,7 @@ class MaskedSign(Policy):
         vector = finite_vector(self.name, layout, update)
         seed = context.seed & 0xFFFFFFFF
         chosen = self._chosen(seed, layout)
-        means = np.add.reduceat(np.abs(vector), layout.bounds[:-1], dtype=np.float64)
-        codes = scale_codes(means / np.diff(layout.bounds))
+        codes = scale_codes(mean_magnitudes(vector, layout))
         return pack(
             self.name,
             layout,

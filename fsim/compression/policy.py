@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -32,6 +33,9 @@ class EncodingContext:
         Of the run, from 1; 0 outside of one.
     budget
         Bytes that the payload should not exceed; None where the scenario sets no budget.
+    scales
+        The step size that training learned for each matrix, by name, where the policy asked for
+        binarised training.
     """
 
     rng: np.random.Generator
@@ -40,6 +44,7 @@ class EncodingContext:
     seed: int = 0
     round_number: int = 0
     budget: int | None = None
+    scales: Mapping[str, float] | None = None
 
     @classmethod
     def of(cls, seed: int, client: int, round_number: int, **more: Any) -> EncodingContext:

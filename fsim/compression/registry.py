@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from fsim.choosing import choose
 from fsim.compression.eden import Eden
+from fsim.compression.fedbat import FedBat
 from fsim.compression.fedpaq import FedPaq
 from fsim.compression.fisher_rdo import FisherRdo
 from fsim.compression.flasc import Flasc
@@ -39,6 +40,7 @@ POLICIES: dict[str, type[Policy]] = {
         TopK,
         Stc,
         FedPaq,
+        FedBat,
         PowerSgd,
         Eden,
         Flasc,

@@ -11,12 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from fsim.compression.feedback import encode_with_feedback
 from fsim.compression.policy import EncodingContext, Policy
-from fsim.compression.vectors import expand, finite_array, finite_vector, narrow
-from fsim.compression.wire import Section, pack, pack_bits, unpack, unpack_bits
+from fsim.compression.signs import mean_magnitudes, pack_signs, unpack_signs
+from fsim.compression.vectors import finite_vector
 from fsim.vocabulary import FloatArray, Layout, Update
 
 
@@ -48,14 +46,7 @@ class SignSgd(Policy):
 
     def decode(self, payload: bytes, layout: Layout) -> Update:
         """See :class:`Policy`."""
-        sections = unpack(payload, self.name, layout)
-        scales = finite_array(sections, Section.SCALES, "<f4", len(layout.tensors))
-        negative = unpack_bits(sections.get(Section.VALUES, b""), layout.size, 1)
-        return layout.unflatten(np.array([1, -1], np.float32)[negative] * expand(scales, layout))
+        return unpack_signs(self.name, payload, layout)
 
     def _encode(self, layout: Layout, vector: FloatArray) -> bytes:
-        sums = np.add.reduceat(np.abs(vector), layout.bounds[:-1], dtype=np.float64)
-        scales = narrow(self.name, sums / np.diff(layout.bounds), "<f4")
-        return pack(
-            self.name, layout, {Section.SCALES: scales, Section.VALUES: pack_bits(vector < 0, 1)}
-        )
+        return pack_signs(self.name, layout, mean_magnitudes(vector, layout), vector < 0)

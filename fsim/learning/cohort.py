@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ import torch
 
 from fsim.errors import ScenarioError
 from fsim.learning.adapter import AdaptedModel
+from fsim.learning.binarisation import Binarisation
 from fsim.learning.drift import drift_of
 from fsim.learning.encoding import Batch, BatchShape, Encoded
 from fsim.learning.recall import TokenRecall
@@ -71,12 +73,15 @@ class SlotJob:
         Which of its coordinates are trained, shape as ``start``; all if None.
     drift
         What is added to each gradient, shape as ``start``; nothing if None.
+    seed
+        Of the draws that binarised training makes.
     """
 
     start: FloatArray
     batches: Sequence[Sequence[Encoded]]
     trainable: npt.NDArray[np.bool_] | None = None
     drift: FloatArray | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ class SlotResult:
         Share of the positions that the mask falls on that were kept.
     token_recall
         Mean over the filtered steps; None where it was not asked for, or no step was filtered.
+    scales
+        The step size of each matrix, in the layout's order, where binarised training learned them.
     """
 
     end: FloatArray
@@ -102,6 +109,7 @@ class SlotResult:
     losses: tuple[float, ...]
     tokens_kept: float
     token_recall: float | None = None
+    scales: FloatArray | None = None
 
     def to_bytes(self) -> bytes:
         """Serialised, every bit kept."""
@@ -114,6 +122,8 @@ class SlotResult:
             arrays["fisher"] = self.fisher
         if self.token_recall is not None:
             arrays["token_recall"] = np.array([self.token_recall])
+        if self.scales is not None:
+            arrays["scales"] = self.scales
         payload: bytes = safetensors.numpy.save(arrays)
         return payload
 
@@ -129,6 +139,7 @@ class SlotResult:
             losses=losses,
             tokens_kept=float(arrays["tokens_kept"][0]),
             token_recall=None if recall is None else float(recall[0]),
+            scales=arrays.get("scales"),
         )
 
 
@@ -177,6 +188,7 @@ class Cohort:
             raise ScenarioError(
                 "training.compile: found true, allowed is false where training merges tokens"
             )
+        self._binarisation = request.binarisation
         self._slots = adapted.slots(width, trainable=True)
 
     def train(self, jobs: Sequence[SlotJob]) -> list[SlotResult]:
@@ -198,9 +210,16 @@ class Cohort:
             raise RuntimeError("the slots of a cohort keep gradients")
         slots.load([job.start for job in jobs])
         adapted.use(slots)
-        optimizer = _optimizer(slots, self._settings)
         frozen = self._frozen(jobs)
         drift = drift_of([job.drift for job in jobs], slots)
+        steps = [len(job.batches) for job in jobs]
+        binarisation = None
+        if self._binarisation is not None:
+            seeds = [job.seed for job in jobs]
+            binarisation = Binarisation(
+                slots, adapted.layout, self._binarisation, steps, seeds, frozen
+            )
+        optimizer = _optimizer(slots, self._settings, binarisation)
         began = None
         if self._settings.proximal or frozen is not None:
             began = slots.values.detach().clone()
@@ -213,12 +232,13 @@ class Cohort:
             fisher = Fisher(gradients, self._sensitivity)
             if self._sensitivity.recall:
                 recall = TokenRecall(self._width, self._sensitivity.recall)
-        steps = [len(job.batches) for job in jobs]
         losses = torch.zeros(max(steps), self._width, device=adapted.device)
         kept = torch.zeros(self._width, device=adapted.device)
         maskable = torch.zeros_like(kept)
-        ends: dict[int, tuple[FloatArray, FloatArray | None]] = {}
+        ends: dict[int, tuple[FloatArray, FloatArray | None, FloatArray | None]] = {}
         for step in range(max(steps)):
+            if binarisation is not None:
+                binarisation.binarise(step)
             batch = self._batch(jobs, step)
             weights, inputs, seen = self._filter(batch, tokens, step)
             kept += _per_slot(seen[0].sum(1), self._width)
@@ -239,6 +259,8 @@ class Cohort:
             if tokens is not None and fisher is not None:
                 tokens.observe(inputs, at_embeddings[0], step)
                 fisher.observe()
+            if binarisation is not None:
+                binarisation.straight_through()
             if began is not None and self._settings.proximal:
                 gradients.add_(slots.values.detach() - began, alpha=self._settings.proximal)
             if self._settings.max_gradient_norm is not None:
@@ -252,18 +274,24 @@ class Cohort:
             for slot, last in enumerate(steps):
                 if step + 1 == last:
                     flat = None if fisher is None else _read(fisher.values[slot], slots.size)
-                    ends[slot] = slots.read(slot), flat
+                    scales = None if binarisation is None else binarisation.scales(slot)
+                    ends[slot] = slots.read(slot), flat, scales
         by_step = losses.cpu().numpy()
         shares = (kept / maskable.clamp(min=1)).cpu().numpy()
-        return [
-            SlotResult(
-                *ends[slot],
-                losses=tuple(by_step[: steps[slot], slot].tolist()),
-                tokens_kept=float(shares[slot]),
-                token_recall=None if recall is None else recall.mean(slot),
+        results = []
+        for slot in range(len(jobs)):
+            end, flat, scales = ends[slot]
+            results.append(
+                SlotResult(
+                    end,
+                    flat,
+                    losses=tuple(by_step[: steps[slot], slot].tolist()),
+                    tokens_kept=float(shares[slot]),
+                    token_recall=None if recall is None else recall.mean(slot),
+                    scales=scales,
+                )
             )
-            for slot in range(len(jobs))
-        ]
+        return results
 
     def _batch(self, jobs: Sequence[SlotJob], step: int) -> Batch:
         """All slots' rows of one step; a slot without work gets rows that nothing is scored at."""
@@ -338,14 +366,19 @@ def _clip(gradients: torch.Tensor, limit: float) -> None:
     gradients.mul_((limit / (norms + 1e-6)).clamp(max=1.0))
 
 
-def _optimizer(slots: Slots, settings: TrainingSettings) -> torch.optim.Optimizer:
+def _optimizer(
+    slots: Slots, settings: TrainingSettings, binarisation: Binarisation | None
+) -> torch.optim.Optimizer:
     """One optimiser over the matrix of all slots: every rule here is coordinate by coordinate."""
     values = slots.values.detach().requires_grad_()
     values.grad = slots.gradients
+    groups: list[dict[str, Any]] = [{"params": [values]}]
+    if binarisation is not None:
+        groups.append({"params": [binarisation.exponents], "weight_decay": 0.0})
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
-        return torch.optim.SGD([values], lr=rate, weight_decay=decay)
-    return torch.optim.AdamW([values], lr=rate, weight_decay=decay, fused=True)
+        return torch.optim.SGD(groups, lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
 
 
 def _read(row: torch.Tensor, size: int) -> FloatArray:

@@ -19,6 +19,11 @@ ALIGNMENT = 64
 """Float32 numbers in the widest block that a processor's vector instructions take at once."""
 
 
+def aligned(size: int) -> int:
+    """The next multiple of :data:`ALIGNMENT`, for rows whose arithmetic is to be the same."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
 class _AddLowRank(torch.autograd.Function):
     """``wide + scaling low B^T`` for every slot, in place of ``wide``.
 
@@ -120,9 +125,8 @@ class Slots:
         self, layout: Layout, count: int, *, trainable: bool, device: torch.device
     ) -> None:
         # Rows begin at vector boundaries: a coordinate's arithmetic is the same in every slot.
-        padded = -(-layout.size // ALIGNMENT) * ALIGNMENT
         self.size = layout.size
-        self.values = torch.zeros(count, padded, device=device)
+        self.values = torch.zeros(count, aligned(layout.size), device=device)
         self.gradients = torch.zeros_like(self.values) if trainable else None
         self.matrices: dict[str, torch.Tensor] = {}
         self._gradient_views: list[torch.Tensor] = []

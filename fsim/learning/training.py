@@ -44,6 +44,8 @@ class TrainingJob:
         Tensors of the adapter that are not trained.
     drift
         What is added to each gradient (:mod:`fsim.learning.drift`); nothing if None.
+    seed
+        Of this client and round, for the draws that binarised training makes.
     """
 
     client: int
@@ -52,6 +54,7 @@ class TrainingJob:
     batches: Sequence[Sequence[Encoded]]
     frozen: frozenset[str] = frozenset()
     drift: Update | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class TrainingResult:
         Share of the maskable positions that were trained on.
     token_recall
         As :class:`fsim.learning.cohort.SlotResult` has it.
+    scales
+        The step size of each matrix, by name, where binarised training was asked for.
     key
         What it is stored under; empty without a store.
     """
@@ -79,6 +84,7 @@ class TrainingResult:
     losses: tuple[float, ...]
     tokens_kept: float
     token_recall: float | None = None
+    scales: dict[str, float] | None = None
     key: str = ""
 
 
@@ -149,6 +155,7 @@ class Trainer:
         recent: Recent | None = None,
     ) -> None:
         self._layout = adapted.layout
+        self._draws = request.binarisation is not None
         self.width = width
         cohort = Cohort(adapted, self.width, shape, settings, request)
         self._workers = Workers(cohort.train, workers)
@@ -209,6 +216,7 @@ class Trainer:
             losses=done.losses,
             tokens_kept=done.tokens_kept,
             token_recall=done.token_recall,
+            scales=None if done.scales is None else self._by_name(done.scales),
             key=key,
         )
         if key:
@@ -232,6 +240,7 @@ class Trainer:
                 job.batches,
                 self._trainable(job.frozen),
                 drift=None if job.drift is None else self._layout.flatten(job.drift),
+                seed=job.seed,
             )
             key = keys[ticket] = self._key(slot, starts.digest(job.adapter))
             recent: TrainingResult | None = self._recent.get(key) if key else None
@@ -254,6 +263,10 @@ class Trainer:
                 if self._store is not None:
                     self._store.put(keys[ticket], done.to_bytes())
 
+    def _by_name(self, scales: FloatArray) -> dict[str, float]:
+        names = (spec.name for spec in self._layout.tensors)
+        return dict(zip(names, scales.tolist(), strict=True))
+
     def _trainable(self, frozen: frozenset[str]) -> npt.NDArray[np.bool_] | None:
         if not frozen:
             return None
@@ -263,7 +276,9 @@ class Trainer:
     def _key(self, slot: SlotJob, start: str) -> str:
         if self._store is None:
             return ""
-        more = {}
+        more: dict[str, Any] = {}
+        if self._draws:
+            more["seed"] = slot.seed
         if slot.trainable is not None:
             more["trainable"] = array_digest(slot.trainable)
         if slot.drift is not None:

@@ -93,7 +93,8 @@ class ClientRound:
     job
         Training from what decoding those bytes gives.
     context
-        What the client knows when it encodes, but for the Fisher that training brings.
+        What the client knows when it encodes, but for the Fisher and the step sizes that training
+        brings.
     weight
         Number of its training examples.
     packets
@@ -305,7 +306,9 @@ class ClientRound:
         if budget is not None and self.control is not None:
             around_it = joined_length(budget, self.control.size) - budget
             budget = max(0, budget - around_it)
-        context = dataclasses.replace(self.context, fisher=result.fisher, budget=budget)
+        context = dataclasses.replace(
+            self.context, fisher=result.fisher, budget=budget, scales=result.scales
+        )
         try:
             parcel = self.around.parcels.of(result.delta, context, result.key)
             if self.control is None:

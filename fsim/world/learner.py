@@ -15,7 +15,7 @@ from fsim.learning.training import Trainer, TrainingJob, TrainingResult, automat
 from fsim.recent import Recent
 from fsim.scenario import LoadedScenario
 from fsim.store import Store
-from fsim.streams import stream
+from fsim.streams import stream, torch_seed
 from fsim.vocabulary import Layout, Update
 
 
@@ -174,7 +174,15 @@ class RealLearner:
             stream(self._scenario.seed, "learning.batches", client, round_number),
         )
         frozen = (name for name in adapter if not self._policy.trains(name, round_number))
-        return TrainingJob(client, round_number, adapter, batches, frozenset(frozen), drift=drift)
+        return TrainingJob(
+            client,
+            round_number,
+            adapter,
+            batches,
+            frozenset(frozen),
+            drift,
+            torch_seed(self._scenario.seed, "learning.binarisation", client, round_number),
+        )
 
     def close(self) -> None:
         """End the other processes."""
