@@ -25,6 +25,7 @@ from rich.table import Table
 from benchmarks.reporting import command_line, save, spread
 from fsim.learning.evaluation import Evaluation
 from fsim.learning.training import TrainingJob, TrainingResult
+from fsim.recent import Recent
 from fsim.scenario import check_scenario
 from fsim.vocabulary import Layout, Update
 from fsim.world import SimulatedWorld
@@ -40,6 +41,7 @@ class RecordedLearner:
     """One recorded result for every job (:class:`fsim.world.learner.Learner`)."""
 
     parameters = 1_377_408
+    recent = Recent()
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,7 @@ from fsim.learning.partition import (
 )
 from fsim.learning.tasks import Example, TaskData
 from fsim.network import Capacity
+from fsim.recent import Recent
 from fsim.scenario import LoadedScenario
 from fsim.settings import Scenario
 from fsim.settings.fleet import (
@@ -160,6 +161,8 @@ class Workbench:
         Items of the task's source that cannot be used, and examples that no client has, by reason.
     unseen_labels
         Labels of test examples that no client has an example of.
+    recent
+        What runs on this workbench made lately.
     """
 
     adapted: AdaptedModel
@@ -168,6 +171,7 @@ class Workbench:
     test_examples: list[Example]
     skipped: dict[str, int]
     unseen_labels: list[str]
+    recent: Recent = field(default_factory=Recent)
 
 
 def build_workbench(loaded: LoadedScenario) -> Workbench:

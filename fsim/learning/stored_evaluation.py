@@ -49,7 +49,7 @@ class StoredEvaluator:
                 **origin(adapted),
                 "metric": metric,
                 "rows": rows_digest([rows]),
-                "examples": texts,
+                "examples": key_of(texts=texts),
             }
 
     def evaluate(self, adapter: Update) -> Evaluation:

@@ -18,8 +18,9 @@ from fsim.learning.cost import TrainingCost
 from fsim.learning.encoding import BatchShape, Encoded
 from fsim.learning.provenance import array_digest, origin, rows_digest
 from fsim.processes import Workers
+from fsim.recent import Recent
 from fsim.store import Store, key_of
-from fsim.vocabulary import TrainingRequest, Update
+from fsim.vocabulary import FloatArray, Layout, TrainingRequest, Update
 
 ACTIVATIONS_IN_CACHE = 2**19
 """Bytes of a layer's activations at which a pass no longer gains from more clients side by side
@@ -64,12 +65,15 @@ class TrainingResult:
         Mean loss over the positions trained on, a value a step.
     tokens_kept
         Share of the maskable positions that were trained on.
+    key
+        What it is stored under; empty without a store.
     """
 
     delta: Update
     fisher: Update | None
     losses: tuple[float, ...]
     tokens_kept: float
+    key: str = ""
 
 
 def automatic_width(shape: BatchShape, model_width: int, together: int) -> int:
@@ -118,6 +122,8 @@ class Trainer:
         Where results are looked up and kept; None trains everything.
     workers
         Processes that train cohorts side by side, this one included. No result depends on it.
+    recent
+        Where results are kept beside the store, for another run in this process.
 
     Attributes
     ----------
@@ -134,6 +140,7 @@ class Trainer:
         width: int,
         store: Store | None = None,
         workers: int = 1,
+        recent: Recent | None = None,
     ) -> None:
         self._layout = adapted.layout
         self.width = width
@@ -141,7 +148,9 @@ class Trainer:
         self._workers = Workers(cohort.train, workers)
         self._cost = TrainingCost(adapted)
         self._queue: dict[int, TrainingJob] = {}
-        self._results: dict[int, tuple[TrainingJob, SlotResult]] = {}
+        self._done: dict[int, tuple[TrainingJob, str, SlotResult]] = {}
+        self._ready: dict[int, TrainingResult] = {}
+        self._recent = recent or Recent()
         self._tickets = 0
         self._store = store
         self.trained = self.reused = 0
@@ -174,9 +183,11 @@ class Trainer:
         TrainingDiverged
             The client's loss became NaN or infinite, or its adapter did.
         """
-        if ticket not in self._results:
+        if ticket not in self._ready and ticket not in self._done:
             self._train_queue()
-        job, done = self._results.pop(ticket)
+        if ticket in self._ready:
+            return self._ready.pop(ticket)
+        job, key, done = self._done.pop(ticket)
         where = f"client {job.client}, round {job.round_number}"
         for step, loss in enumerate(done.losses, 1):
             if not math.isfinite(loss):
@@ -186,42 +197,50 @@ class Trainer:
         if not np.isfinite(done.end).all():
             raise TrainingDiverged(f"{where}: the adapter is not finite after the last local step")
         after = self._layout.unflatten(done.end)
-        return TrainingResult(
+        result = TrainingResult(
             delta={name: after[name] - job.adapter[name] for name in after},
             fisher=None if done.fisher is None else self._layout.unflatten(done.fisher),
             losses=done.losses,
             tokens_kept=done.tokens_kept,
+            key=key,
         )
+        if key:
+            copies = 1 if result.fisher is None else 2
+            self._recent.put(key, result, copies * done.end.nbytes)
+        return result
 
     def close(self) -> None:
         """End the other processes."""
         self._workers.close()
 
     def _train_queue(self) -> None:
-        slots = {
-            ticket: SlotJob(
-                self._layout.flatten(job.adapter), job.batches, self._trainable(job.frozen)
-            )
-            for ticket, job in self._queue.items()
-        }
-        keys = {ticket: self._key(slot) for ticket, slot in slots.items()}
+        jobs, self._queue = self._queue, {}
+        starts = _Starts(self._layout)
+        slots: dict[int, SlotJob] = {}
+        keys: dict[int, str] = {}
         missing = []
-        for ticket, job in self._queue.items():
-            stored = self._store.get(keys[ticket]) if self._store is not None else None
-            if stored is None:
-                missing.append(ticket)
-            else:
-                self._results[ticket] = job, SlotResult.from_bytes(stored)
-        self.reused += len(slots) - len(missing)
+        for ticket, job in jobs.items():
+            slot = SlotJob(starts.flat(job.adapter), job.batches, self._trainable(job.frozen))
+            key = keys[ticket] = self._key(slot, starts.digest(job.adapter))
+            recent: TrainingResult | None = self._recent.get(key) if key else None
+            if recent is not None:
+                self._ready[ticket] = recent
+                continue
+            stored = self._store.get(key) if self._store is not None else None
+            if stored is not None:
+                self._done[ticket] = job, key, SlotResult.from_bytes(stored)
+                continue
+            slots[ticket] = slot
+            missing.append(ticket)
+        self.reused += len(jobs) - len(missing)
         self.trained += len(missing)
         chunks = [missing[at : at + self.width] for at in range(0, len(missing), self.width)]
-        jobs = [[slots[ticket] for ticket in chunk] for chunk in chunks]
-        for at, results in self._workers.map(jobs):
+        cohorts = [[slots[ticket] for ticket in chunk] for chunk in chunks]
+        for at, results in self._workers.map(cohorts):
             for ticket, done in zip(chunks[at], results, strict=True):
-                self._results[ticket] = self._queue[ticket], done
+                self._done[ticket] = jobs[ticket], keys[ticket], done
                 if self._store is not None:
                     self._store.put(keys[ticket], done.to_bytes())
-        self._queue.clear()
 
     def _trainable(self, frozen: frozenset[str]) -> npt.NDArray[np.bool_] | None:
         if not frozen:
@@ -229,12 +248,31 @@ class Trainer:
         ones = [np.full(spec.shape, spec.name not in frozen) for spec in self._layout.tensors]
         return np.concatenate([part.ravel() for part in ones])
 
-    def _key(self, slot: SlotJob) -> str:
+    def _key(self, slot: SlotJob, start: str) -> str:
         if self._store is None:
             return ""
         more = {}
         if slot.trainable is not None:
             more["trainable"] = array_digest(slot.trainable)
-        return key_of(
-            **self._origin, start=array_digest(slot.start), rows=rows_digest(slot.batches), **more
-        )
+        return key_of(**self._origin, start=start, rows=rows_digest(slot.batches), **more)
+
+
+class _Starts:
+    """Adapters that jobs start from, each flattened and digested once for all jobs of a queue."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._flat: dict[int, FloatArray] = {}
+        self._digests: dict[int, str] = {}
+
+    def flat(self, adapter: Update) -> FloatArray:
+        """As one vector; the jobs hold the adapters, so that none's identity is another's."""
+        if id(adapter) not in self._flat:
+            self._flat[id(adapter)] = self._layout.flatten(adapter)
+        return self._flat[id(adapter)]
+
+    def digest(self, adapter: Update) -> str:
+        """Of that vector."""
+        if id(adapter) not in self._digests:
+            self._digests[id(adapter)] = array_digest(self.flat(adapter))
+        return self._digests[id(adapter)]

@@ -99,11 +99,11 @@ class Screen:
 
     def check(self, update: Update) -> Rejection | None:
         """Why the update is rejected, None if it is not. Changes nothing."""
-        bad = sum(int(np.count_nonzero(~np.isfinite(array))) for array in update.values())
-        if bad:
+        length = norm(update)
+        if not math.isfinite(length):
+            bad = sum(int(np.count_nonzero(~np.isfinite(array))) for array in update.values())
             size = sum(array.size for array in update.values())
             return Rejection("not-finite", f"{bad} of {size} coordinates are NaN or infinite")
-        length = norm(update)
         if self.most_norm is not None and length > self.most_norm:
             return Rejection("norm", f"norm {length:.4g}, allowed is {self.most_norm:.4g}")
         usual = self.usual_norm()

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import simpy
 
-from fsim.compression import EncodingContext, Policy
+from fsim.compression import EncodingContext
 from fsim.errors import EncodingFailed, PayloadError, TraceError, TransferNeverEnds
 from fsim.fleet import ClientProfile, EnergyModel, Link
 from fsim.fleet.availability import Vanishing
 from fsim.learning.training import TrainingJob, TrainingResult
 from fsim.results.records import Kind, Recorder
 from fsim.server.protocols.world import Arrival
-from fsim.vocabulary import Layout
 from fsim.world.allowance import bytes_within
 from fsim.world.failures import PayloadFailures, ServerUptime
 from fsim.world.learner import Learner
-from fsim.world.parcel import Parcel
+from fsim.world.parcel import Parcel, Parcels
 from fsim.world.transfer import Route, Transferred, finish_of_work
 
 
@@ -53,6 +52,8 @@ class Surroundings:
     ----------
     uplink, downlink
         How their bytes travel.
+    parcels
+        What becomes of their updates.
     energy
         What their doings cost.
     dropout_timeout
@@ -69,7 +70,7 @@ class Surroundings:
     uplink: Route
     downlink: Route
     learner: Learner
-    policy: Policy
+    parcels: Parcels
     recorder: Recorder
     energy: EnergyModel
     billing: Billing
@@ -91,8 +92,6 @@ class ClientRound:
         Training from what decoding those bytes gives.
     context
         What the client knows when it encodes, but for the Fisher that training brings.
-    layout
-        Of the adapter, for decoding.
     weight
         Number of its training examples.
     packets
@@ -107,7 +106,6 @@ class ClientRound:
     download_bytes: int
     job: TrainingJob
     context: EncodingContext
-    layout: Layout
     weight: float
     packets: np.random.Generator
     version: int = 0
@@ -222,7 +220,7 @@ class ClientRound:
             self._record(Kind.DISCARDED, size=done.sent + twice - received)
         self._record(Kind.RECEIVE, size=received)
         try:
-            update = arrived.decode(around.policy, self.layout)
+            update = arrived.decoded
         except PayloadError as error:
             self._record(Kind.REJECTED, details={"reason": str(error)})
             update = None
@@ -288,8 +286,6 @@ class ClientRound:
     def _encode(self, result: TrainingResult) -> Parcel:
         context = dataclasses.replace(self.context, fisher=result.fisher, budget=self._budget())
         try:
-            return Parcel.of(
-                result.delta, self.around.policy, context, self.around.uplink.transport
-            )
+            return self.around.parcels.of(result.delta, context, result.key)
         except ValueError as error:
             raise EncodingFailed(f"client {self._who[0]}, round {self._who[1]}: {error}") from None

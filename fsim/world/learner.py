@@ -12,6 +12,7 @@ from fsim.learning.encoding import BatchShape, draw_batches
 from fsim.learning.evaluation import Evaluation
 from fsim.learning.stored_evaluation import StoredEvaluator
 from fsim.learning.training import Trainer, TrainingJob, TrainingResult, automatic_width
+from fsim.recent import Recent
 from fsim.scenario import LoadedScenario
 from fsim.store import Store
 from fsim.streams import stream
@@ -31,12 +32,15 @@ class Learner(Protocol):
         Of the base model.
     facts
         For the summary.
+    recent
+        What runs with this model and data made lately.
     """
 
     initial: Update
     layout: Layout
     parameters: int
     facts: dict[str, Any]
+    recent: Recent
 
     def examples(self, client: int) -> int:
         """Training examples that a client has."""
@@ -117,7 +121,10 @@ class RealLearner:
         )
         self._policy = scenario.compression.make()
         request = self._policy.training_request()
-        self._trainer = Trainer(bench.adapted, shape, settings, request, width, store, workers)
+        self.recent = bench.recent
+        self._trainer = Trainer(
+            bench.adapted, shape, settings, request, width, store, workers, self.recent
+        )
         self.initial, self.layout = bench.adapted.initial, bench.adapted.layout
         self.parameters = int(bench.adapted.model.num_parameters())
         self.operations = self._trainer.operations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from fsim.compression.fragments import decode_fragments, encode_fragments
 from fsim.compression.wire import breakdown
 from fsim.network import Datagram, Transport
 from fsim.network.packets import DATAGRAM_PAYLOAD
+from fsim.recent import Recent
 from fsim.vocabulary import Layout, Update
 
 
@@ -22,12 +24,16 @@ class Parcel:
 
     Attributes
     ----------
+    policy, layout
+        By which the server reads it.
     pieces
         The payload, or its packets in the order of sending, None for one that was lost.
     in_packets
         Whether the update was encoded so that it can be read with packets missing.
     """
 
+    policy: Policy
+    layout: Layout
     pieces: tuple[bytes | None, ...]
     in_packets: bool
 
@@ -36,9 +42,11 @@ class Parcel:
         cls, update: Update, policy: Policy, context: EncodingContext, transport: Transport
     ) -> Parcel:
         """Encode an update: in fragments where the transport may lose packets."""
+        layout = Layout.of(update)
         if isinstance(transport, Datagram):
-            return cls(tuple(encode_fragments(policy, update, context, DATAGRAM_PAYLOAD)), True)
-        return cls((policy.encode(update, context),), False)
+            fragments = encode_fragments(policy, update, context, DATAGRAM_PAYLOAD)
+            return cls(policy, layout, tuple(fragments), True)
+        return cls(policy, layout, (policy.encode(update, context),), False)
 
     @property
     def size(self) -> int:
@@ -58,19 +66,70 @@ class Parcel:
         return replace(self, pieces=tuple(pieces))
 
     def changed(self, change: Callable[[bytes], bytes]) -> Parcel:
-        """The parcel with its first piece that is there changed on the way."""
-        pieces = list(self.pieces)
-        for at, piece in enumerate(pieces):
+        """The parcel with its first piece that is there changed on the way; itself if it is not."""
+        for at, piece in enumerate(self.pieces):
             if piece is not None:
-                pieces[at] = change(piece)
-                break
-        return replace(self, pieces=tuple(pieces))
+                other = change(piece)
+                if other == piece:
+                    break
+                return replace(self, pieces=(*self.pieces[:at], other, *self.pieces[at + 1 :]))
+        return self
 
-    def decode(self, policy: Policy, layout: Layout) -> Update:
-        """The update as the server makes it of what there is."""
+    @cached_property
+    def decoded(self) -> Update:
+        """The update as the server makes it of what there is, for reading alone.
+
+        Raises
+        ------
+        PayloadError
+            It is not a payload of its policy and layout any more.
+        """
         if self.in_packets:
-            return decode_fragments(policy, self.pieces, layout)
-        (payload,) = self.pieces
-        if payload is None:
-            raise ValueError("a payload that is not in packets cannot lose a part")
-        return policy.decode(payload, layout)
+            update = decode_fragments(self.policy, self.pieces, self.layout)
+        else:
+            (payload,) = self.pieces
+            if payload is None:
+                raise ValueError("a payload that is not in packets cannot lose a part")
+            update = self.policy.decode(payload, self.layout)
+        for array in update.values():
+            array.flags.writeable = False
+        return update
+
+
+class Parcels:
+    """Encodes updates, and knows again what it has encoded lately.
+
+    Runs that differ in what cannot change learning send the same payloads.
+
+    Parameters
+    ----------
+    policy, transport
+        Of the run.
+    recent
+        Where parcels are kept.
+    """
+
+    def __init__(self, policy: Policy, transport: Transport, recent: Recent) -> None:
+        self._policy, self._transport, self._recent = policy, transport, recent
+        self._key = (type(policy), repr(policy), isinstance(transport, Datagram))
+
+    def of(self, update: Update, context: EncodingContext, origin: str) -> Parcel:
+        """An update's parcel.
+
+        Parameters
+        ----------
+        origin
+            What its training is stored under; empty if it is not. What a client's memory has a part
+            in is encoded every time.
+        """
+        if not origin or context.memory:
+            return Parcel.of(update, self._policy, context, self._transport)
+        # A client's streams are its context's seed's: both are of a run, a client and a round.
+        key = (*self._key, origin, context.seed, context.round_number, context.budget)
+        known: Parcel | None = self._recent.get(key)
+        if known is not None:
+            return known
+        parcel = Parcel.of(update, self._policy, context, self._transport)
+        if not context.memory:
+            self._recent.put(key, parcel, parcel.size + 4 * parcel.layout.size)
+        return parcel

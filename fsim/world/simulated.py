@@ -35,6 +35,7 @@ from fsim.world.failures import PayloadFailures, ServerUptime
 from fsim.world.idle import Idle
 from fsim.world.learner import Learner
 from fsim.world.medium import Medium
+from fsim.world.parcel import Parcels
 from fsim.world.progress import Progress
 from fsim.world.transfer import Route
 
@@ -69,7 +70,7 @@ class SimulatedWorld:
             uplink=uplink,
             downlink=downlink,
             learner=learner,
-            policy=scenario.compression.make(),
+            parcels=Parcels(scenario.compression.make(), uplink.transport, learner.recent),
             recorder=self.recorder,
             energy=build_energy(scenario),
             billing=billing,
@@ -201,7 +202,6 @@ class SimulatedWorld:
             download_bytes=size,
             job=self._learner.job(client, round_number, adapter, steps),
             context=EncodingContext.of(seed, client, round_number, memory=memory),
-            layout=self._learner.layout,
             weight=examples,
             packets=stream(seed, "transport.loss", client, round_number),
             version=self.version,

@@ -1,0 +1,112 @@
+"""Parcels: encoded once for all that determines them, and read as they arrive."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from fsim.assembly import build_workbench
+from fsim.compression import EncodingContext, make_policy
+from fsim.compression.floats import Float32
+from fsim.errors import PayloadError
+from fsim.network import Datagram, Tcp
+from fsim.recent import Recent
+from fsim.simulation import simulate
+from fsim.store import Store
+from fsim.world.parcel import Parcel, Parcels
+
+
+@dataclass(frozen=True)
+class Counting(Float32):
+    """Notes whose updates it encodes."""
+
+    name: ClassVar[str] = "counting"
+    encoded: list[int] = field(default_factory=list)
+
+    def encode(self, update, context):
+        self.encoded.append(context.seed)
+        return super().encode(update, context)
+
+
+@pytest.fixture
+def update():
+    rng = np.random.default_rng(1)
+    return {"x.lora_A.weight": rng.normal(size=(2, 3)).astype("f4")}
+
+
+def context(client=1, round_number=1, **more):
+    return EncodingContext.of(0, client, round_number, **more)
+
+
+def test_the_same_training_of_the_same_client_and_round_is_encoded_once(update):
+    policy = Counting()
+    parcels = Parcels(policy, Tcp(), Recent())
+    first = parcels.of(update, context(), "a")
+    assert parcels.of(update, context(), "a") is first
+    assert len(policy.encoded) == 1
+    for other in (context(client=2), context(round_number=2), context(budget=10**6)):
+        parcels.of(update, other, "a")
+    parcels.of(update, context(), "b")
+    assert len(policy.encoded) == 5
+
+
+def test_training_that_is_not_stored_is_encoded_every_time(update):
+    policy = Counting()
+    parcels = Parcels(policy, Tcp(), Recent())
+    for _ in range(2):
+        parcels.of(update, context(), "")
+    assert len(policy.encoded) == 2
+
+
+def test_what_memory_has_a_part_in_is_encoded_every_time(update):
+    parcels = Parcels(make_policy("signsgd", {}), Tcp(), Recent())
+    memory = {}
+    payloads = [parcels.of(update, context(memory=memory), "a").pieces for _ in range(3)]
+    assert len(set(payloads)) == 3  # each has what the one before left out
+    fresh = {}
+    assert parcels.of(update, context(memory=fresh), "a").pieces == payloads[0]
+    assert fresh
+
+
+def test_policies_and_ways_of_sending_are_told_apart(update):
+    recent = Recent()
+    made = [
+        Parcels(make_policy(name, {}), transport, recent).of(update, context(), "a")
+        for name, transport in (("float32", Tcp()), ("float16", Tcp()), ("float32", Datagram()))
+    ]
+    assert len({(parcel.pieces, parcel.in_packets) for parcel in made}) == 3
+
+
+def test_what_is_decoded_is_for_reading_alone(update):
+    parcel = Parcel.of(update, make_policy("float32", {}), context(), Tcp())
+    (array,) = parcel.decoded.values()
+    with pytest.raises(ValueError, match="read-only"):
+        array += 1
+    assert np.array_equal(array, update["x.lora_A.weight"])
+
+
+def test_a_changed_parcel_is_decoded_anew(update):
+    parcel = Parcel.of(update, make_policy("float32", {}), context(), Tcp())
+    assert parcel.decoded
+    assert parcel.changed(lambda piece: piece) is parcel
+    with pytest.raises(PayloadError):
+        _ = parcel.changed(lambda piece: piece[:-1]).decoded
+
+
+@pytest.mark.parametrize("policy", ["fstq", "signsgd", "qsgd"])
+def test_runs_on_one_workbench_are_what_they_are_alone(tiny, tmp_path, policy):
+    """The second finds training and payloads of the first in memory."""
+    store, slow = Store(tmp_path), {"fleet__uplink__rate": "50 kbit/s"}
+    benches = {}
+
+    def kept(loaded):
+        return benches.setdefault("one", build_workbench(loaded))
+
+    simulate(tiny(compression__policy=policy), store=store, build=kept)
+    again = simulate(tiny(compression__policy=policy, **slow), store=store, build=kept)
+    alone = simulate(tiny(compression__policy=policy, **slow))
+    assert again.facts["jobs_trained"] == 0 < again.facts["jobs_reused"]
+    assert again.records.equals(alone.records)
+    assert again.evaluations.equals(alone.evaluations)
+    assert all(np.array_equal(again.adapter[name], alone.adapter[name]) for name in alone.adapter)
