@@ -15,8 +15,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fsim.results.caveats import warnings_of
-from fsim.results.figures import drawn
-from fsim.results.figures.style import STYLE, billing_note
+from fsim.results.contents.content import billing_note
+from fsim.results.drawing import drawn
+from fsim.results.figures import FIGURES
+from fsim.results.figures.style import STYLE
 from fsim.results.loading import Results, in_words
 from fsim.results.output import replacing_file
 from fsim.results.report_page import PAGE
@@ -61,7 +63,7 @@ def report(results: Results) -> str:
     """The report as HTML; see :func:`write_report`."""
     summary = results.series
     names = ", ".join(dict.fromkeys(summary["name"].astype(str)))
-    figures = drawn(results, unusual=True)
+    figures = drawn(FIGURES, results)
     told = warnings_of(results)
     return Template(PAGE).substitute(
         title=escape(f"fsim: {names}"),
