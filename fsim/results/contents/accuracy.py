@@ -53,8 +53,8 @@ class Curves(Content):
         By series.
     targets
         Accuracies, percent.
-    axis
-        What the horizontal axis is, with its unit.
+    axis, unit
+        What the horizontal axis is, and its unit.
     span
         Least and largest value of a logarithmic axis; None of a linear one.
     """
@@ -62,6 +62,7 @@ class Curves(Content):
     curves: Mapping[str, Curve]
     targets: tuple[float, ...]
     axis: str
+    unit: str
     span: tuple[float, float] | None = None
 
 
@@ -80,7 +81,8 @@ def accuracy_over_time(evaluations: pd.DataFrame, summary: pd.DataFrame) -> Curv
         notes=_notes(summary),
         curves=_curves(evaluations, summary, "time_s", factor),
         targets=_targets(summary),
-        axis=f"simulated time ({unit})",
+        axis="simulated time",
+        unit=unit,
     )
 
 
@@ -97,7 +99,8 @@ def accuracy_over_uplink(evaluations: pd.DataFrame, summary: pd.DataFrame) -> Cu
         notes=_notes(summary),
         curves=_curves(shown, summary, "uplink_bytes", factor),
         targets=_targets(summary),
-        axis=f"uplink of all clients together ({unit})",
+        axis="uplink of all clients together",
+        unit=unit,
         span=(low, high) if len(sent) else None,
     )
 

@@ -60,6 +60,16 @@ class Stragglers(Content):
     boxes: Mapping[tuple[str, str], Box]
     last: pd.DataFrame
 
+    @property
+    def step(self) -> float:
+        """From one box to the next below it, in distances of the parts."""
+        return 1 / (len(self.series) + 1)
+
+    def place(self, part: str, name: str) -> float:
+        """Where a box is, in distances of the parts from the first."""
+        at = list(self.series).index(name) - (len(self.series) - 1) / 2
+        return list(self.parts).index(part) + at * self.step
+
 
 def stragglers(records: pd.DataFrame, summary: pd.DataFrame) -> Stragglers:
     """Durations of clients' rounds by part, and how often each client was last.

@@ -50,7 +50,7 @@ def _drawn(content: accuracy.Curves) -> Figure:
         _target_line(axes, target)
     axes.set_ylabel("held-out accuracy (%)")
     axes.set_ylim(bottom=0)
-    axes.set_xlabel(content.axis)
+    axes.set_xlabel(f"{content.axis} ({content.unit})")
     if content.span is not None:
         logarithmic(axes, *content.span)
     series = {name: curve.look for name, curve in content.curves.items()}

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fsim.results.contents import labels
-from fsim.results.figures.style import finish, legend, line, new_figure, styled, wrapped
+from fsim.results.contents.content import wrapped
+from fsim.results.figures.style import finish, legend, line, new_figure, styled
 
 
 @styled

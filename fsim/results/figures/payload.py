@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from fsim.results.contents import payload
-from fsim.results.figures.style import finish, hatched, legend, new_figure, styled, wrapped
+from fsim.results.contents.content import wrapped
+from fsim.results.figures.style import finish, hatched, legend, new_figure, styled
 
 
 @styled

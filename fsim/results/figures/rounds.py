@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from fsim.results.contents import rounds
+from fsim.results.contents.content import wrapped
 from fsim.results.figures.style import (
     finish,
     hatched,
@@ -16,7 +17,6 @@ from fsim.results.figures.style import (
     new_figure,
     styled,
     whole_rounds,
-    wrapped,
 )
 
 

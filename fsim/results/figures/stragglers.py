@@ -44,16 +44,14 @@ def stragglers(records: pd.DataFrame, summary: pd.DataFrame) -> Figure:
 
 
 def _draw_boxes(axes: Axes, content: contents.Stragglers) -> None:
-    parts, series = list(content.parts), list(content.series)
-    step = 1 / (len(series) + 1)
+    parts = list(content.parts)
     for (part, name), box in content.boxes.items():
-        look, at = content.series[name], series.index(name)
-        place = parts.index(part) + (at - (len(series) - 1) / 2) * step
+        look, place = content.series[name], content.place(part, name)
         told = {"q1": box.q1, "med": box.median, "q3": box.q3, "whislo": box.p5, "whishi": box.p95}
         axes.bxp(
             [told],
             positions=[place],
-            widths=step * 0.8,
+            widths=content.step * 0.8,
             orientation="horizontal",
             showfliers=False,
             patch_artist=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from fsim.results.contents.content import Content, Mean, billing_note
+from fsim.results.contents.content import Content, Mean, billing_note, wrapped
 from fsim.results.contents.series import Look, Part
 
 # With the palette, which the colour-blind can tell apart, for print in grey.
@@ -125,17 +124,6 @@ def series_legend(
         for own in series.values()
     ]
     legend(figure, handles, list(series), title)
-
-
-def wrapped(name: str, width: int) -> str:
-    """A name on several lines if it is long, broken after spaces, colons, commas and the like."""
-    lines = [""]
-    for part in re.split(r"(?<=[ :,/-])", name):
-        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
-            lines.append("")
-        lines[-1] += part
-    broken = [piece for line in lines for piece in textwrap.wrap(line, width)]
-    return "\n".join(broken) or "(empty)"
 
 
 def logarithmic(axes: Axes, low: float, high: float) -> None:

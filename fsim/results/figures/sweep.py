@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fsim.results.contents import sweep
-from fsim.results.figures.style import finish, new_figure, styled, wrapped
+from fsim.results.contents.content import wrapped
+from fsim.results.figures.style import finish, new_figure, styled
 
 
 @styled
