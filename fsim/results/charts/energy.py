@@ -36,7 +36,7 @@ def _drawn(content: energy.ByRound) -> Chart:
             line.update(showlegend=column == 1, hovertemplate="round %{x}: %{y:.4~g}")
             figure.add_trace(line, row=1, col=column)
     figure.update_xaxes(title_text="round", tickformat="d")
-    figure.update_xaxes(matches="x")
+    figure.update_xaxes(matches="x", col=2)
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text=text(content.axis), col=1)
     return Chart(content, figure, wide=True)

@@ -109,9 +109,7 @@ def sweep_heat_map(
     most = int(np.nanmax(runs.to_numpy()))
     notes = [f"means of {most} runs a cell"] if most > 1 else []
     if (have < runs).any().any():
-        notes.append(
-            "without a colour: not every run of the cell reached the target"
-        )
+        notes.append("without a colour: not every run of the cell reached the target")
     return HeatMap(
         heading=f"{_in_words(metric).capitalize()} over {short[rows]} and {short[columns]}",
         summary=summary,
