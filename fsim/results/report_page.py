@@ -29,7 +29,8 @@ pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; }
 summary { cursor: pointer; }
 .billing { border-left: 4px solid #d55e00; padding-left: .8rem; font-weight: 600; }
 @media print { .modebar { display: none; } figure { break-inside: avoid; }
-  pre { white-space: pre-wrap; } .wide { min-width: 0; } }
+  pre { white-space: pre-wrap; } table { font-size: .7rem; }
+  th, td { min-width: 0; padding-right: .4rem; white-space: normal; } }
 </style>
 </head>
 <body>
@@ -78,10 +79,17 @@ async function fit(place) {
   await Plotly.relayout(place, {height: place.layout.meta.height + height - panels.h});
 }
 const watching = new ResizeObserver((seen) => seen.forEach(({target}) => fit(target)));
-for (const place of document.querySelectorAll("[data-chart]")) {
+const places = document.querySelectorAll("[data-chart]");
+for (const place of places) {
   const {data, layout} = JSON.parse(place.closest("figure").querySelector("script").textContent);
   Plotly.newPlot(place, data, layout, CONFIG).then(() => watching.observe(place));
 }
+// Paper is narrower than a window, and nothing is drawn again for it.
+const PAPER = 660;
+addEventListener("beforeprint", () => {
+  for (const place of places) place.style.zoom = Math.min(1, PAPER / place.clientWidth);
+});
+addEventListener("afterprint", () => { for (const place of places) place.style.zoom = ""; });
 </script>
 </body>
 </html>

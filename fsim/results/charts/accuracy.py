@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fsim.results.charts.style import LOGARITHMIC, Chart, big_marker, curve, line, new_chart
+from fsim.results.charts.style import Chart, big_marker, curve, line, logarithmic, new_chart
 from fsim.results.contents import accuracy
 
 
@@ -42,7 +42,7 @@ def _drawn(content: accuracy.Curves) -> Chart:
     figure.update_layout(margin_r=60)
     figure.update_xaxes(title_text=f"{content.axis} ({content.unit})")
     if content.span is not None:
-        figure.update_xaxes(LOGARITHMIC)
+        figure.update_xaxes(logarithmic(*content.span))
     figure.update_yaxes(title_text="held-out accuracy (%)", rangemode="tozero")
     return Chart(content, figure)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from fsim.results.charts.style import LOGARITHMIC, Chart, bars, big_marker, new_chart, text
+from fsim.results.charts.style import Chart, bars, big_marker, logarithmic, new_chart, text
 from fsim.results.contents import pareto as contents
 
 
@@ -52,6 +52,6 @@ def pareto(summary: pd.DataFrame) -> Chart:
         figure.update_xaxes(title_text="uplink to target", showticklabels=False, col=1)
     else:
         title = f"uplink of all clients to the target ({content.unit})"
-        figure.update_xaxes(LOGARITHMIC, title_text=title, col=1)
+        figure.update_xaxes(logarithmic(*content.span), title_text=title, col=1)
     figure.update_yaxes(title_text="final accuracy (%)", col=1)
-    return Chart(content, figure)
+    return Chart(content, figure, wide=bool(never))

@@ -31,8 +31,8 @@ def payload_breakdown(records: pd.DataFrame, summary: pd.DataFrame) -> Chart:
         figure.add_annotation(
             text=f"{total:.4g}", x=total, y=at, xanchor="left", xshift=3, showarrow=False
         )
-    figure.update_layout(barmode="stack", bargap=0.3)
-    figure.update_xaxes(title_text=text(content.axis, 60), rangemode="tozero")
+    figure.update_layout(barmode="stack", bargap=0.3, legend_traceorder="normal")
+    figure.update_xaxes(title_text=text(content.axis, 90), rangemode="tozero")
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=names, autorange="reversed", showgrid=False
     )

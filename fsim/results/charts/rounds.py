@@ -52,7 +52,7 @@ def round_breakdown(records: pd.DataFrame, summary: pd.DataFrame) -> Chart:
             yanchor="bottom",
             showarrow=False,
         )
-    figure.update_layout(barmode="stack", bargap=0.18, legend_traceorder="reversed")
+    figure.update_layout(barmode="stack", bargap=0.18, legend_traceorder="reversed", margin_t=32)
     figure.update_yaxes(title_text=content.unit, col=1)
     figure.update_xaxes(showgrid=False)
     figure.update_xaxes(title_text="round: client that came last", row=count, col=1)

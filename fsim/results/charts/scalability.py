@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from fsim.results.charts.style import LOGARITHMIC, Chart, bars, curve, new_chart
+from fsim.results.charts.style import Chart, bars, curve, new_chart
 from fsim.results.contents import scalability as contents
 
 
@@ -19,8 +19,8 @@ def scalability(records: pd.DataFrame, settings: pd.DataFrame, summary: pd.DataF
         figure.add_trace(
             line.update(hovertemplate=f"%{{x:,}} {content.axis}: %{{y:.4~g}} {content.unit}")
         )
-    figure.update_xaxes(LOGARITHMIC, title_text=content.axis, tickvals=content.counts)
-    figure.update_xaxes(tickformat=",")
+    figure.update_xaxes(type="log", tickvals=content.counts, tickformat=",")
+    figure.update_xaxes(title_text=content.axis)
     figure.update_yaxes(
         title_text=f"mean simulated time of a round ({content.unit})", rangemode="tozero"
     )

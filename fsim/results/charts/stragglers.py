@@ -5,15 +5,15 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from fsim.results.charts.style import LOGARITHMIC, Chart, area, marker, new_chart, text
+from fsim.results.charts.style import Chart, area, logarithmic, marker, new_chart, text
 from fsim.results.contents import stragglers as contents
 
 
 def stragglers(records: pd.DataFrame, summary: pd.DataFrame) -> Chart:
     """Boxes, and who came last; what is drawn is as in the figure of that name."""
     content = contents.stragglers(records, summary)
-    # 15 pixels a bar, and a gap between the groups.
-    bars = 15 * (len(content.series) + 1)
+    # 12 pixels a bar, and a gap between the groups.
+    bars = 12 * (len(content.series) + 1)
     heights = [max(bars * len(content.parts), 90), max(bars * len(content.last), 90)]
     between = 90
     figure = new_chart(
@@ -65,7 +65,8 @@ def stragglers(records: pd.DataFrame, summary: pd.DataFrame) -> Chart:
         figure.add_traces([box, largest, last], rows=[1, 1, 2], cols=[1, 1, 1])
     figure.update_layout(barmode="group", bargap=0.16)
     names = [contents.SHOWN[part] for part in content.parts]
-    figure.update_xaxes(LOGARITHMIC, title_text="simulated seconds of a client's round", row=1)
+    title = "simulated seconds of a client's round"
+    figure.update_xaxes(logarithmic(*content.span), title_text=title, row=1)
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.5], row=1
     )

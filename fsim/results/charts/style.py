@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -40,14 +41,14 @@ AXIS: dict[str, Any] = {
     "ticklen": 4,
     "tickcolor": "#444444",
     "zeroline": False,
-    "title": {"standoff": 8},
+    "title": {"standoff": 8, "font": {"size": 13}},
 }
 LAYOUT: dict[str, Any] = {
     "template": "none",
     "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#111111"},
     "paper_bgcolor": "#FFFFFF",
     "plot_bgcolor": "#FFFFFF",
-    "margin": {"l": 56, "r": 24, "t": 32, "b": 48},
+    "margin": {"l": 56, "r": 24, "t": 12, "b": 48},
     "hovermode": "closest",
     "hoverlabel": {"namelength": -1, "font": {"size": 13}},
     # Below the panels, in as many lines as it takes: names are long and windows narrow.
@@ -105,6 +106,8 @@ def new_chart(
     """
     figure = make_subplots(rows, columns, **options)
     figure.update_layout(LAYOUT, meta={"height": height}, height=height + 150)
+    if figure.layout.annotations:
+        figure.update_layout(margin_t=44)
     figure.update_layout(showlegend=legend is not None, legend_title_text=legend)
     figure.update_xaxes(AXIS)
     figure.update_yaxes(AXIS)
@@ -177,5 +180,16 @@ def bars(means: Sequence[Mean]) -> dict[str, Any]:
     }
 
 
-LOGARITHMIC: dict[str, Any] = {"type": "log", "tickformat": "~g", "minor": {"ticks": "outside"}}
-"""An axis with plain numbers."""
+def logarithmic(low: float, high: float) -> dict[str, Any]:
+    """An axis for values from ``low`` to ``high``, with plain numbers at a few of them.
+
+    There are numbers far beyond those values too, for who zooms out.
+    """
+    subs: tuple[float, ...] = (1, 2, 5)
+    if high > 300 * low:
+        subs = (1,)
+    elif high < 10 * low:
+        subs = (1, 1.5, 2, 3, 4, 5, 7)
+    decades = range(math.floor(math.log10(low)) - 3, math.ceil(math.log10(high)) + 4)
+    ticks = [sub * 10.0**decade for decade in decades for sub in subs]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}

@@ -61,6 +61,12 @@ class Stragglers(Content):
     last: pd.DataFrame
 
     @property
+    def span(self) -> tuple[float, float]:
+        """Least and largest value of all boxes."""
+        boxes = self.boxes.values()
+        return min(box.least for box in boxes), max(box.largest for box in boxes)
+
+    @property
     def step(self) -> float:
         """From one box to the next below it, in distances of the parts."""
         return 1 / (len(self.series) + 1)
@@ -97,8 +103,8 @@ def stragglers(records: pd.DataFrame, summary: pd.DataFrame) -> Stragglers:
         heading="Stragglers",
         summary=summary,
         notes=[
-            "box: quartiles and median; whiskers: 5th and 95th percentile; cross: maximum",
-            f"right: the {MOST_CLIENTS} clients at most that were last most often",
+            "box: quartiles and median; whiskers: 5th and 95th percentile; mark: maximum",
+            f"last: the {MOST_CLIENTS} clients at most that were last most often",
         ],
         most=MOST_SERIES,
         series=series,

@@ -62,8 +62,7 @@ def _draw_boxes(axes: Axes, content: contents.Stragglers) -> None:
             capprops={"color": look.color},
         )
         axes.plot(box.largest, place, marker="x", color=look.color, markersize=4.5)
-    low = min(box.least for box in content.boxes.values())
-    high = max(box.largest for box in content.boxes.values())
+    low, high = content.span
     logarithmic(axes, low, high)
     axes.set_xlim(low / 1.3, high * 1.3)
     axes.set_ylim(len(parts) - 0.5, -0.5)
