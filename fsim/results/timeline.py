@@ -20,6 +20,11 @@ from fsim.results.output import replacing_file
 from fsim.results.records import SERVER, Kind
 
 MICROSECONDS = 1e6
+TICKS = 1024
+"""Of a microsecond. In whole ones of them begin and duration add up to the end without a rounding,
+up to 100 days: slices that end where the next begins would otherwise overlap by one, which viewers
+take for nesting."""
+
 SERVER_PROCESS, CLIENT_PROCESS = 1, 2
 
 LASTING = (Kind.WAIT, Kind.DOWNLOAD, Kind.COMPUTE, Kind.UPLOAD, Kind.ROUND)
@@ -79,26 +84,27 @@ class _Tracks:
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}
+        # In microseconds.
         self._free_from: dict[int, list[tuple[float, int]]] = {}
 
-    def place(self, client: int, begins: float, ends: float) -> int:
-        """A track of the client that is free from then on."""
+    def place(self, client: int, begins: float, ends: float) -> tuple[int, float]:
+        """A track of the client that is free from then on, and from when: a tick later at most."""
         tracks = self._free_from.setdefault(client, [])
         for at, (free, track) in enumerate(tracks):
-            if free <= begins + 1e-9:
+            if free <= begins + 1 / TICKS:
                 tracks[at] = max(free, ends), track
-                return track
+                return track, max(free, begins)
         # A client's tracks lie together: 100 numbers a client, and tasks rarely overlap.
         track = client * 100 + len(tracks) + 1
         tracks.append((ends, track))
         more = f" ({len(tracks)})" if len(tracks) > 1 else ""
         self.names[track] = f"client {client}{more}"
-        return track
+        return track, begins
 
 
 def _slice(row: Any, tracks: _Tracks) -> Event:
     kind, client = Kind(row.kind), int(row.client)
-    begins, lasts = float(row.time_s), float(row.duration_s)
+    begins, ends = _ticked(row.time_s), _ticked(row.time_s + row.duration_s)
     told: dict[str, Any] = {"round": int(row.round), "bytes": int(row.bytes)}
     told["energy_j"] = float(row.energy_j)
     if row.details:
@@ -107,13 +113,18 @@ def _slice(row: Any, tracks: _Tracks) -> Event:
         process, track = SERVER_PROCESS, 0
         label = f"round {row.round}" if kind is Kind.ROUND else kind.value
     else:
-        process, track = CLIENT_PROCESS, tracks.place(client, begins, begins + lasts)
-        label = kind.value
+        process, label = CLIENT_PROCESS, kind.value
+        track, begins = tracks.place(client, begins, ends)
     event: Event = {"name": label, "cat": kind.value, "pid": process, "tid": track}
-    event |= {"ts": begins * MICROSECONDS, "args": told}
-    if lasts or kind in LASTING:
-        return event | {"ph": "X", "dur": lasts * MICROSECONDS}
+    event |= {"ts": begins, "args": told}
+    if row.duration_s or kind in LASTING:
+        return event | {"ph": "X", "dur": max(ends - begins, 0.0)}
     return event | {"ph": "i", "s": "t"}
+
+
+def _ticked(seconds: float) -> float:
+    """Microseconds, in whole ticks."""
+    return round(float(seconds) * MICROSECONDS * TICKS) / TICKS
 
 
 def _in_flight(records: pd.DataFrame, kind: Kind, name: str) -> Iterator[Event]:
