@@ -59,16 +59,16 @@ def write_timeline(
 def events(records: pd.DataFrame, evaluations: pd.DataFrame, name: str = "fsim") -> Iterator[Event]:
     """The events of a run: names of tracks, then slices, instants and counters.
 
-    Tasks of one client that overlap have a track each, for slices of a track may only nest.
+    Tasks of one client, or rounds of tiers, that overlap have a track each, for slices of a track
+    may only nest.
     """
     tracks = _Tracks()
     slices = [_slice(row, tracks) for row in records.itertuples(index=False)]
     yield _named(SERVER_PROCESS, None, "process_name", f"{name}: server")
     yield _named(CLIENT_PROCESS, None, "process_name", f"{name}: clients")
-    yield _named(SERVER_PROCESS, 0, "thread_name", "rounds")
-    for track, client in sorted(tracks.names.items()):
-        yield _named(CLIENT_PROCESS, track, "thread_name", client)
-        yield {**_named(CLIENT_PROCESS, track, "thread_sort_index", ""),
+    for (process, track), named in sorted(tracks.names.items()):
+        yield _named(process, track, "thread_name", named)
+        yield {**_named(process, track, "thread_sort_index", ""),
                "args": {"sort_index": track}}  # fmt: skip
     yield from slices
     yield from _in_flight(records, Kind.UPLOAD, "uplink bytes in flight")
@@ -80,26 +80,27 @@ def events(records: pd.DataFrame, evaluations: pd.DataFrame, name: str = "fsim")
 
 
 class _Tracks:
-    """Thread numbers: a client's own, and more where it does two things at once."""
+    """Thread numbers: a client's or the server's own, and more where it does two things at once."""
 
     def __init__(self) -> None:
-        self.names: dict[int, str] = {}
+        self.names: dict[tuple[int, int], str] = {}
         # In microseconds.
         self._free_from: dict[int, list[tuple[float, int]]] = {}
 
-    def place(self, client: int, begins: float, ends: float) -> tuple[int, float]:
-        """A track of the client that is free from then on, and from when: a tick later at most."""
+    def place(self, client: int, begins: float, ends: float) -> tuple[int, int, float]:
+        """Process and track that is free from then on, and from when: a tick later at most."""
+        process = SERVER_PROCESS if client == SERVER else CLIENT_PROCESS
         tracks = self._free_from.setdefault(client, [])
         for at, (free, track) in enumerate(tracks):
             if free <= begins + 1 / TICKS:
                 tracks[at] = max(free, ends), track
-                return track, max(free, begins)
+                return process, track, max(free, begins)
         # A client's tracks lie together: 100 numbers a client, and tasks rarely overlap.
-        track = client * 100 + len(tracks) + 1
+        track = len(tracks) + (0 if client == SERVER else client * 100 + 1)
         tracks.append((ends, track))
-        more = f" ({len(tracks)})" if len(tracks) > 1 else ""
-        self.names[track] = f"client {client}{more}"
-        return track, begins
+        name = "rounds" if client == SERVER else f"client {client}"
+        self.names[process, track] = name + (f" ({len(tracks)})" if len(tracks) > 1 else "")
+        return process, track, begins
 
 
 def _slice(row: Any, tracks: _Tracks) -> Event:
@@ -109,12 +110,8 @@ def _slice(row: Any, tracks: _Tracks) -> Event:
     told["energy_j"] = float(row.energy_j)
     if row.details:
         told |= json.loads(row.details)
-    if client == SERVER:
-        process, track = SERVER_PROCESS, 0
-        label = f"round {row.round}" if kind is Kind.ROUND else kind.value
-    else:
-        process, label = CLIENT_PROCESS, kind.value
-        track, begins = tracks.place(client, begins, ends)
+    label = f"round {row.round}" if kind is Kind.ROUND else kind.value
+    process, track, begins = tracks.place(client, begins, ends)
     event: Event = {"name": label, "cat": kind.value, "pid": process, "tid": track}
     event |= {"ts": begins, "args": told}
     if row.duration_s or kind in LASTING:
