@@ -53,7 +53,7 @@ def print_billing(summary: pd.DataFrame) -> None:
     summary
         A row a run, with the factors as columns, as :func:`fsim.load` gives it.
     """
-    from fsim.results.figures.style import billing_note
+    from fsim.results.contents.content import billing_note
 
     note = billing_note(summary)
     if note:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fsim.results.figures.style import billing_note
+from fsim.results.contents.content import billing_note
 from fsim.results.loading import Results
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ IDENTITY = ("run", "policy", "seed")
 
 UNVARIED = ("name", "seed")
 """Settings by which runs of one experiment differ without being of another series."""
+
+_RATE = re.compile(r"\d\s*\w*(B|bit)/s\b", re.IGNORECASE)
 
 
 class Results:
@@ -180,7 +183,8 @@ def in_words(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     text = str(value)
-    return text.rsplit("/", 1)[-1]
+    # The stroke of a rate is none of a path.
+    return text if _RATE.search(text) else text.rsplit("/", 1)[-1]
 
 
 def shortened(keys: Sequence[str]) -> dict[str, str]:

@@ -20,6 +20,11 @@ from fsim.results.output import replacing_file
 from fsim.results.records import SERVER, Kind
 
 MICROSECONDS = 1e6
+TICKS = 1024
+"""Of a microsecond. In whole ones of them begin and duration add up to the end without a rounding,
+up to 100 days: slices that end where the next begins would otherwise overlap by one, which viewers
+take for nesting."""
+
 SERVER_PROCESS, CLIENT_PROCESS = 1, 2
 
 LASTING = (Kind.WAIT, Kind.DOWNLOAD, Kind.COMPUTE, Kind.UPLOAD, Kind.ROUND)
@@ -54,16 +59,16 @@ def write_timeline(
 def events(records: pd.DataFrame, evaluations: pd.DataFrame, name: str = "fsim") -> Iterator[Event]:
     """The events of a run: names of tracks, then slices, instants and counters.
 
-    Tasks of one client that overlap have a track each, for slices of a track may only nest.
+    Tasks of one client, or rounds of tiers, that overlap have a track each, for slices of a track
+    may only nest.
     """
     tracks = _Tracks()
     slices = [_slice(row, tracks) for row in records.itertuples(index=False)]
     yield _named(SERVER_PROCESS, None, "process_name", f"{name}: server")
     yield _named(CLIENT_PROCESS, None, "process_name", f"{name}: clients")
-    yield _named(SERVER_PROCESS, 0, "thread_name", "rounds")
-    for track, client in sorted(tracks.names.items()):
-        yield _named(CLIENT_PROCESS, track, "thread_name", client)
-        yield {**_named(CLIENT_PROCESS, track, "thread_sort_index", ""),
+    for (process, track), named in sorted(tracks.names.items()):
+        yield _named(process, track, "thread_name", named)
+        yield {**_named(process, track, "thread_sort_index", ""),
                "args": {"sort_index": track}}  # fmt: skip
     yield from slices
     yield from _in_flight(records, Kind.UPLOAD, "uplink bytes in flight")
@@ -75,45 +80,48 @@ def events(records: pd.DataFrame, evaluations: pd.DataFrame, name: str = "fsim")
 
 
 class _Tracks:
-    """Thread numbers: a client's own, and more where it does two things at once."""
+    """Thread numbers: a client's or the server's own, and more where it does two things at once."""
 
     def __init__(self) -> None:
-        self.names: dict[int, str] = {}
+        self.names: dict[tuple[int, int], str] = {}
+        # In microseconds.
         self._free_from: dict[int, list[tuple[float, int]]] = {}
 
-    def place(self, client: int, begins: float, ends: float) -> int:
-        """A track of the client that is free from then on."""
+    def place(self, client: int, begins: float, ends: float) -> tuple[int, int, float]:
+        """Process and track that is free from then on, and from when: a tick later at most."""
+        process = SERVER_PROCESS if client == SERVER else CLIENT_PROCESS
         tracks = self._free_from.setdefault(client, [])
         for at, (free, track) in enumerate(tracks):
-            if free <= begins + 1e-9:
+            if free <= begins + 1 / TICKS:
                 tracks[at] = max(free, ends), track
-                return track
+                return process, track, max(free, begins)
         # A client's tracks lie together: 100 numbers a client, and tasks rarely overlap.
-        track = client * 100 + len(tracks) + 1
+        track = len(tracks) + (0 if client == SERVER else client * 100 + 1)
         tracks.append((ends, track))
-        more = f" ({len(tracks)})" if len(tracks) > 1 else ""
-        self.names[track] = f"client {client}{more}"
-        return track
+        name = "rounds" if client == SERVER else f"client {client}"
+        self.names[process, track] = name + (f" ({len(tracks)})" if len(tracks) > 1 else "")
+        return process, track, begins
 
 
 def _slice(row: Any, tracks: _Tracks) -> Event:
     kind, client = Kind(row.kind), int(row.client)
-    begins, lasts = float(row.time_s), float(row.duration_s)
+    begins, ends = _ticked(row.time_s), _ticked(row.time_s + row.duration_s)
     told: dict[str, Any] = {"round": int(row.round), "bytes": int(row.bytes)}
     told["energy_j"] = float(row.energy_j)
     if row.details:
         told |= json.loads(row.details)
-    if client == SERVER:
-        process, track = SERVER_PROCESS, 0
-        label = f"round {row.round}" if kind is Kind.ROUND else kind.value
-    else:
-        process, track = CLIENT_PROCESS, tracks.place(client, begins, begins + lasts)
-        label = kind.value
+    label = f"round {row.round}" if kind is Kind.ROUND else kind.value
+    process, track, begins = tracks.place(client, begins, ends)
     event: Event = {"name": label, "cat": kind.value, "pid": process, "tid": track}
-    event |= {"ts": begins * MICROSECONDS, "args": told}
-    if lasts or kind in LASTING:
-        return event | {"ph": "X", "dur": lasts * MICROSECONDS}
+    event |= {"ts": begins, "args": told}
+    if row.duration_s or kind in LASTING:
+        return event | {"ph": "X", "dur": max(ends - begins, 0.0)}
     return event | {"ph": "i", "s": "t"}
+
+
+def _ticked(seconds: float) -> float:
+    """Microseconds, in whole ticks."""
+    return round(float(seconds) * MICROSECONDS * TICKS) / TICKS
 
 
 def _in_flight(records: pd.DataFrame, kind: Kind, name: str) -> Iterator[Event]:

@@ -8,7 +8,7 @@ import pytest
 
 import fsim
 from fsim.errors import OutputError
-from fsim.results.loading import IDENTITY, load, load_runs, shortened
+from fsim.results.loading import IDENTITY, in_words, load, load_runs, shortened
 from fsim.results.records import EVALUATION_TYPES, RECORD_TYPES
 from tests.results.made import rewrite_summary, write_made
 
@@ -158,3 +158,12 @@ def test_a_thousand_summaries_are_read_quickly(tmp_path):
 def test_what_is_written_is_of_the_present_version(tmp_path):
     folder = write_made(tmp_path / "run")
     assert json.loads((folder / "summary.json").read_text())["schema"] == 2
+
+
+def test_a_path_is_written_by_its_name_and_a_rate_as_it_is():
+    assert in_words("traces/lte.csv") == "lte.csv"
+    assert in_words("/data/B/stops.csv") == "stops.csv"
+    assert in_words("187500.0 B/s") == "187500.0 B/s"
+    assert in_words("lognormal(1 Mbit/s, 0.8)") == "lognormal(1 Mbit/s, 0.8)"
+    assert in_words(None) == in_words(float("nan")) == "none"
+    assert in_words(0.5) == "0.5"

@@ -3,10 +3,12 @@ import json
 from collections import defaultdict
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fsim.errors import OutputError
 from fsim.results.records import SERVER, Kind, Recorder
-from fsim.results.timeline import write_timeline
+from fsim.results.timeline import events, write_timeline
 from tests.results.made import recorder
 
 
@@ -54,14 +56,36 @@ def test_slices_of_a_track_never_overlap(tmp_path):
     made.record(Kind.COMPUTE, 3, 5, 1, 2)
     made.record(Kind.UPLOAD, 5, 1, 1, 1, 10)
     made.record(Kind.ROUND, 0, 9, SERVER, 1)
+    made.record(Kind.ROUND, 4, 8, SERVER, 2)
     tracks = defaultdict(list)
     for event in written(made, tmp_path):
         if event["ph"] == "X":
             tracks[event["pid"], event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
-    assert len(tracks) == 3
+    assert len(tracks) == 4
     for own in tracks.values():
         own.sort()
         assert all(a[1] <= b[0] for a, b in itertools.pairwise(own))
+
+
+@given(st.lists(st.floats(0, 1e5), min_size=1, max_size=30))
+def test_slices_end_where_the_next_begins_to_the_last_bit(durations):
+    made, now = Recorder(), 0.0
+    for number, lasts in enumerate(durations, 1):
+        made.record(Kind.COMPUTE, now, lasts, 1, number)
+        made.record(Kind.ROUND, now, lasts, SERVER, number)
+        now += lasts
+    slices = defaultdict(list)
+    for event in events(made.records(), made.evaluations()):
+        if event["ph"] == "X":
+            slices[event["cat"]].append(event)
+    for own in slices.values():
+        # On one track, and no slice begins before the one before it has ended, as viewers add.
+        assert len({(event["pid"], event["tid"]) for event in own}) == 1
+        assert all(a["ts"] + a["dur"] <= b["ts"] for a, b in itertools.pairwise(own))
+        # Begins and ends are rounded to ticks of less than a nanosecond.
+        assert [event["dur"] for event in own] == pytest.approx(
+            [1e6 * lasts for lasts in durations], abs=2e-3
+        )
 
 
 def test_bytes_in_flight_worked_by_hand(tmp_path):

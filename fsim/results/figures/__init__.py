@@ -6,25 +6,23 @@ matplotlib ``Figure``. ``FIGURES[name](runs)`` finds those tables by itself.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from fsim.results.contents.content import FigureImpossible
+from fsim.results.drawing import Drawing, drawn
 from fsim.results.figures.accuracy import accuracy_over_time, accuracy_over_uplink
-from fsim.results.figures.battery import battery_drain_over_rounds
-from fsim.results.figures.energy import energy_per_round
+from fsim.results.figures.energy import battery_drain, energy_per_round
 from fsim.results.figures.labels import accuracy_by_label
 from fsim.results.figures.pareto import pareto
 from fsim.results.figures.payload import payload_breakdown
 from fsim.results.figures.rounds import round_breakdown
 from fsim.results.figures.scalability import scalability
 from fsim.results.figures.stragglers import stragglers
-from fsim.results.figures.style import STYLE, FigureImpossible
+from fsim.results.figures.style import STYLE
 from fsim.results.figures.sweep import sweep_heat_map
 from fsim.results.loading import Results
 from fsim.results.output import replacing_file
@@ -32,56 +30,18 @@ from fsim.results.saved import SavedRun
 
 FORMATS = ("png", "svg")
 
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure by name.
-
-    Attributes
-    ----------
-    draw
-        Takes tables by the names ``records``, ``evaluations``, ``summary``, ``settings`` and
-        ``batteries``, and options.
-    usual
-        Whether it is drawn without being asked for.
-    """
-
-    draw: Callable[..., Figure]
-    usual: bool = True
-
-    def __call__(self, runs: Results | Sequence[SavedRun], **options: Any) -> Figure:
-        """Draw it from the tables of runs.
-
-        Raises
-        ------
-        FigureImpossible
-            The data does not hold what it shows.
-        """
-        results = runs if isinstance(runs, Results) else Results(runs)
-        tables = {
-            "records": lambda: results.records,
-            "evaluations": lambda: results.evaluations,
-            "summary": lambda: results.series,
-            "settings": lambda: results.settings,
-            "batteries": results.batteries,
-        }
-        wanted = inspect.signature(self.draw).parameters
-        given = {name: read() for name, read in tables.items() if name in wanted}
-        return self.draw(**given, **options)
-
-
-FIGURES: dict[str, Chart] = {
-    "accuracy_over_time": Chart(accuracy_over_time),
-    "accuracy_over_uplink": Chart(accuracy_over_uplink),
-    "pareto": Chart(pareto),
-    "round_breakdown": Chart(round_breakdown),
-    "payload_breakdown": Chart(payload_breakdown),
-    "stragglers": Chart(stragglers),
-    "accuracy_by_label": Chart(accuracy_by_label),
-    "energy_per_round": Chart(energy_per_round),
-    "battery_drain": Chart(battery_drain_over_rounds),
-    "scalability": Chart(scalability, usual=False),
-    "sweep_heat_map": Chart(sweep_heat_map, usual=False),
+FIGURES: dict[str, Drawing[Figure]] = {
+    "accuracy_over_time": Drawing(accuracy_over_time),
+    "accuracy_over_uplink": Drawing(accuracy_over_uplink),
+    "pareto": Drawing(pareto),
+    "round_breakdown": Drawing(round_breakdown),
+    "payload_breakdown": Drawing(payload_breakdown),
+    "stragglers": Drawing(stragglers),
+    "accuracy_by_label": Drawing(accuracy_by_label),
+    "energy_per_round": Drawing(energy_per_round),
+    "battery_drain": Drawing(battery_drain),
+    "scalability": Drawing(scalability, usual=False),
+    "sweep_heat_map": Drawing(sweep_heat_map, usual=False),
 }
 """Name -> what draws it. A trace's capacity is ``fsim trace plot``, a fleet's ``fsim fleet``."""
 
@@ -111,34 +71,13 @@ def save_figures(
     """
     results = runs if isinstance(runs, Results) else Results(runs)
     paths = []
-    for name, figure in drawn(results, names).items():
+    for name, figure in drawn(FIGURES, results, names).items():
         for kind in formats:
             path = folder / f"{name}.{kind}"
             with replacing_file(path) as temporary:
                 save(figure, temporary, kind)
             paths.append(path)
     return paths
-
-
-def drawn(
-    results: Results, names: Sequence[str] | None = None, unusual: bool = False
-) -> dict[str, Figure]:
-    """Figures by name, as :func:`save_figures` chooses them and raises.
-
-    With ``unusual`` and without names, all that the data can give.
-    """
-    figures = {}
-    for name in names or FIGURES:
-        if name not in FIGURES:
-            raise FigureImpossible(f"figure: found {name!r}, allowed are {', '.join(FIGURES)}")
-        if names is None and not (unusual or FIGURES[name].usual):
-            continue
-        try:
-            figures[name] = FIGURES[name](results)
-        except FigureImpossible as error:
-            if names is not None:
-                raise FigureImpossible(f"figure {name}: {error}") from None
-    return figures
 
 
 def save(figure: Figure, path: Path, kind: str) -> None:

@@ -1,16 +1,17 @@
-"""Energy a round: the mean of the clients, and the straggler's."""
+"""Energy a round, and what a run takes from the clients' batteries: means and highest clients."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fsim.results.energy import energy_by_round
+from fsim.results.contents import energy
 from fsim.results.figures.style import (
-    FigureImpossible,
-    by_series,
     finish,
-    looks,
+    line,
+    marker,
     new_figure,
     series_legend,
     styled,
@@ -32,36 +33,50 @@ def energy_per_round(records: pd.DataFrame, summary: pd.DataFrame) -> Figure:
     FigureImpossible
         No energy was recorded.
     """
-    if not records["energy_j"].sum() > 0:
-        raise FigureImpossible("found no energy in the records")
+    return _drawn(energy.energy_per_round(records, summary))
+
+
+@styled
+def battery_drain(
+    records: pd.DataFrame, summary: pd.DataFrame, batteries: Mapping[int, float]
+) -> Figure:
+    """Percent of a full battery spent by the end of each round: the mean, and the highest client.
+
+    Of a series of several seeds its first run is drawn: other seeds have other fleets.
+
+    Parameters
+    ----------
+    records, summary
+        As :func:`fsim.load` gives them.
+    batteries
+        Client -> joules of its full battery; clients on the mains are left out.
+
+    Raises
+    ------
+    FigureImpossible
+        No batteries are known.
+    """
+    return _drawn(energy.battery_drain(records, summary, batteries))
+
+
+def _drawn(content: energy.ByRound) -> Figure:
     figure = new_figure(9.2, 3.8)
     panels = figure.subplots(1, 2)
-    series = looks(summary)
-    for name, rows in by_series(records, summary).items():
-        if name not in series:
-            continue
-        runs = [energy_by_round(run) for _, run in rows.groupby("run", observed=True)]
-        tables = [table for table in runs if len(table)]
-        if not tables:
-            continue
-        means = pd.concat(tables)[["mean_j", "max_j"]].groupby(level="round").mean()
-        own = series[name]
-        for axes, column in zip(panels, ("mean_j", "max_j"), strict=True):
+    for name, table in content.tables.items():
+        look = content.series[name]
+        for axes, column in zip(panels, ("mean", "highest"), strict=True):
             axes.plot(
-                means.index,
-                means[column],
-                **own.line,
-                marker=own.marker,
+                table.index,
+                table[column],
+                **line(look),
+                marker=marker(look),
                 markersize=4,
-                markevery=max(1, len(means) // 12),
+                markevery=max(1, len(table) // 12),
             )
-    for axes, title in zip(panels, ("mean of its clients", "its highest client"), strict=True):
+    for axes, title in zip(panels, content.titles, strict=True):
         axes.set_title(title, loc="left", fontsize=10)
         axes.set_ylim(bottom=0)
         whole_rounds(axes)
-    panels[0].set_ylabel("energy of a client in the round (J)")
-    series_legend(figure, series, markersize=4)
-    notes = ["the two panels have scales of their own"]
-    if summary["seed"].nunique() > 1:
-        notes.append("means over seeds")
-    return finish(figure, "Energy a round", summary, notes)
+    panels[0].set_ylabel(content.axis)
+    series_legend(figure, content.series, markersize=4)
+    return finish(figure, content)

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
-from fsim.results.figures.style import COLORS, DASHES, MARKERS, STYLE
+from fsim.results.contents.series import COLORS
+from fsim.results.figures.style import DASHES, MARKERS, STYLE
 
 POINTS = 400
 """Steps of a curve at most: more are not seen."""

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from fsim.results.figures.style import COLORS, STYLE
+from fsim.results.contents.series import COLORS
+from fsim.results.figures.style import STYLE
 
 LABEL_COLORS = (*COLORS[1:7], "#F2CFB2", COLORS[0], "#F0E442", "#6A2F00")
 """The house's colours, then Okabe and Ito's yellow and two shades of vermilion: of all shades tried

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from fsim.results.contents import scalability as contents
 from fsim.results.figures.style import (
-    FigureImpossible,
-    Look,
+    bars,
     finish,
-    look,
+    line,
     new_figure,
+    point,
     series_legend,
-    spread,
     styled,
-    time_scale,
 )
-
-KEYS = {
-    "protocol.clients_per_round": "clients of a round",
-    "fleet.clients": "clients of the fleet",
-}
-"""Settings over which it is drawn, the first of them that varies."""
 
 
 @styled
@@ -42,36 +34,22 @@ def scalability(records: pd.DataFrame, settings: pd.DataFrame, summary: pd.DataF
     FigureImpossible
         All runs have as many clients.
     """
-    key = next((key for key in KEYS if key in settings and settings[key].nunique() > 1), None)
-    if key is None:
-        raise FigureImpossible(
-            f"found one number of clients, needed are runs that differ in {' or '.join(KEYS)}"
-        )
-    rounds = records[records["kind"] == "round"]
-    seconds = rounds.groupby("run", observed=True)["duration_s"].mean()
-    table = settings[["run", "policy", key]].assign(
-        seconds=settings["run"].map(seconds.to_dict()).astype(float)
-    )
-    factor, unit = time_scale(table["seconds"].max())
+    content = contents.scalability(records, settings, summary)
     figure = new_figure(8.6, 4.2)
     axes = figure.add_subplot()
-    series: dict[str, Look] = {}
-    for at, (policy, rows) in enumerate(table.groupby("policy", sort=False)):
-        own, counted = look(at), (rows["seconds"] / factor).groupby(rows[key])
-        means = counted.mean()
-        bars = np.hstack([spread(values) for _, values in counted])
-        axes.errorbar(means.index, means, yerr=bars, capsize=2.5, **own.line)
-        axes.plot(means.index, means, **own.point)
-        series[str(policy)] = own
-    counts = sorted(table[key].unique())
+    for policy, points in content.points.items():
+        look, means = content.series[policy], [own.mean for own in points.values()]
+        spread = bars(list(points.values()))
+        axes.errorbar(list(points), means, yerr=spread, capsize=2.5, **line(look))
+        axes.plot(list(points), means, **point(look))
+    counts = content.counts
     axes.set_xscale("log")
     axes.set_xticks(counts if len(counts) <= 10 else counts[:: -(-len(counts) // 10)])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
-    axes.set_xlabel(KEYS[key])
-    axes.set_ylabel(f"mean simulated time of a round ({unit})")
-    series_legend(figure, series)
-    notes = ["bars: minimum to maximum over runs"] if len(table) > len(counts) * len(series) else []
-    return finish(figure, "Time of a round by number of clients", summary, notes, most=len(table))
+    axes.set_xlabel(content.axis)
+    axes.set_ylabel(f"mean simulated time of a round ({content.unit})")
+    series_legend(figure, content.series)
+    return finish(figure, content)

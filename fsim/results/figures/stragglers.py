@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from fsim.results.figures.style import (
-    FigureImpossible,
-    Look,
-    finish,
-    legend,
-    logarithmic,
-    looks,
-    new_figure,
-    series_of,
-    styled,
-)
-from fsim.results.rounds import client_rounds, last_clients
-
-MOST_SERIES = 6
-MOST_CLIENTS = 12
-"""Clients of the right panel at most: those that were last most often."""
-
-SHOWN = {
-    "duration_s": "whole round",
-    "upload_s": "upload",
-    "compute_s": "compute",
-    "download_s": "download",
-    "wait_s": "waiting",
-    "silent_s": "lost",
-}
-HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
+from fsim.results.contents import stragglers as contents
+from fsim.results.contents.series import Look
+from fsim.results.figures.style import finish, legend, logarithmic, new_figure, styled
 
 
 @styled
@@ -53,89 +32,53 @@ def stragglers(records: pd.DataFrame, summary: pd.DataFrame) -> Figure:
     FigureImpossible
         No client ended a round.
     """
-    series = looks(summary, MOST_SERIES)
-    names = dict(zip(summary["run"], series_of(summary), strict=True))
-    shown = records[records["run"].map(names).astype(str).isin(series)]
-    every, last = client_rounds(shown), last_clients(shown)
-    if last.empty:
-        raise FigureImpossible("found no round in which a client came to its end")
-    every = every.assign(series=every["run"].map(names))
-    last = last.assign(series=last["run"].map(names))
-    parts = [part for part in SHOWN if (every[part] > 0).any()]
-    figure = new_figure(9.6, max(3.6, 1.6 + 0.17 * len(parts) * (len(series) + 1)))
+    content = contents.stragglers(records, summary)
+    rows = len(content.parts) * (len(content.series) + 1)
+    figure = new_figure(9.6, max(3.6, 1.6 + 0.17 * rows))
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    _draw_boxes(left, every, series, parts)
-    _draw_last(right, last, series)
-    handles = [
-        Patch(facecolor=_tint(each.color), hatch=hatch, edgecolor=each.color)
-        for each, hatch in zip(series.values(), HATCHES, strict=False)
-    ]
-    legend(figure, handles, list(series), "policy")
-    notes = [
-        "box: quartiles and median; whiskers: 5th and 95th percentile; cross: maximum",
-        f"right: the {MOST_CLIENTS} clients at most that were last most often",
-    ]
-    return finish(figure, "Stragglers", summary, notes, MOST_SERIES)
+    _draw_boxes(left, content)
+    _draw_last(right, content)
+    handles = [Patch(**_area(look)) for look in content.series.values()]
+    legend(figure, handles, list(content.series), "policy")
+    return finish(figure, content)
 
 
-def _draw_boxes(axes: Axes, every: pd.DataFrame, series: dict[str, Look], parts: list[str]) -> None:
-    step = 1 / (len(series) + 1)
-    low, high = np.inf, 0.0
-    for row, part in enumerate(parts):
-        for at, (name, own) in enumerate(series.items()):
-            values = every.loc[(every["series"] == name) & (every[part] > 1e-9), part].to_numpy()
-            if not len(values):
-                continue
-            low, high = min(low, values.min()), max(high, values.max())
-            place = row + (at - (len(series) - 1) / 2) * step
-            boxes = axes.boxplot(
-                values,
-                positions=[place],
-                widths=step * 0.8,
-                orientation="horizontal",
-                whis=(5, 95),
-                showfliers=False,
-                patch_artist=True,
-                manage_ticks=False,
-                boxprops={
-                    "facecolor": _tint(own.color),
-                    "edgecolor": own.color,
-                    "hatch": HATCHES[at],
-                },
-                medianprops={"color": "#000000", "linewidth": 1.6},
-                whiskerprops={"color": own.color},
-                capprops={"color": own.color},
-            )
-            del boxes
-            axes.plot(values.max(), place, marker="x", color=own.color, markersize=4.5)
+def _draw_boxes(axes: Axes, content: contents.Stragglers) -> None:
+    parts = list(content.parts)
+    for (part, name), box in content.boxes.items():
+        look, place = content.series[name], content.place(part, name)
+        told = {"q1": box.q1, "med": box.median, "q3": box.q3, "whislo": box.p5, "whishi": box.p95}
+        axes.bxp(
+            [told],
+            positions=[place],
+            widths=content.step * 0.8,
+            orientation="horizontal",
+            showfliers=False,
+            patch_artist=True,
+            manage_ticks=False,
+            boxprops=_area(look),
+            medianprops={"color": "#000000", "linewidth": 1.6},
+            whiskerprops={"color": look.color},
+            capprops={"color": look.color},
+        )
+        axes.plot(box.largest, place, marker="x", color=look.color, markersize=4.5)
+    low, high = content.span
     logarithmic(axes, low, high)
     axes.set_xlim(low / 1.3, high * 1.3)
     axes.set_ylim(len(parts) - 0.5, -0.5)
-    axes.set_yticks(range(len(parts)), [SHOWN[part] for part in parts])
+    axes.set_yticks(range(len(parts)), [contents.SHOWN[part] for part in parts])
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("simulated seconds of a client's round")
     axes.set_title("how long, by part", loc="left", fontsize=10)
 
 
-def _draw_last(axes: Axes, last: pd.DataFrame, series: dict[str, Look]) -> None:
-    counts = last.groupby(["client", "series"]).size().unstack(fill_value=0)
-    rounds = last.groupby("series").size()
-    shares = (100 * counts / rounds).reindex(columns=list(series), fill_value=0.0)
-    order = shares.mean(axis=1).sort_values(ascending=False, kind="stable").index[:MOST_CLIENTS]
-    shares = shares.loc[order].fillna(0.0)
-    height = 0.84 / len(series)
-    for at, (name, own) in enumerate(series.items()):
-        places = np.arange(len(shares)) + (at - (len(series) - 1) / 2) * height
-        axes.barh(
-            places,
-            shares[name],
-            height=height,
-            facecolor=_tint(own.color),
-            edgecolor=own.color,
-            hatch=HATCHES[at],
-            linewidth=0.7,
-        )
+def _draw_last(axes: Axes, content: contents.Stragglers) -> None:
+    shares, count = content.last, len(content.series)
+    height = 0.84 / count
+    for at, (name, look) in enumerate(content.series.items()):
+        places = np.arange(len(shares)) + (at - (count - 1) / 2) * height
+        axes.barh(places, shares[name], height=height, linewidth=0.7, **_area(look))
     axes.set_ylim(len(shares) - 0.5, -0.5)
     axes.set_yticks(range(len(shares)), [f"client {client}" for client in shares.index])
     axes.tick_params(axis="y", length=0)
@@ -145,7 +88,5 @@ def _draw_last(axes: Axes, last: pd.DataFrame, series: dict[str, Look]) -> None:
     axes.set_title("who came last", loc="left", fontsize=10)
 
 
-def _tint(color: str) -> str:
-    """A light shade, in which a hatch and a median can be seen."""
-    parts = (int(color[at : at + 2], 16) for at in (1, 3, 5))
-    return "#" + "".join(f"{round(255 - 0.45 * (255 - part)):02X}" for part in parts)
+def _area(look: Look) -> dict[str, Any]:
+    return {"facecolor": look.tint, "edgecolor": look.color, "hatch": 4 * look.hatch}

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from fsim.results.figures.style import COLORS, STYLE
+from fsim.results.contents.series import COLORS
+from fsim.results.figures.style import STYLE
 
 Floats = npt.NDArray[np.float64]
 Staircase = tuple[Floats, Floats, float]

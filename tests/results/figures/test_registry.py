@@ -6,8 +6,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import fsim
 from fsim.errors import OutputError
-from fsim.results.figures import FIGURES, FORMATS, drawn, save_figures
-from fsim.results.figures.style import STYLE, FigureImpossible, billing_note
+from fsim.results.contents.content import FigureImpossible, billing_note
+from fsim.results.drawing import drawn
+from fsim.results.figures import FIGURES, FORMATS, save_figures
+from fsim.results.figures.style import STYLE
 from fsim.results.loading import load, load_runs
 from tests.results.made import write_made
 
@@ -193,7 +195,7 @@ def test_the_same_runs_draw_the_same_bytes(results, tmp_path):
 def test_of_many_series_the_best_are_drawn_and_the_figure_says_so(tmp_path):
     for at in range(14):
         write_made(tmp_path / f"{at:02}", f"policy-{at:02}", pace=0.05 * (at + 1), rounds=8)
-    figure = drawn(load(tmp_path), ["accuracy_over_time"])["accuracy_over_time"]
+    figure = drawn(FIGURES, load(tmp_path), ["accuracy_over_time"])["accuracy_over_time"]
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     # The two slowest learners are left out.
     assert names == [f"policy-{at:02}" for at in range(2, 14)]

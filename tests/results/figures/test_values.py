@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fsim.results.figures.accuracy import accuracy_over_time, seed_band
-from fsim.results.figures.pareto import front
-from fsim.results.figures.payload import section_means
+from fsim.results.contents.accuracy import seed_band
+from fsim.results.contents.content import FigureImpossible, byte_scale, time_scale, wrapped
+from fsim.results.contents.pareto import front
+from fsim.results.contents.payload import section_means
+from fsim.results.figures.accuracy import accuracy_over_time
 from fsim.results.figures.rounds import round_breakdown
 from fsim.results.figures.scalability import scalability
-from fsim.results.figures.style import FigureImpossible, byte_scale, time_scale, wrapped
 from fsim.results.figures.sweep import sweep_heat_map
 from fsim.results.loading import load
 from tests.results.made import write_made
