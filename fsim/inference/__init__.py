@@ -1,0 +1,1 @@
+"""Shortening the token stream at inference: which prompt tokens the later layers need."""
