@@ -1,22 +1,17 @@
-"""Long prompts out of a task's short ones: many passages, and a question about one of them.
+"""Long prompts out of a task's short ones: the passage that is asked about among unrelated ones.
 
-A prompt is a list of passages, each under a person's name, and then one name and the task's own
-question::
+A prompt is a list of passages, each a context of the task on a line of its own, and then the task's
+own question::
 
-    Anna: Multicystic dysplasia of the kidney is characterized by ...
-    Boris: An abnormally increased number of ...
-    ...
+    Other: An abnormally increased number of platelets.
+    Asked: Multicystic dysplasia of the kidney is characterized by ...
+    Other: ...
 
-    Boris
     Organ system:
 
-The names are drawn anew for every prompt, so that they say nothing about the answer, and the
-passage that is asked about stands anywhere. A model has to find it and to understand it; all other
-passages are for nothing, but which they are is not known before the question is read.
-
-A test prompt asks about a held-out example; the others in it are training examples. A training
-sequence asks about all of its passages in turn, so that a context that costs hundreds of tokens to
-read gives more than one answer to learn from.
+One passage is headed ``Asked:``; it stands anywhere. The others are contexts of training examples,
+drawn anew for each prompt: as like to the one asked about as any text can be, each the passage of
+another question, and of no use here. A model has to find the right one and to understand it.
 """
 
 from __future__ import annotations
@@ -28,38 +23,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fsim.errors import ScenarioError
-from fsim.learning.encoding import Encoded
+from fsim.learning.encoding import Encoded, encode_examples
 from fsim.learning.tasks import Example
 from fsim.streams import stream
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-NAMES = (
-    "Adam", "Alice", "Amir", "Anna", "Ben", "Boris", "Carl", "Carmen", "Clara", "Daniel", "David",
-    "Diana", "Elena", "Emma", "Eric", "Eva", "Felix", "Fiona", "Frank", "Fred", "George", "Grace",
-    "Hanna", "Harry", "Helen", "Henry", "Ian", "Ida", "Ivan", "Jack", "James", "Jane", "John",
-    "Julia", "Karen", "Kate", "Kevin", "Laura", "Leo", "Linda", "Louis", "Lucy", "Maria", "Mark",
-    "Martin", "Max", "Maya", "Nina", "Noah", "Nora", "Olga", "Oscar", "Paul", "Peter", "Rachel",
-    "Robert", "Rosa", "Ruth", "Sam", "Sara", "Simon", "Sofia", "Thomas", "Victor",
-)  # fmt: skip
-"""What passages are told apart by; a prompt has at most as many passages."""
+ASKED, OTHER = "Asked:", "Other:"
 
 PATIENCE = 8
-"""Draws in a row that do not fit, after which a prompt is long enough."""
+"""Draws that do not fit, after which a prompt is long enough."""
 
 
 class PassageWriter:
-    """Writes prompts of about one length.
+    """Writes long prompts.
 
     Parameters
     ----------
     tokenizer
         Of the model that will read them.
-    examples
-        Training examples: what training sequences are made of, and the unrelated passages.
+    unrelated
+        Training examples, whose contexts the other passages are.
     length
-        Tokens that a test prompt has at most, and a training sequence's passages.
+        Tokens that a prompt has at most; most have nearly as many.
     seed
         Of what is drawn.
 
@@ -72,100 +59,98 @@ class PassageWriter:
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        examples: Sequence[Example],
+        unrelated: Sequence[Example],
         length: int,
         seed: int,
     ) -> None:
-        if not examples:
+        if not unrelated:
             raise ScenarioError("task: found no training examples, allowed is one or more")
         self._tokenizer = tokenizer
-        self._begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-        self._examples = examples
+        self._begin = 0 if tokenizer.bos_token_id is None else 1
+        self._contexts = list(dict.fromkeys(example.context for example in unrelated))
+        self._sizes = self._counts([_passage(OTHER, context) for context in self._contexts])
+        self._examples = unrelated
         self._length = length
         self._seed = seed
-        self._longest_name = max(self._tokens(name) for name in NAMES)
-        self._sizes = [self._size(example) for example in examples]
 
     def tests(self, examples: Sequence[Example]) -> list[Example]:
-        """A long prompt about each of these examples, as an example whose context is long.
+        """A long prompt about each of these examples, as an example with a long context.
 
         Raises
         ------
         ScenarioError
             A passage and its question alone are longer than a prompt may be.
         """
-        return [self._test(number, example) for number, example in enumerate(examples)]
+        written = []
+        for number, example in enumerate(examples):
+            rng = stream(self._seed, "inference.test", number)
+            room = self._length - self._own(example)
+            if room < 0:
+                raise ScenarioError(
+                    f"prompt tokens: found {self._length}, test example {number + 1} alone takes "
+                    f"{self._length - room}"
+                )
+            written.append(self._write(rng, example, room))
+        return written
 
     def training(self, count: int) -> list[Encoded]:
-        """Sequences that ask about all of their passages; scored is all that follows these."""
-        return [self._training(number) for number in range(count)]
+        """Training prompts and their answers, from one passage alone to full length.
 
-    def _test(self, number: int, example: Example) -> Example:
-        rng = stream(self._seed, "inference.test", number)
-        names = _names(rng)
-        question = _ask(names[0], example)
-        asked = self._tokens(question) + len(self._begin)
-        room = self._length - asked - self._size(example)
-        if room < 0:
-            raise ScenarioError(
-                f"prompt tokens: found {self._length}, test example {number + 1} alone takes "
-                f"{self._length - room}"
-            )
-        passages = [example, *self._draw(rng, room, example.context)]
-        order = rng.permutation(len(passages))
-        context = "".join(_passage(names[at], passages[at]) for at in order)
-        return replace(example, context=context, question=question)
+        What a model learns of a task it learns from short prompts at a fraction of the cost: the
+        room for other passages is the square of a uniform draw, times the length. Examples that
+        are too long alone are passed over.
+        """
+        written: list[Example] = []
+        number = 0
+        while len(written) < count:
+            rng = stream(self._seed, "inference.training", number)
+            number += 1
+            example = self._examples[int(rng.integers(len(self._examples)))]
+            own = self._own(example)
+            if own <= self._length:
+                room = min(int(self._length * rng.random() ** 2), self._length - own)
+                written.append(self._write(rng, example, room))
+            elif number > 100 * count:
+                raise ScenarioError(
+                    f"prompt tokens: found {self._length}, too few for the task's examples"
+                )
+        return self.encode(written)
 
-    def _training(self, number: int) -> Encoded:
-        rng = stream(self._seed, "inference.training", number)
-        names = _names(rng)
-        passages = list(self._draw(rng, self._length, None))
-        if not passages:
-            raise ScenarioError(
-                f"prompt tokens: found {self._length}, too few for a training passage"
-            )
-        context = "".join(map(_passage, names, passages))
-        end = self._tokenizer.eos_token_id
-        told: list[int] = []
-        for at in rng.permutation(len(passages)):
-            question, answer = _ask(names[at], passages[at]), passages[at].answer
-            told += [*self._ids(question), *self._ids(answer), end]
-        return Encoded((*self._begin, *self._ids(context), *told), len(told), truncated=False)
+    def encode(self, examples: Sequence[Example]) -> list[Encoded]:
+        """Long prompts as token ids, whole."""
+        rows = encode_examples(self._tokenizer, examples, self._length)
+        if any(row.truncated for row in rows):
+            raise RuntimeError("a prompt is longer than its passages")
+        return rows
 
-    def _draw(self, rng: np.random.Generator, room: int, without: str | None) -> Iterator[Example]:
-        """Training examples of different contexts, until hardly any other would fit."""
+    def _write(self, rng: np.random.Generator, example: Example, room: int) -> Example:
+        others = [_passage(OTHER, context) for context in self._draw(rng, room, example.context)]
+        others.insert(int(rng.integers(len(others) + 1)), _passage(ASKED, example.context))
+        return replace(example, context="".join(others))
+
+    def _draw(self, rng: np.random.Generator, room: int, without: str) -> Iterator[str]:
+        """Contexts that fit into the room, none twice, until hardly another one would."""
         seen = {without}
         missed = 0
-        while missed < PATIENCE and len(seen) < len(NAMES):
-            at = int(rng.integers(len(self._examples)))
-            example, size = self._examples[at], self._sizes[at]
-            if size > room or example.context in seen:
+        while missed < PATIENCE:
+            at = int(rng.integers(len(self._contexts)))
+            context, size = self._contexts[at], self._sizes[at]
+            if size > room or context in seen:
                 missed += 1
                 continue
             room -= size
-            seen.add(example.context)
-            yield example
+            seen.add(context)
+            yield context
 
-    def _size(self, example: Example) -> int:
-        """Tokens of a passage under the longest of names."""
-        return self._tokens(_passage("", example)) + self._longest_name
+    def _own(self, example: Example) -> int:
+        """Tokens of a prompt that has no other passage."""
+        parts = self._counts([_passage(ASKED, example.context), example.question])
+        return self._begin + sum(parts)
 
-    def _tokens(self, text: str) -> int:
-        return len(self._ids(text))
-
-    def _ids(self, text: str) -> list[int]:
-        encoded: Any = self._tokenizer(text, add_special_tokens=False)
-        ids: list[int] = encoded["input_ids"]
-        return ids
+    def _counts(self, texts: list[str]) -> list[int]:
+        encoded: Any = self._tokenizer(texts, add_special_tokens=False)
+        return [len(ids) for ids in encoded["input_ids"]]
 
 
-def _names(rng: np.random.Generator) -> list[str]:
-    return [NAMES[at] for at in rng.permutation(len(NAMES))]
-
-
-def _passage(name: str, example: Example) -> str:
-    return f"{name}: {example.context}\n"
-
-
-def _ask(name: str, example: Example) -> str:
-    return f"\n{name}{example.question}"
+def _passage(head: str, context: str) -> str:
+    return f"{head} {context}\n"
