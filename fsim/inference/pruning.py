@@ -12,10 +12,11 @@ their arguments is passed on.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ import torch
 
 from fsim.errors import InferenceError
 from fsim.inference.keeping import Keep
+from fsim.inference.reading import Call, Reader
 
 _CHOSEN = ("position_ids", "position_embeddings")
 """Arguments of a layer that say something of each token that it reads."""
@@ -59,69 +61,7 @@ class Scorer(Protocol):
         ...
 
 
-@dataclass
-class Reading:
-    """A prompt that was read, and what an answer goes on from.
-
-    Attributes
-    ----------
-    logits
-        Of what follows the prompt, (rows, vocabulary).
-    cache
-        Keys and values: of all tokens in layers 1 to n, of those that stayed after.
-    kept
-        Which tokens stayed, (rows, length), boolean.
-    columns
-        Their places, (rows, most that any row kept); rows that kept fewer are filled up with places
-        of padding, which attention does not see.
-    mask
-        Which columns have been read so far, padding left out, (rows, columns); None where all.
-    lengths
-        Tokens of each row so far, prompt and answer: the next one's position, (rows,).
-    """
-
-    logits: torch.Tensor
-    cache: Any
-    kept: torch.Tensor
-    columns: torch.Tensor
-    mask: torch.Tensor | None
-    lengths: torch.Tensor
-
-    @property
-    def cache_bytes(self) -> int:
-        """Bytes of the keys and values."""
-        tensors = [part for each in self.cache.layers for part in (each.keys, each.values)]
-        return sum(part.numel() * part.element_size() for part in tensors)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was generated.
-
-    Attributes
-    ----------
-    ids
-        Token ids of each row, without what follows an end mark; the end mark included.
-    reading
-        What it went on from.
-    """
-
-    ids: list[list[int]]
-    reading: Reading
-
-
-@dataclass
-class _Call:
-    """One call of the model: what of it the later layers see."""
-
-    view: tuple[torch.Tensor, torch.Tensor] | None = None
-    kept: torch.Tensor | None = None
-    columns: torch.Tensor | None = None
-    length: int = 0
-    masks: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
-
-
-class PromptPruner:
+class PromptPruner(Reader):
     """Reads prompts with a model, and leaves tokens out of its later layers.
 
     Parameters
@@ -143,126 +83,14 @@ class PromptPruner:
     """
 
     def __init__(self, model: Any, layer: int, scorer: Scorer, keep: Keep) -> None:
-        self._model = model
+        super().__init__(model)
         self._layers = layers_of(model)
         check_layer(layer, self._layers)
         self.layer, self.scorer, self.keep = layer, scorer, keep
         self._names = [list(inspect.signature(each.forward).parameters) for each in self._layers]
 
-    @torch.no_grad()
-    def read(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> Reading:
-        """Read prompts.
-
-        Parameters
-        ----------
-        ids
-            (rows, length).
-        mask
-            1 where a token is, 0 where padding is, (rows, length); padding on the left. None where
-            there is no padding.
-
-        Raises
-        ------
-        InferenceError
-            Padding that is not on the left, a prompt shorter than what must be kept, or a model
-            that hands its layers what cannot be divided by tokens.
-        """
-        from transformers import DynamicCache
-
-        read = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
-        if read.shape != ids.shape:
-            raise InferenceError(
-                f"mask: found {tuple(read.shape)}, allowed is the prompts' {tuple(ids.shape)}"
-            )
-        if not (read[:, 1:] >= read[:, :-1]).all():
-            raise InferenceError("mask: found padding on the right, allowed is on the left only")
-        mask = None if bool(read.all()) else read.long()
-        call = _Call(view=(ids, read), length=ids.shape[1])
-        positions = (read.long().cumsum(dim=1) - 1).clamp(min=0)
-        cache = DynamicCache()
-        with self._hooked(call), self.scorer.watching(self._layers[self.layer - 1]):
-            output = self._model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-        if call.kept is None or call.columns is None:
-            raise InferenceError(
-                f"model: layer {self.layer + 1} never ran, allowed are all in turn"
-            )
-        self._check(cache, call)
-        return Reading(output.logits[:, -1], cache, call.kept, call.columns, mask, read.sum(dim=1))
-
-    @torch.no_grad()
-    def extend(self, reading: Reading, ids: torch.Tensor) -> torch.Tensor:
-        """Read further tokens, none of which is ever left out; ``reading`` moves on.
-
-        Parameters
-        ----------
-        ids
-            (rows, new tokens).
-
-        Returns
-        -------
-        torch.Tensor
-            Logits of what follows each of them, (rows, new tokens, vocabulary).
-        """
-        count = ids.shape[1]
-        if reading.mask is not None:
-            reading.mask = torch.nn.functional.pad(reading.mask, (0, count), value=1)
-        positions = reading.lengths.unsqueeze(1) + torch.arange(count, device=ids.device)
-        call = _Call(columns=reading.columns, length=reading.kept.shape[1])
-        with self._hooked(call):
-            output = self._model(
-                input_ids=ids,
-                attention_mask=reading.mask,
-                position_ids=positions,
-                past_key_values=reading.cache,
-                use_cache=True,
-            )
-        reading.lengths = reading.lengths + count
-        logits: torch.Tensor = output.logits
-        return logits
-
-    def generate(
-        self,
-        ids: torch.Tensor,
-        mask: torch.Tensor | None = None,
-        *,
-        max_new_tokens: int,
-        end: int | None = None,
-    ) -> Answer:
-        """Read prompts and answer greedily.
-
-        Parameters
-        ----------
-        ids, mask
-            As for :meth:`read`.
-        max_new_tokens
-            Where an answer without an end mark is cut off, 1 or more.
-        end
-            The end mark; None never ends an answer early.
-        """
-        if max_new_tokens < 1:
-            raise InferenceError(f"new tokens: found {max_new_tokens}, allowed are 1 or more")
-        reading = self.read(ids, mask)
-        new = [reading.logits.argmax(dim=-1)]
-        ended = new[0] == end if end is not None else torch.zeros_like(new[0], dtype=torch.bool)
-        while len(new) < max_new_tokens and not ended.all():
-            logits = self.extend(reading, new[-1].unsqueeze(1))
-            new.append(logits[:, -1].argmax(dim=-1))
-            if end is not None:
-                ended = ended | (new[-1] == end)
-        rows: list[list[int]] = torch.stack(new, dim=1).tolist()
-        if end is not None:
-            rows = [row[: row.index(end) + 1] if end in row else row for row in rows]
-        return Answer(rows, reading)
-
     @contextmanager
-    def _hooked(self, call: _Call) -> Iterator[None]:
+    def _hooked(self, call: Call) -> Iterator[None]:
         """Within this context the layers after n see the tokens of the call that stay."""
         hooks = [
             layer.register_forward_pre_hook(
@@ -271,17 +99,20 @@ class PromptPruner:
             for at, (layer, names) in enumerate(zip(self._layers, self._names, strict=True))
             if at >= self.layer
         ]
+        watching: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         if call.view is not None:
             hooks.append(self._layers[-1].register_forward_hook(partial(_spread, call)))
+            watching = self.scorer.watching(self._layers[self.layer - 1])
         try:
-            yield
+            with watching:
+                yield
         finally:
             for hook in hooks:
                 hook.remove()
 
     def _choose(
         self,
-        call: _Call,
+        call: Call,
         names: Sequence[str],
         first: bool,
         module: torch.nn.Module,
@@ -317,7 +148,7 @@ class PromptPruner:
                 )
         return (hidden,), given
 
-    def _mask(self, call: _Call, mask: Any, columns: torch.Tensor) -> torch.Tensor:
+    def _mask(self, call: Call, mask: Any, columns: torch.Tensor) -> torch.Tensor:
         """An attention mask at the rows and columns that stay; made once for all layers."""
         if not isinstance(mask, torch.Tensor) or mask.dim() != 4:
             raise InferenceError(
@@ -338,10 +169,13 @@ class PromptPruner:
             call.masks[id(mask)] = mask, chosen
         return call.masks[id(mask)][1]
 
-    def _check(self, cache: Any, call: _Call) -> None:
+    def _check(self, cache: Any, call: Call) -> None:
         """Refuse models that keep something else than keys and values of what each layer read."""
-        columns = call.columns
-        kept = 0 if columns is None else columns.shape[1]
+        if call.columns is None:
+            raise InferenceError(
+                f"model: layer {self.layer + 1} never ran, allowed are all in turn"
+            )
+        kept = call.columns.shape[1]
         expected = [call.length if at < self.layer else kept for at in range(len(self._layers))]
         found = [
             keys.shape[-2] if isinstance(keys := getattr(each, "keys", None), torch.Tensor) else 0
@@ -385,7 +219,7 @@ def check_layer(layer: int, layers: Sequence[torch.nn.Module]) -> None:
         )
 
 
-def _spread(call: _Call, module: torch.nn.Module, inputs: Any, output: Any) -> Any:
+def _spread(call: Call, module: torch.nn.Module, inputs: Any, output: Any) -> Any:
     """Put what leaves the last layer back in its places: some models count on the length."""
     hidden = output[0] if isinstance(output, tuple) else output
     if call.columns is None or not isinstance(hidden, torch.Tensor):

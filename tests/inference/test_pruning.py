@@ -18,6 +18,7 @@ from transformers import (
 from fsim.errors import InferenceError
 from fsim.inference.keeping import Keep
 from fsim.inference.pruning import PromptPruner, layers_of
+from fsim.inference.reading import Reader
 from tests.inference.conftest import Given
 
 LENGTH = 24
@@ -161,7 +162,16 @@ def test_a_ratio_of_one_is_the_model_itself(models, name):
     with torch.no_grad():
         expected = model(input_ids=ids, attention_mask=mask, position_ids=positions).logits[:, -1]
     torch.testing.assert_close(pruner.read(ids, mask).logits, expected, rtol=1e-5, atol=1e-5)
-    assert pruner.generate(ids, mask, max_new_tokens=12).ids == generated(model, ids, mask, 12)
+    assert pruner.generate(ids, mask, max_new_tokens=12) == generated(model, ids, mask, 12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reading_whole_is_generating(models, name):
+    ids, _ = prompts(rows=2)
+    mask = torch.ones_like(ids)
+    mask[1, :7] = 0
+    found = Reader(models[name]).generate(ids, mask, max_new_tokens=12)
+    assert found == generated(models[name], ids, mask, 12)
 
 
 def test_alone_a_ratio_of_one_changes_no_bit(nano):
@@ -182,7 +192,7 @@ def test_neighbours_change_nothing(models):
     alone = PromptPruner(model, 1, Given(scores[1:, 9:]), keep).generate(
         ids[1:, 9:], max_new_tokens=8
     )
-    assert both.ids[1] == alone.ids[0]
+    assert both[1] == alone[0]
 
 
 def test_later_layers_keep_less(nano):
@@ -199,8 +209,8 @@ def test_later_layers_keep_less(nano):
 def test_generation_ends_at_the_end_mark(nano):
     ids, scores = prompts()
     pruner = PromptPruner(nano, 2, Given(scores), Keep(ratio=0.5))
-    (free,) = pruner.generate(ids, max_new_tokens=6).ids
-    (ended,) = pruner.generate(ids, max_new_tokens=6, end=free[2]).ids
+    (free,) = pruner.generate(ids, max_new_tokens=6)
+    (ended,) = pruner.generate(ids, max_new_tokens=6, end=free[2])
     assert ended == free[: free.index(free[2]) + 1]
 
 
