@@ -93,22 +93,28 @@ class PassageWriter:
             written.append(self._write(rng, example, room))
         return written
 
-    def training(self, count: int) -> list[Encoded]:
-        """Training prompts and their answers, from one passage alone to full length.
+    def training(self, count: int, *, full: bool = False) -> list[Encoded]:
+        """Training prompts and their answers; examples that are too long alone are passed over.
 
-        What a model learns of a task it learns from short prompts at a fraction of the cost: the
-        room for other passages is the square of a uniform draw, times the length. Examples that
-        are too long alone are passed over.
+        Parameters
+        ----------
+        count
+            How many.
+        full
+            Whether all have full length, or any, from one passage alone: the room for others is
+            then the square of a uniform draw times the length. Most of what there is to learn is
+            learned from short prompts, at a fraction of the cost.
         """
         written: list[Example] = []
         number = 0
         while len(written) < count:
-            rng = stream(self._seed, "inference.training", number)
+            rng = stream(self._seed, "inference.training", int(full), number)
             number += 1
             example = self._examples[int(rng.integers(len(self._examples)))]
             own = self._own(example)
             if own <= self._length:
-                room = min(int(self._length * rng.random() ** 2), self._length - own)
+                share = 1.0 if full else rng.random() ** 2
+                room = min(int(self._length * share), self._length - own)
                 written.append(self._write(rng, example, room))
             elif number > 100 * count:
                 raise ScenarioError(

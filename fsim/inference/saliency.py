@@ -214,6 +214,16 @@ class FisherTable(_Unwatched):
         device = view.ids.device
         return self._ids.to(device)[view.ids] + self._places.to(device)[places]
 
+    def to_bytes(self) -> bytes:
+        """Serialised, every bit kept."""
+        payload: bytes = safetensors.torch.save({"ids": self._ids, "places": self._places})
+        return payload
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> FisherTable:
+        """The inverse of :meth:`to_bytes`."""
+        return cls(**safetensors.torch.load(payload))
+
 
 class FisherHead(_Unwatched):
     """A small head on what leaves layer n, fitted to the shares that training measured.
