@@ -83,7 +83,7 @@ def infer_bench(
     import torch
 
     from fsim.choosing import parse_choice
-    from fsim.inference.bench import measure
+    from fsim.inference.bench import Plan, measure
     from fsim.inference.preparing import Preparation, prepare
     from fsim.learning.models import MODELS
     from fsim.learning.tasks import make_task
@@ -91,7 +91,9 @@ def infer_bench(
     rules = _rules(keep, budget, mass, last)
     if not rules:
         raise InferenceError("keep: found no ratio, budget or mass, allowed is one or more")
-    chosen = [name.strip() for name in methods.split(",") if name.strip()]
+    plan = Plan(_parts(methods), rules, new_tokens, repetitions, min(RECALLED, examples), seed)
+    if examples < 1:
+        raise InferenceError(f"examples: found {examples}, allowed is 1 or more")
     if threads < 1:
         raise InferenceError(f"threads: found {threads}, allowed is 1 or more")
     if model is None:
@@ -110,23 +112,11 @@ def infer_bench(
     place = open_store(store)
     prepared = prepare(settings, data, place, lambda line: told.print(line, highlight=False))
     # Every so many, so that a part of the test examples is a part of each label.
-    if examples < 1:
-        raise InferenceError(f"examples: found {examples}, allowed is 1 or more")
     step = max(1, len(data.test) // examples)
     asked = prepared.writer.tests(data.test[::step][:examples])
     rows = prepared.writer.encode(asked)
     with _progress(told, {"answers": len(rows), "turns": repetitions + 1}) as advance:
-        found = measure(
-            prepared,
-            rows,
-            chosen,
-            rules,
-            new_tokens=new_tokens,
-            repetitions=repetitions,
-            recalled=min(RECALLED, len(rows)),
-            seed=seed,
-            advance=advance,
-        )
+        found = measure(prepared, rows, plan, advance)
     if place is not None:
         place.tidy()
     facts = {
@@ -261,7 +251,7 @@ def _table(found: Sequence[Measurement], facts: dict[str, Any]) -> Table:
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    heads = ("method", "keep", "right", "points", "lost/won", "recall", "speed-up", "cache")
+    heads = ("method", "keep", "right", "points", "-/+", "recall", "speed-up", "cache")
     for head in heads:
         shown.add_column(head, justify="left" if head == "method" else "right", no_wrap=True)
     for each in found:

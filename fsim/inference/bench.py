@@ -107,16 +107,54 @@ class _Side:
         return [sum(pair) for pair in zip(self.prompt_s, self.answer_s, strict=True)]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is measured.
+
+    Attributes
+    ----------
+    methods
+        Keys of :data:`METHODS`.
+    keeps
+        Rules, and how people write them.
+    new_tokens
+        Length of an answer that is timed; end marks do not cut it short, so that all sides do the
+        same work.
+    repetitions
+        Turns that every side takes, each turn with another prompt and another side first.
+    recalled
+        Test prompts whose token sensitivities are recorded, for Token Recall.
+    seed
+        Of the random method.
+
+    Raises
+    ------
+    InferenceError
+        No such method, or no new tokens or repetitions.
+    """
+
+    methods: Sequence[str]
+    keeps: Sequence[tuple[str, Keep]]
+    new_tokens: int = 8
+    repetitions: int = 10
+    recalled: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        unknown = [method for method in self.methods if method not in METHODS]
+        if unknown:
+            raise InferenceError(f"methods: found {unknown[0]!r}, allowed are {', '.join(METHODS)}")
+        for name in ("new_tokens", "repetitions"):
+            if getattr(self, name) < 1:
+                raise InferenceError(
+                    f"{name.replace('_', ' ')}: found {getattr(self, name)}, allowed is 1 or more"
+                )
+
+
 def measure(
     prepared: Prepared,
     rows: Sequence[Encoded],
-    methods: Sequence[str],
-    keeps: Sequence[tuple[str, Keep]],
-    *,
-    new_tokens: int,
-    repetitions: int,
-    recalled: int,
-    seed: int,
+    plan: Plan,
     advance: Callable[[str], None] = lambda what: None,
 ) -> list[Measurement]:
     """Measure every method under every rule, and reading whole first.
@@ -127,42 +165,26 @@ def measure(
         The model, and what was learned.
     rows
         Test prompts and their answers.
-    methods
-        Keys of :data:`METHODS`.
-    keeps
-        Rules and how they are written.
-    new_tokens
-        Length of an answer that is timed; end marks do not cut it short, so that all sides do the
-        same work.
-    repetitions
-        Turns that every side takes, each turn with another prompt and another side first.
-    recalled
-        Test prompts whose token sensitivities are recorded, for Token Recall.
-    seed
-        Of the random method.
+    plan
+        What is measured.
     advance
-        Told after each prompt and each turn what it was.
+        Told ``"answers"`` after each prompt and ``"turns"`` after each turn.
 
     Raises
     ------
     InferenceError
-        No such method, or no prompts, new tokens or repetitions.
+        No prompts, or one that is shorter than what must be kept.
     """
-    unknown = [method for method in methods if method not in METHODS]
-    if unknown:
-        raise InferenceError(f"methods: found {unknown[0]!r}, allowed are {', '.join(METHODS)}")
-    counts = {"examples": len(rows), "new tokens": new_tokens, "repetitions": repetitions}
-    for name, count in counts.items():
-        if count < 1:
-            raise InferenceError(f"{name}: found {count}, allowed is 1 or more")
+    if not rows:
+        raise InferenceError("examples: found 0, allowed is 1 or more")
     sides = [_side(NONE, "all", Reader(prepared.model))]
-    for method in methods:
-        for written, keep in keeps:
-            scorer = METHODS[method](prepared, seed)
+    for method in plan.methods:
+        for written, keep in plan.keeps:
+            scorer = METHODS[method](prepared, plan.seed)
             reader = PromptPruner(prepared.model, prepared.layer, scorer, keep)
             sides.append(_side(method, written, reader))
-    _answer_all(prepared, rows, sides, recalled, advance)
-    _take_turns(prepared, rows, sides, new_tokens, repetitions, advance)
+    _answer_all(prepared, rows, sides, plan.recalled, advance)
+    _take_turns(prepared, rows, sides, plan, advance)
     return [_summary(side, sides[0]) for side in sides]
 
 
@@ -207,8 +229,7 @@ def _take_turns(
     prepared: Prepared,
     rows: Sequence[Encoded],
     sides: Sequence[_Side],
-    new_tokens: int,
-    repetitions: int,
+    plan: Plan,
     advance: Callable[[str], None],
 ) -> None:
     device = prepared.model.get_input_embeddings().weight.device
@@ -218,7 +239,9 @@ def _take_turns(
             torch.cuda.synchronize(device)
         return time.perf_counter()
 
-    for turn in range(-1, repetitions):  # the first is not counted: memory is laid out, and caches
+    for turn in range(
+        -1, plan.repetitions
+    ):  # the first is not counted: memory is laid out, and caches
         row = rows[turn % len(rows)]
         prompt = torch.tensor([row.ids[: -row.scored]], device=device)
         for at in range(len(sides)):
@@ -226,7 +249,7 @@ def _take_turns(
             begin = now()
             reading = side.reader.read(prompt)
             read = now()
-            side.reader.answer(reading, max_new_tokens=new_tokens)
+            side.reader.answer(reading, max_new_tokens=plan.new_tokens)
             done = now()
             if turn >= 0:
                 side.prompt_s.append(read - begin)
