@@ -241,7 +241,7 @@ def _take_turns(
 
     for turn in range(
         -1, plan.repetitions
-    ):  # the first is not counted: memory is laid out, and caches
+    ):  # the first one warms up and is not counted
         row = rows[turn % len(rows)]
         prompt = torch.tensor([row.ids[: -row.scored]], device=device)
         for at in range(len(sides)):
