@@ -239,9 +239,7 @@ def _take_turns(
             torch.cuda.synchronize(device)
         return time.perf_counter()
 
-    for turn in range(
-        -1, plan.repetitions
-    ):  # the first one warms up and is not counted
+    for turn in range(-1, plan.repetitions):  # the first one warms up and is not counted
         row = rows[turn % len(rows)]
         prompt = torch.tensor([row.ids[: -row.scored]], device=device)
         for at in range(len(sides)):
