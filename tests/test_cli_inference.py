@@ -59,8 +59,10 @@ def test_json_says_what_was_done(tmp_path):
         (["--layer", "9"], "layer: found 9, allowed are 1 to 3 of 4"),
         (["--task", "none"], "--task: found task 'none', allowed are medical"),
         (["--examples", "0"], "examples: found 0, allowed is 1 or more"),
+        (["--last", "120"], "prompt: found 120 tokens, allowed are 121 or more: the first 1 and"),
+        (["--keep", "0.05"], "keep ratio: found 0.05, which leaves 6 of 120 tokens, allowed is"),
         (["--threads", "0"], "threads: found 0, allowed is 1 or more"),
-        (["--prompt-tokens", "5"], "prompt tokens: found 5, too few for the task's examples"),
+        (["--prompt-tokens", "5"], "prompt: found 5 tokens, allowed are 9 or more"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, tmp_path):

@@ -92,6 +92,8 @@ def infer_bench(
     if not rules:
         raise InferenceError("keep: found no ratio, budget or mass, allowed is one or more")
     plan = Plan(_parts(methods), rules, new_tokens, repetitions, min(RECALLED, examples), seed)
+    for _, rule in rules:
+        rule.count(prompt_tokens)  # most prompts are about as long: refused before any training
     if examples < 1:
         raise InferenceError(f"examples: found {examples}, allowed is 1 or more")
     if threads < 1:

@@ -68,6 +68,35 @@ class Keep:
         """Tokens of a prompt that stay whatever their scores."""
         return self.first + self.last
 
+    def count(self, length: int) -> int:
+        """Tokens of a prompt that stay by ratio or budget; of a threshold, the most that may.
+
+        Parameters
+        ----------
+        length
+            Of the prompt.
+
+        Raises
+        ------
+        InferenceError
+            A prompt shorter than what must be kept, or a ratio that keeps less than that.
+        """
+        if length < self.always:
+            raise InferenceError(
+                f"prompt: found {length} tokens, allowed are {self.always} or more: the first "
+                f"{self.first} and the last {self.last} always stay"
+            )
+        if self.ratio is None:
+            return length if self.budget is None else min(self.budget, length)
+        # Rounded first: 0.1 x 30 is a little above 3 in floating point.
+        count = math.ceil(round(self.ratio * length, 9))
+        if count < self.always:
+            raise InferenceError(
+                f"keep ratio: found {self.ratio}, which leaves {count} of {length} tokens, allowed "
+                f"is what leaves {self.always} or more"
+            )
+        return count
+
     def mask(self, scores: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
         """Which tokens stay, (rows, length), boolean; ties go to the earlier token.
 
@@ -81,16 +110,11 @@ class Keep:
         Raises
         ------
         InferenceError
-            A prompt shorter than what must be kept, a ratio that keeps less than that, scores that
-            are no numbers, or more than one prompt for a threshold.
+            As of :meth:`count`; scores that are no numbers, or more than one prompt for a
+            threshold.
         """
         lengths = read.sum(dim=1)
-        shortest = int(lengths.min())
-        if shortest < self.always:
-            raise InferenceError(
-                f"prompt: found {shortest} tokens, allowed are {self.always} or more: the first "
-                f"{self.first} and the last {self.last} always stay"
-            )
+        counts = [self.count(length) for length in lengths.tolist()]
         if self.mass is not None and len(scores) > 1:
             raise InferenceError(
                 f"keep mass: found {len(scores)} prompts side by side, allowed is one: each keeps "
@@ -100,19 +124,9 @@ class Keep:
             raise InferenceError("scores: found one that is not finite, allowed are numbers")
         place = read.long().cumsum(dim=1) - 1
         fixed = read & ((place < self.first) | (place >= lengths.unsqueeze(1) - self.last))
-        if self.ratio is not None:
-            # Rounded first: 0.1 x 30 is a little above 3 in floating point.
-            counts = [math.ceil(round(self.ratio * length, 9)) for length in lengths.tolist()]
-            if min(counts) < self.always:
-                raise InferenceError(
-                    f"keep ratio: found {self.ratio}, which leaves {min(counts)} of {shortest} "
-                    f"tokens, allowed is what leaves {self.always} or more"
-                )
-            count = torch.tensor(counts, device=scores.device)
-        elif self.budget is not None:
-            count = lengths.clamp(max=self.budget)
-        else:
-            count = _needed(scores, read & ~fixed, self.mass or 1.0) + self.always
+        count = torch.tensor(counts, device=scores.device)
+        if self.mass is not None:
+            count = _needed(scores, read & ~fixed, self.mass) + self.always
         ranked = scores.masked_fill(fixed, math.inf).masked_fill(~read, -math.inf)
         order = ranked.argsort(dim=1, descending=True, stable=True)
         return read & (order.argsort(dim=1) < count.unsqueeze(1))
