@@ -45,25 +45,25 @@ def infer_bench(
     ] = "fisher-head,fisher-table,attention,random",
     keep: Annotated[
         str, typer.Option(help="Ratios of the tokens that stay, comma-separated; may be empty.")
-    ] = "0.1,0.2,0.3,0.5",
+    ] = "0.1,0.2,0.4",
     budget: Annotated[str, typer.Option(help="Numbers of tokens that stay, comma-separated.")] = "",
     mass: Annotated[
         str, typer.Option(help="Thresholds: shares of the saliency that stays, comma-separated.")
     ] = "",
     last: Annotated[int, typer.Option(help="Tokens at the end that always stay.")] = 8,
     layer: Annotated[
-        int | None, typer.Option(help="Layers that read all tokens; a third of them by default.")
+        int | None, typer.Option(help="Layers that read all tokens; a sixth of them by default.")
     ] = None,
     prompt_tokens: Annotated[int, typer.Option(help="Length of a prompt.")] = 512,
     examples: Annotated[int, typer.Option(help="Test prompts that accuracy is taken of.")] = 100,
     new_tokens: Annotated[int, typer.Option(help="Length of an answer that is timed.")] = 8,
     repetitions: Annotated[int, typer.Option(help="Turns that every side takes, timed.")] = 10,
-    steps: Annotated[int, typer.Option(help="Training steps of an adapter.")] = 160,
+    steps: Annotated[int, typer.Option(help="Training steps of an adapter.")] = 100,
     batch_size: Annotated[int, typer.Option(help="Prompts of a training step.")] = 4,
     learning_rate: Annotated[float, typer.Option(help="Of training.")] = 1e-3,
     saliency_prompts: Annotated[
         int, typer.Option(help="Training prompts that saliency is learned from.")
-    ] = 64,
+    ] = 48,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     threads: Annotated[int, typer.Option(help="Of PyTorch.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "cpu",

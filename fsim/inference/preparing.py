@@ -42,7 +42,7 @@ class Preparation:
         Folder of an adapter that peft saved, already trained for prompts of this form; None trains
         one.
     layer
-        n: how many layers read the whole prompt; None for a third of them.
+        n: how many layers read the whole prompt; None for a sixth of them.
     prompt_tokens
         Length of a prompt.
     steps, batch_size, learning_rate
@@ -60,10 +60,10 @@ class Preparation:
     adapter: Path | None = None
     layer: int | None = None
     prompt_tokens: int = 512
-    steps: int = 160
+    steps: int = 100
     batch_size: int = 4
     learning_rate: float = 1e-3
-    saliency_prompts: int = 64
+    saliency_prompts: int = 48
     seed: int = 0
     device: str = "cpu"
 
@@ -136,7 +136,7 @@ def prepare(
     """
     base = load_base(settings.model, "float32", settings.device)
     layers = len(layers_of(base.model))
-    layer = max(1, layers // 3) if settings.layer is None else settings.layer
+    layer = max(1, layers // 6) if settings.layer is None else settings.layer
     check_layer(layer, layers_of(base.model))
     writer = PassageWriter(base.tokenizer, data.train, settings.prompt_tokens, settings.seed)
     reused = []

@@ -247,8 +247,8 @@ class FisherHead(_Unwatched):
         samples: Sequence[Sample],
         *,
         rank: int = 32,
-        epochs: int = 30,
-        learning_rate: float = 3e-3,
+        epochs: int = 10,
+        learning_rate: float = 1e-3,
         weight_decay: float = 0.1,
         seed: int = 0,
     ) -> FisherHead:
