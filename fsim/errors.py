@@ -55,3 +55,7 @@ class NothingLeft(FsimError):
     """Nothing can ever happen again in a run."""
 
     exit_code = 1
+
+
+class InferenceError(FsimError):
+    """A model, a prompt or a setting with which tokens cannot be left out at inference."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from fsim.audit.checks import Check, Verdict, number
 from fsim.audit.contradictions import cross_checks
-from fsim.audit.experiments import CLIENTS, DROPOUT, EXPERIMENTS, LOSS, TIME, Experiment
+from fsim.audit.experiments import CLIENTS, DROPOUT, EXPERIMENTS, INFERENCE, LOSS, TIME, Experiment
 from fsim.audit.figures import published_figures
+from fsim.audit.inference import HEADS, note_of, read_inference, rows_of
 from fsim.audit.measured import FIGURES, Measurement
 from fsim.audit.published import PAPER
 from fsim.units import format_bytes, format_duration
@@ -100,6 +101,7 @@ def to_data(measured: Sequence[Measurement]) -> dict[str, Any]:
         "measured": [
             {**vars(each), "values": dict(each.values)} for each in measured
         ],
+        "inference": read_inference(),
         "units": FIGURES,
     }  # fmt: skip
 
@@ -123,7 +125,7 @@ def to_markdown(measured: Sequence[Measurement]) -> str:
 def source_of(experiment: Experiment) -> str:
     """Which scenario asks the question here."""
     if not experiment.simulated:
-        return "No scenario: not about communication."
+        return "No scenario, being not about communication: fsim infer-bench"
     return f"Scenario: {experiment.scenario}"
 
 
@@ -178,6 +180,10 @@ def _tally(checks: Sequence[Check], what: str) -> str:
 
 
 def _measured(experiment: Experiment, measured: Sequence[Measurement]) -> Grid | None:
+    title = f"{experiment.title}: measured here"
+    if experiment == INFERENCE:
+        found = read_inference()
+        return None if found is None else Grid(title, HEADS, rows_of(found), note_of(found))
     if not measured:
         return None
     figures = list(dict.fromkeys(name for each in measured for name in each.values))
@@ -194,9 +200,7 @@ def _measured(experiment: Experiment, measured: Sequence[Measurement]) -> Grid |
         )
         for each in measured
     )
-    return Grid(
-        f"{experiment.title}: measured here", heads, rows, MEASURED_NOTE + _billed(measured)
-    )
+    return Grid(title, heads, rows, MEASURED_NOTE + _billed(measured))
 
 
 def _billed(measured: Sequence[Measurement]) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from fsim.cli.audit import audit
 from fsim.cli.fleet import fleet
+from fsim.cli.inference import NAME, infer_bench
 from fsim.cli.network import network
 from fsim.cli.options import (
     Out,
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 app.command()(audit)
 app.command()(fleet)
+app.command(NAME)(infer_bench)
 app.command()(network)
 app.command()(report)
 app.command()(timeline)

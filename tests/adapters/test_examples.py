@@ -42,6 +42,21 @@ def test_hugging_face_trainer():
 
 
 @pytest.mark.slow
+def test_peft_loop_with_saliency():
+    printed = output_of("peft_saliency.py")
+    (sent,) = numbers(r"adapter: ([\d,]+) bytes", printed)
+    assert sent < 2 * 81920 / 4  # a quarter of float16
+    kept, asked = (
+        numbers(rf"{part} tokens", printed)[0]
+        for part in (r"to ([\d,]+) of [\d,]+", r"of ([\d,]+)")
+    )
+    assert 0.3 * asked <= kept < 0.35 * asked  # rounded up, prompt by prompt
+    whole, shortened = numbers(r": (\d+) of 40 right", printed)
+    assert whole >= 36  # it solves the task, which always saying one answer does to a quarter
+    assert shortened >= whole - 4
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("flwr", "ray")),
     reason="flwr[simulation] is not installed",

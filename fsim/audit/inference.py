@@ -1,0 +1,68 @@
+"""What ``fsim infer-bench`` measured, beside the paper's speed-up at inference."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fsim.errors import OutputError
+
+KEPT = Path(__file__).with_name("inference.json")
+"""The ``infer-bench.json`` that docs/inference.md shows."""
+
+HEADS = (
+    "method",
+    "tokens kept",
+    "exactly right",
+    "points lost",
+    "Token Recall",
+    "speed-up end to end",
+    "keys and values",
+)
+
+
+def read_inference(path: Path = KEPT) -> dict[str, Any] | None:
+    """What was measured, as ``infer-bench.json`` has it; None where nothing was.
+
+    Raises
+    ------
+    OutputError
+        A file that is no such measurement.
+    """
+    if not path.is_file():
+        return None
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        rows_of(data)
+        note_of(data)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{path}: found no measurement of infer-bench: {error!r}") from None
+    return data
+
+
+def rows_of(data: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """The cells of a table, a row a method and rule."""
+    return tuple(
+        (
+            str(each["method"]),
+            str(each["keep"]),
+            f"{each['accuracy']:.1%}",
+            f"{each['points_lost']:.1f}",
+            f"{each['token_recall']:.0%}",
+            f"{each['speed_up']:.2f} ({each['slowest']:.2f} to {each['fastest']:.2f})",
+            f"{each['cache_share']:.0%}",
+        )
+        for each in data["measured"]
+    )
+
+
+def note_of(data: dict[str, Any]) -> str:
+    """What has to be known of the table."""
+    facts = data["facts"]
+    return (
+        f"{facts['model']}, {facts['task']}: {facts['examples']} held-out prompts of "
+        f"{facts['prompt_tokens_mean']:.0f} tokens (mean), {facts['new_tokens']} new tokens, "
+        f"shortened after layer {facts['layer']} of {facts['layers']}; {facts['repetitions']} "
+        f"turns a side on {facts['device']}, median (least to most). See docs/inference.md."
+    )

@@ -1,0 +1,270 @@
+"""``fsim infer-bench``: what shortening prompts after a layer gains and costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from fsim.cli.options import StorePlace, console, open_store
+from fsim.errors import InferenceError, ScenarioError
+from fsim.units import format_bytes
+
+if TYPE_CHECKING:
+    from fsim.inference.bench import Measurement
+    from fsim.inference.keeping import Keep
+
+NAME = "infer-bench"
+RECALLED = 32
+"""Test prompts at most whose token sensitivities are recorded."""
+
+
+def infer_bench(
+    model: Annotated[
+        str | None,
+        typer.Option(help="A base model; smollm2-135m where present, else nano, by default."),
+    ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="An adapter that peft saved, trained for such prompts; trained here by default.",
+        ),
+    ] = None,
+    task: Annotated[str, typer.Option(help="A task, or TASK:OPTION=VALUE:...")] = "medical",
+    methods: Annotated[
+        str, typer.Option(help="Comma-separated.")
+    ] = "fisher-head,fisher-table,attention,random",
+    keep: Annotated[
+        str, typer.Option(help="Ratios of the tokens that stay, comma-separated; may be empty.")
+    ] = "0.1,0.2,0.4",
+    budget: Annotated[str, typer.Option(help="Numbers of tokens that stay, comma-separated.")] = "",
+    mass: Annotated[
+        str, typer.Option(help="Thresholds: shares of the saliency that stays, comma-separated.")
+    ] = "",
+    last: Annotated[int, typer.Option(help="Tokens at the end that always stay.")] = 8,
+    layer: Annotated[
+        int | None, typer.Option(help="Layers that read all tokens; a sixth of them by default.")
+    ] = None,
+    prompt_tokens: Annotated[int, typer.Option(help="Length of a prompt.")] = 512,
+    examples: Annotated[int, typer.Option(help="Test prompts that accuracy is taken of.")] = 100,
+    new_tokens: Annotated[int, typer.Option(help="Length of an answer that is timed.")] = 8,
+    repetitions: Annotated[int, typer.Option(help="Turns that every side takes, timed.")] = 10,
+    steps: Annotated[int, typer.Option(help="Training steps of an adapter.")] = 100,
+    batch_size: Annotated[int, typer.Option(help="Prompts of a training step.")] = 4,
+    learning_rate: Annotated[float, typer.Option(help="Of training.")] = 1e-3,
+    saliency_prompts: Annotated[
+        int, typer.Option(help="Training prompts that saliency is learned from.")
+    ] = 48,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    threads: Annotated[int, typer.Option(help="Of PyTorch.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "cpu",
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print all figures as JSON instead of a table.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for table and figure; runs/infer-bench by default.")
+    ] = None,
+    store: StorePlace = None,
+) -> None:
+    """Measure what shortening prompts gains and costs at inference.
+
+    Trains an adapter on long prompts (the passage that is asked about among unrelated ones), learns
+    which of their tokens matter, and answers held-out prompts with and without shortening.
+    """
+    import torch
+
+    from fsim.choosing import parse_choice
+    from fsim.inference.bench import Plan, measure
+    from fsim.inference.preparing import Preparation, prepare
+    from fsim.learning.models import MODELS
+    from fsim.learning.tasks import make_task
+
+    rules = _rules(keep, budget, mass, last)
+    if not rules:
+        raise InferenceError("keep: found no ratio, budget or mass, allowed is one or more")
+    plan = Plan(_parts(methods), rules, new_tokens, repetitions, min(RECALLED, examples), seed)
+    for _, rule in rules:
+        rule.count(prompt_tokens)  # most prompts are about as long: refused before any training
+    if examples < 1:
+        raise InferenceError(f"examples: found {examples}, allowed is 1 or more")
+    if threads < 1:
+        raise InferenceError(f"threads: found {threads}, allowed is 1 or more")
+    if model is None:
+        model = "smollm2-135m" if MODELS["smollm2-135m"].present() else "nano"
+    name, options = parse_choice("--task", task)
+    try:
+        data = make_task(name, options).load(Path)
+    except ValueError as error:
+        raise ScenarioError(f"--task: {error}") from None
+    torch.set_num_threads(threads)
+    settings = Preparation(
+        model, adapter, layer, prompt_tokens, steps, batch_size, learning_rate, saliency_prompts,
+        seed, device,
+    )  # fmt: skip
+    told = Console(stderr=True)
+    place = open_store(store)
+    prepared = prepare(settings, data, place, lambda line: told.print(line, highlight=False))
+    # Every so many, so that a part of the test examples is a part of each label.
+    step = max(1, len(data.test) // examples)
+    asked = prepared.writer.tests(data.test[::step][:examples])
+    rows = prepared.writer.encode(asked)
+    with _progress(told, {"answers": len(rows), "turns": repetitions + 1}) as advance:
+        found = measure(prepared, rows, plan, advance)
+    if place is not None:
+        place.tidy()
+    facts = {
+        "model": model,
+        "task": task,
+        "layer": prepared.layer,
+        "layers": prepared.layers,
+        "prompt_tokens": prompt_tokens,
+        "prompt_tokens_mean": sum(len(row.ids) - row.scored for row in rows) / len(rows),
+        "new_tokens": new_tokens,
+        "examples": len(rows),
+        "repetitions": repetitions,
+        "adapter": "trained" if adapter is None else str(adapter),
+        "training_steps": steps if adapter is None else None,
+        "batch_size": batch_size if adapter is None else None,
+        "learning_rate": learning_rate if adapter is None else None,
+        "saliency_prompts": saliency_prompts,
+        "from_store": list(prepared.reused),
+        "always_kept": {"first": 1, "last": last},
+        "seed": seed,
+        "threads": threads,
+        "device": device,
+        "prompt_s": found[0].prompt_s,
+        "answer_s": found[0].answer_s,
+        "cache_bytes": found[0].cache_bytes,
+    }
+    folder = out or Path("runs") / NAME
+    paths = _write(folder, found, facts)
+    if json_:
+        typer.echo(json.dumps(_data(found, facts), indent=2))
+        return
+    console.print(_table(found, facts))
+    for line in _told(facts):
+        console.print(line, highlight=False)
+    for path in paths:
+        console.print(f"Written: {path}", soft_wrap=True, highlight=False)
+
+
+def _rules(keep: str, budget: str, mass: str, last: int) -> list[tuple[str, Keep]]:
+    from fsim.inference.keeping import Keep
+
+    ratios = [
+        (each, Keep(ratio=_number("--keep", each, float), last=last)) for each in _parts(keep)
+    ]
+    budgets = [
+        (f"{each} tokens", Keep(budget=_number("--budget", each, int), last=last))
+        for each in _parts(budget)
+    ]
+    masses = [
+        (f"mass {each}", Keep(mass=_number("--mass", each, float), last=last))
+        for each in _parts(mass)
+    ]
+    return [*ratios, *budgets, *masses]
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _number(option: str, text: str, kind: Callable[[str], Any]) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise InferenceError(f"{option}: found {text!r}, allowed are numbers and commas") from None
+
+
+@contextmanager
+def _progress(told: Console, counts: dict[str, int]) -> Iterator[Callable[[str], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    with Progress(*columns, console=told) as progress:
+        lines = {name: progress.add_task(name, total=count) for name, count in counts.items()}
+        yield lambda what: progress.advance(lines[what])
+
+
+def _data(found: Sequence[Measurement], facts: dict[str, Any]) -> dict[str, Any]:
+    return {"facts": facts, "measured": [asdict(each) for each in found]}
+
+
+def _write(folder: Path, found: Sequence[Measurement], facts: dict[str, Any]) -> list[Path]:
+    import pandas as pd
+
+    from fsim.results.figures.inference import shortening
+    from fsim.results.output import replacing_file
+
+    table = pd.DataFrame([asdict(each) for each in found])
+    figure = shortening(
+        table,
+        f"Prompts shortened after layer {facts['layer']} of {facts['layers']}\n{facts['model']}, "
+        f"{facts['task']}",
+        " ".join(_told(facts)[:2]),
+    )
+    paths = [folder / f"{NAME}.{ending}" for ending in ("json", "csv", "png", "svg")]
+    for path in paths:
+        with replacing_file(path) as temporary:
+            if path.suffix == ".json":
+                temporary.write_text(json.dumps(_data(found, facts), indent=2) + "\n", "utf-8")
+            elif path.suffix == ".csv":
+                table.to_csv(temporary, index=False)
+            else:
+                figure.savefig(temporary, dpi=150, format=path.suffix[1:])
+    return paths
+
+
+def _told(facts: dict[str, Any]) -> list[str]:
+    """What was done, a sentence or two a line."""
+    stored = ", ".join(facts["from_store"]) or "nothing"
+    trained = f"Adapter: {facts['adapter']}."
+    if facts["training_steps"] is not None:
+        trained = (
+            f"Adapter: {facts['training_steps']} steps of {facts['batch_size']} prompts, AdamW at "
+            f"{facts['learning_rate']:g}."
+        )
+    return [
+        f"Prompts of {facts['prompt_tokens_mean']:.0f} tokens (mean): the passage that is asked "
+        f"about among unrelated ones. Accuracy: {facts['examples']} held-out prompts.",
+        f"Times: {facts['repetitions']} turns a side, prompt and {facts['new_tokens']} new tokens, "
+        f"{facts['threads']} thread{'s' if facts['threads'] > 1 else ''}, {facts['device']}; "
+        f"median (least to most). Whole: {facts['prompt_s']:.3g} s and {facts['answer_s']:.3g} s, "
+        f"{format_bytes(facts['cache_bytes'])} of keys and values.",
+        f"{trained} Saliency: from {facts['saliency_prompts']} training prompts. From the store: "
+        f"{stored}.",
+    ]
+
+
+def _table(found: Sequence[Measurement], facts: dict[str, Any]) -> Table:
+    shown = Table(
+        title=f"{facts['task']}, {facts['model']}, shortened after layer {facts['layer']} of "
+        f"{facts['layers']}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    heads = ("method", "keep", "right", "points", "-/+", "recall", "speed-up", "cache")
+    for head in heads:
+        shown.add_column(head, justify="left" if head == "method" else "right", no_wrap=True)
+    for each in found:
+        shown.add_row(
+            each.method,
+            each.keep,
+            f"{each.accuracy:.1%}",
+            f"{0.0 - each.points_lost:+.1f}",
+            f"{each.lost}/{each.won}",
+            f"{each.token_recall:.0%}",
+            f"{each.speed_up:.2f} ({each.slowest:.2f}-{each.fastest:.2f})",
+            f"{each.cache_share:.0%}",
+        )
+    return shown

@@ -1,0 +1,32 @@
+"""Shortening the token stream at inference: which prompt tokens the later layers need.
+
+Nothing here needs a scenario: any causal language model of transformers, alone or with an adapter
+of peft's, and any training loop.
+"""
+
+from fsim.inference.keeping import Keep
+from fsim.inference.pruning import PromptPruner, Scorer, View
+from fsim.inference.reading import Reader, Reading
+from fsim.inference.recording import SaliencyRecorder
+from fsim.inference.saliency import (
+    AttentionScorer,
+    FisherHead,
+    FisherTable,
+    RandomScorer,
+    Sample,
+)
+
+__all__ = [
+    "AttentionScorer",
+    "FisherHead",
+    "FisherTable",
+    "Keep",
+    "PromptPruner",
+    "RandomScorer",
+    "Reader",
+    "Reading",
+    "SaliencyRecorder",
+    "Sample",
+    "Scorer",
+    "View",
+]

@@ -1,0 +1,28 @@
+import pytest
+
+from fsim.audit.experiments import INFERENCE
+from fsim.audit.inference import HEADS, note_of, read_inference, rows_of
+from fsim.audit.report import sections, to_data
+from fsim.errors import OutputError
+
+
+def test_what_is_kept_with_the_package_is_shown():
+    kept = read_inference()
+    assert kept is not None
+    (section,) = [each for each in sections([]) if each.experiment == INFERENCE]
+    assert section.measured.rows == rows_of(kept)
+    assert section.measured.note == note_of(kept)
+    assert all(len(row) == len(HEADS) for row in section.measured.rows)
+    assert to_data([])["inference"] == kept
+
+
+def test_nothing_measured_is_nothing(tmp_path):
+    assert read_inference(tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"measured": [{}]}', '{"measured": []}'])
+def test_another_file_is_refused(tmp_path, text):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(OutputError, match="found no measurement of infer-bench"):
+        read_inference(path)
