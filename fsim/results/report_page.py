@@ -87,9 +87,14 @@ for (const place of places) {
 // Paper is narrower than a window, and nothing is drawn again for it.
 const PAPER = 660;
 addEventListener("beforeprint", () => {
-  for (const place of places) place.style.zoom = Math.min(1, PAPER / place.clientWidth);
+  for (const place of places) {
+    const width = place.clientWidth;
+    Object.assign(place.style, {width: `$${width}px`, zoom: Math.min(1, PAPER / width)});
+  }
 });
-addEventListener("afterprint", () => { for (const place of places) place.style.zoom = ""; });
+addEventListener("afterprint", () => {
+  for (const place of places) Object.assign(place.style, {width: "", zoom: ""});
+});
 </script>
 </body>
 </html>

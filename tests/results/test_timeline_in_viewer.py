@@ -9,6 +9,8 @@ import pytest
 from fsim.results.timeline import write_timeline
 from tests.results.made import recorder
 
+pytestmark = pytest.mark.slow
+
 SPEEDSCOPE = "speedscope@1.25.0"
 
 
