@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fsim.results.figures.style import Look, legend, look, new_figure, styled
+from fsim.results.contents.series import Look
+from fsim.results.figures.style import legend, line, marker, new_figure, styled
 
 GOAL_SPEED_UP, GOAL_POINTS = 1.55, 1.0
 """What Fed-FSTQ (arXiv 2604.25421) reports end to end, and the points that it may cost."""
@@ -34,7 +35,7 @@ def shortening(table: pd.DataFrame, heading: str, note: str) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     shortened = table[table["method"] != WHOLE]
     methods = list(dict.fromkeys(shortened["method"]))
-    looks = {method: look(at + 1) for at, method in enumerate(methods)}
+    looks = {method: Look(at + 1) for at, method in enumerate(methods)}
     whole = table[table["method"] == WHOLE].iloc[0]
     _trade_off(left, shortened, looks, float(whole["accuracy"]))
     for method, own in looks.items():
@@ -85,4 +86,4 @@ def _trade_off(axes: Axes, table: pd.DataFrame, looks: dict[str, Look], whole: f
 
 
 def _line(own: Look) -> dict[str, Any]:
-    return {**own.line, "marker": own.marker, "markersize": 5}
+    return {**line(own), "marker": marker(own), "markersize": 5}
