@@ -23,6 +23,7 @@ h1, td, figcaption { overflow-wrap: anywhere; }
 div { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e5e5e5;
   vertical-align: top; min-width: 4rem; } th { font-weight: 600; white-space: nowrap; }
+td:first-child { min-width: 9rem; }
 figure { margin: 0 0 2.5rem; } figcaption { color: #444; font-size: .85rem; }
 [data-chart], [data-chart] div { overflow: visible; } .wide { min-width: 40rem; }
 pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; }
@@ -30,7 +31,7 @@ summary { cursor: pointer; }
 .billing { border-left: 4px solid #d55e00; padding-left: .8rem; font-weight: 600; }
 @media print { .modebar { display: none; } figure { break-inside: avoid; }
   pre { white-space: pre-wrap; } table { font-size: .7rem; }
-  th, td { min-width: 0; padding-right: .4rem; white-space: normal; } }
+  th, td, td:first-child { min-width: 0; padding-right: .4rem; white-space: normal; } }
 </style>
 </head>
 <body>

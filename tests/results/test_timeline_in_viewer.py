@@ -1,11 +1,14 @@
 """A time line, opened in Speedscope, a viewer that runs offline."""
 
+import json
+import re
 import shutil
 import subprocess
 import tarfile
 
 import pytest
 
+from fsim.results.records import SERVER
 from fsim.results.timeline import write_timeline
 from tests.results.made import recorder
 
@@ -54,3 +57,18 @@ def test_a_viewer_opens_it_and_finds_every_track_and_duration(speedscope, watche
     assert not [words for kind, words in seen.said if kind == "error"]
     assert all(url.startswith(("file:", "blob:", "data:")) for url in seen.asked)
     seen.page.screenshot(path=kept / "timeline-in-speedscope.png")
+    with seen.page.expect_download() as download:
+        seen.page.get_by_text("Export").click()
+    understood = json.loads(download.value.path().read_text())
+    records = made.records()
+    lasting = records[records["duration_s"] > 0]
+    for profile in understood["profiles"]:
+        track = re.search(r"(?:client (\d+)|rounds) \(tid", profile["name"])
+        client = SERVER if track[1] is None else int(track[1])
+        opened, closed = (
+            [event["at"] / 1e6 for event in profile["events"] if event["type"] == kind]
+            for kind in "OC"
+        )
+        durations = [end - begin for begin, end in zip(opened, closed, strict=True)]
+        own = lasting[lasting["client"] == client]
+        assert durations == pytest.approx(own["duration_s"].tolist(), abs=1e-8)

@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from fsim.results.contents.content import Content, Mean, wrapped
 from fsim.results.contents.series import Look, Part
 
-# As in the figures: a form for each, for the colour-blind and for print in grey.
+# Those of the figures, by plotly's names.
 DASHES = ("solid", "dash", "dashdot", "dot", "8px,2px", "5px,2px,2px,2px")
 MARKERS = (
     "circle",
@@ -24,7 +24,6 @@ MARKERS = (
     "triangle-down",
     "cross",
     "x",
-    "star",
 )
 NAME_WIDTH = 40
 """Characters of a line of a name."""

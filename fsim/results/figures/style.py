@@ -24,7 +24,8 @@ DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
     (0, (5, 1)),
     (0, (3, 1, 1, 1)),
 )
-MARKERS = "osD^vPX*"
+# One fewer than colours, so that a marker comes again in another colour.
+MARKERS = "osD^vPX"
 STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,

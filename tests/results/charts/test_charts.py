@@ -5,10 +5,11 @@ import pytest
 
 from fsim.results.charts import CHARTS
 from fsim.results.charts.style import DASHES, MARKERS, logarithmic, text
-from fsim.results.contents import accuracy, rounds
-from fsim.results.contents.series import COLORS, HATCHES
+from fsim.results.contents import accuracy, rounds, stragglers
+from fsim.results.contents.series import COLORS, HATCHES, MOST_SERIES
 from fsim.results.drawing import drawn
 from fsim.results.figures import FIGURES
+from fsim.results.figures import style as figures
 from fsim.results.loading import load
 from tests.results.made import write_made
 
@@ -54,13 +55,11 @@ def test_every_chart_tells_what_its_figure_tells(results, name):
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_name_has_one_entry_in_the_legend_and_toggles_all_that_is_drawn_of_it(results, name):
-    entries = [
-        trace for trace in CHARTS[name](results).figure.data if trace.showlegend is not False
-    ]
+    shown = CHARTS[name](results).figure.data
+    entries = [trace for trace in shown if trace.showlegend is not False]
     named = [entry.name for entry in entries if entry.type != "heatmap"]
     assert len(named) == len(set(named))
-    groups = {entry.legendgroup for entry in entries}
-    assert {trace.legendgroup for trace in CHARTS[name](results).figure.data} <= groups
+    assert {trace.legendgroup for trace in shown} <= {entry.legendgroup for entry in entries}
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -123,10 +122,16 @@ def test_boxes_are_the_percentiles_of_the_clients_rounds(tmp_path):
 
 
 def test_series_are_told_apart_without_colour():
-    # A dash and a marker, or a hatch, each with a period of its own.
-    looks = [(DASHES[at % len(DASHES)], MARKERS[at % len(MARKERS)]) for at in range(12)]
-    assert len(set(looks)) == 12
-    assert len(HATCHES) == len(COLORS) == len(MARKERS) == len(set(HATCHES))
+    looks = [(DASHES[at % len(DASHES)], MARKERS[at % len(MARKERS)]) for at in range(MOST_SERIES)]
+    assert len(set(looks)) == MOST_SERIES
+    assert len(set(HATCHES)) >= stragglers.MOST_SERIES
+
+
+def test_points_of_many_series_are_told_apart_by_colour_and_marker():
+    points = [(COLORS[at % len(COLORS)], MARKERS[at % len(MARKERS)]) for at in range(MOST_SERIES)]
+    assert len(set(points)) == MOST_SERIES
+    assert len(MARKERS) == len(figures.MARKERS)
+    assert len(DASHES) == len(figures.DASHES)
 
 
 def test_what_the_data_cannot_give_is_left_out(tmp_path):
