@@ -12,7 +12,8 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from fsim.results.caveats import warnings_of
-from fsim.results.charts import CHARTS, Chart
+from fsim.results.charts import CHARTS
+from fsim.results.charts.style import Chart
 from fsim.results.contents.content import billing_note
 from fsim.results.drawing import drawn
 from fsim.results.loading import Results
