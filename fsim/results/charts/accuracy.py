@@ -81,11 +81,11 @@ def _traces(name: str, own: accuracy.Curve, unit: str) -> list[go.Scatter]:
             )
         )
     if own.reached is not None:
-        at, reached = own.reached
+        at, height = own.reached
         traces.append(
             go.Scatter(
                 x=[at],
-                y=[reached],
+                y=[height],
                 mode="markers",
                 marker=big_marker(own.look),
                 hovertemplate=f"target reached at %{{x:.4~g}} {unit}",

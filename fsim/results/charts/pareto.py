@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -17,8 +15,14 @@ def pareto(summary: pd.DataFrame) -> Chart:
     never = [name for name, own in content.points.items() if own.uplink is None]
     legend = "policy (hollow: target not always reached)"
     if never:
-        widths: dict[str, Any] = {"column_widths": [0.8, 0.2], "horizontal_spacing": 0.03}
-        figure = new_chart(360, legend, columns=2, shared_yaxes=True, **widths)
+        figure = new_chart(
+            360,
+            legend,
+            columns=2,
+            shared_yaxes=True,
+            column_widths=[0.8, 0.2],
+            horizontal_spacing=0.03,
+        )
         figure.update_xaxes(
             title_text="target not<br>always reached", showticklabels=False, ticks="", col=2
         )

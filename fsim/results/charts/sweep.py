@@ -32,7 +32,11 @@ def sweep_heat_map(summary: pd.DataFrame, settings: pd.DataFrame) -> Chart:
             xgap=1,
             ygap=1,
             showscale=known,
-            colorbar={"title": {"text": content.label, "side": "right"}, "thickness": 16, **ticks},
+            colorbar={
+                "title": {"text": content.label, "side": "right", "font": {"size": 13}},
+                "thickness": 16,
+                **ticks,
+            },
             hovertemplate="%{text}<extra></extra>",
         )
     )
