@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import ROOT
+from tests.results.made import write_made
 
 
 def fsim(*arguments):
@@ -209,3 +210,15 @@ def test_own_data_from_a_file(tiny_file, tmp_path):
     assert again.returncode == 0, again.stderr
     other = json.loads((tmp_path / "again" / "summary.json").read_text())
     assert other["scenario_sha256"] != summary["scenario_sha256"]
+
+
+def test_timeline_writes_both_forms_or_the_one_that_is_named(tmp_path):
+    run = write_made(tmp_path / "run")
+    told = fsim("timeline", run)
+    assert told.returncode == 0
+    assert {path.name for path in run.glob("timeline.*")} == {"timeline.pftrace", "timeline.json"}
+    assert fsim("timeline", run, "--out", tmp_path / "a.pftrace").returncode == 0
+    assert (tmp_path / "a.pftrace").read_bytes() == (run / "timeline.pftrace").read_bytes()
+    refused = fsim("timeline", run, "--out", tmp_path / "a.txt")
+    assert refused.returncode
+    assert "--out: found a.txt, allowed are .pftrace and .json files" in refused.stderr

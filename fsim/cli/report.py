@@ -34,13 +34,22 @@ def timeline(
         str | None, typer.Option("--run", help="Which run, where the folder holds several.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The JSON file; timeline.json in the run's folder.")
+        Path | None,
+        typer.Option(
+            "--out",
+            help="One file, NAME.pftrace or NAME.json; both, timeline.*, in the run's folder by "
+            "default.",
+        ),
     ] = None,
 ) -> None:
-    """Write a run's time line, to be opened in Perfetto, Speedscope or Chrome."""
+    """Write a run's time line: .pftrace for Perfetto, .json for Speedscope or Chrome."""
     from fsim.results.loading import load
+    from fsim.results.perfetto import write_perfetto
     from fsim.results.timeline import write_timeline
 
+    writers = {".pftrace": write_perfetto, ".json": write_timeline}
+    if out is not None and out.suffix not in writers:
+        raise OutputError(f"--out: found {out.name}, allowed are {' and '.join(writers)} files")
     results = load(folder)
     if run is None and len(results.runs) > 1:
         count, names = len(results.runs), _some(results.names)
@@ -48,9 +57,11 @@ def timeline(
     if run is not None and run not in results.names:
         raise OutputError(f"--run: found {run!r}, allowed are {_some(results.names)}")
     chosen = results.runs[0 if run is None else results.names.index(run)]
-    path = out or chosen.folder / "timeline.json"
-    written = write_timeline(chosen.records, chosen.evaluations, path, chosen.label)
-    console.print(f"Time line of {written:,} events: {path}", soft_wrap=True, highlight=False)
+    paths = [chosen.folder / f"timeline{suffix}" for suffix in writers] if out is None else [out]
+    for path in paths:
+        write = writers[path.suffix]
+        written = write(chosen.records, chosen.evaluations, path, chosen.label)
+        console.print(f"Time line of {written:,} events: {path}", soft_wrap=True, highlight=False)
 
 
 def _some(names: list[str], most: int = 12) -> str:

@@ -71,8 +71,10 @@ def events(records: pd.DataFrame, evaluations: pd.DataFrame, name: str = "fsim")
         yield {**_named(process, track, "thread_sort_index", ""),
                "args": {"sort_index": track}}  # fmt: skip
     yield from slices
-    yield from _in_flight(records, Kind.UPLOAD, "uplink bytes in flight")
-    yield from _in_flight(records, Kind.DOWNLOAD, "downlink bytes in flight")
+    for kind, link in ((Kind.UPLOAD, "uplink"), (Kind.DOWNLOAD, "downlink")):
+        rows = records[records["kind"] == kind]
+        yield from _under_way(rows, rows["bytes"], f"{link} bytes in flight")
+        yield from _under_way(rows, _capacities(rows), f"{link} capacity in use, B/s")
     columns = ["accuracy", "uplink_bytes", "energy_j"]
     for column in columns:
         for time, value in zip(evaluations["time_s"], evaluations[column], strict=True):
@@ -124,20 +126,30 @@ def _ticked(seconds: float) -> float:
     return round(float(seconds) * MICROSECONDS * TICKS) / TICKS
 
 
-def _in_flight(records: pd.DataFrame, kind: Kind, name: str) -> Iterator[Event]:
-    """Bytes of the transfers that are under way, whenever that changes."""
-    rows = records[records["kind"] == kind]
-    changes: list[tuple[float, int]] = []
-    for begins, lasts, size in zip(rows["time_s"], rows["duration_s"], rows["bytes"], strict=True):
-        changes += [(float(begins), int(size)), (float(begins + lasts), -int(size))]
+def _under_way(rows: pd.DataFrame, amounts: pd.Series, name: str) -> Iterator[Event]:
+    """A sum over the transfers that are under way, whenever it changes; nothing if it is of 0s."""
+    if not amounts.any():
+        return
+    changes: list[tuple[float, float]] = []
+    for begins, lasts, amount in zip(rows["time_s"], rows["duration_s"], amounts, strict=True):
+        changes += [(float(begins), amount), (float(begins + lasts), -amount)]
     heapq.heapify(changes)
-    total = 0
+    total, open_transfers = 0.0, 0
     while changes:
         time, change = heapq.heappop(changes)
         total += change
-        # One value for all that happens at one time.
+        open_transfers += 1 if change > 0 else -1 if change < 0 else 0
+        # One value for all that happens at one time. What fractions leave of a sum is nothing.
         if not changes or changes[0][0] > time:
-            yield _counter(time, name, total)
+            yield _counter(time, name, total if open_transfers else 0.0)
+
+
+def _capacities(rows: pd.DataFrame) -> pd.Series:
+    """What the link of each transfer could have carried, B/s; 0 where no record tells."""
+    told = (
+        json.loads(details).get("capacity", 0.0) if details else 0.0 for details in rows["details"]
+    )
+    return pd.Series(list(told), index=rows.index, dtype=float)
 
 
 def _counter(time: float, name: str, value: float) -> Event:

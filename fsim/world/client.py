@@ -144,7 +144,8 @@ class ClientRound:
 
     def _download(self) -> Generator[simpy.Event, Any, bool]:
         began, billing = self.around.env.now, self.around.billing
-        size, details = billing.size(self.download_bytes), None
+        size = billing.size(self.download_bytes)
+        details: dict[str, Any] = {}
         if self.control is not None:
             whole = joined_length(self.download_bytes, self.control.size)
             size, control = billing.size(whole), billing.size(self.control.size)
@@ -152,6 +153,7 @@ class ClientRound:
         done = yield from self._transfer(self.around.downlink, size, self.profile.downlink)
         seconds = self.around.env.now - began
         energy = self.around.energy.download(done.active_s)
+        details |= self._capacity(self.profile.downlink, began)
         self._record(Kind.DOWNLOAD, seconds, done.sent, energy, details)
         return done.arrived
 
@@ -204,10 +206,12 @@ class ClientRound:
         done = yield from self._transfer(around.uplink, size, self.profile.uplink)
         energy = around.energy.upload(done.active_s, done.sent)
         parts = {name: around.billing.size(part) for name, part in message.breakdown().items()}
-        details: dict[str, Any] = {"payload": parts} if parts else {}
+        details: dict[str, Any] = self._capacity(self.profile.uplink, began)
+        if parts:
+            details["payload"] = parts
         if (budget := self._budget()) is not None:
             details["budget_bytes"] = around.billing.size(budget)
-        self._record(Kind.UPLOAD, env.now - began, done.sent, energy, details or None)
+        self._record(Kind.UPLOAD, env.now - began, done.sent, energy, details)
         if not done.arrived:
             yield from self._give_up(done.wasted)
             return None
@@ -261,7 +265,7 @@ class ClientRound:
         yield env.timeout(share * whole)
         sent = transport.sent_by(link.capacity, size, began, env.now, link.round_trip)
         energy = self.around.energy.upload(env.now - began, sent)
-        self._record(Kind.UPLOAD, env.now - began, sent, energy)
+        self._record(Kind.UPLOAD, env.now - began, sent, energy, self._capacity(link, began))
         yield from self._give_up(sent)
 
     def _give_up(self, wasted: int = 0) -> Generator[simpy.Event, Any, None]:
@@ -284,6 +288,14 @@ class ClientRound:
         """Record what the last ``seconds`` went into: bytes and joules."""
         began = self.around.env.now - seconds
         self.around.recorder.record(kind, began, seconds, *self._who, size, energy, details)
+
+    def _capacity(self, link: Link, began: float) -> dict[str, float]:
+        """What the link alone could have carried meanwhile, B/s; of no time there is no mean."""
+        seconds = self.around.env.now - began
+        if not seconds:
+            return {}
+        whole = link.capacity.bytes_between(began, self.around.env.now)
+        return {"capacity": round(whole / seconds, 3)}
 
     def _transfer(
         self, route: Route, size: int, link: Link

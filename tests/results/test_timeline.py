@@ -101,6 +101,21 @@ def test_bytes_in_flight_worked_by_hand(tmp_path):
     assert counted == [(0, 100), (2, 130), (4, 7), (5, 0)]
 
 
+def test_capacity_in_use_worked_by_hand(tmp_path):
+    made = Recorder()
+    made.record(Kind.DOWNLOAD, 0, 4, 1, 1, 100, details={"capacity": 50.5})
+    made.record(Kind.DOWNLOAD, 2, 2, 2, 1, 30, details={"capacity": 20.25})
+    made.record(Kind.UPLOAD, 5, 2, 2, 1, 30)
+    counted = [
+        (event["name"], event["ts"] / 1e6, event["args"][event["name"]])
+        for event in written(made, tmp_path)
+        if "capacity" in event["name"]
+    ]
+    # Nothing of the uplink, whose record does not tell.
+    name = "downlink capacity in use, B/s"
+    assert counted == [(name, 0, 50.5), (name, 2, 70.75), (name, 4, 0)]
+
+
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     made = recorder(rounds=1)
