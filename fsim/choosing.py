@@ -13,6 +13,9 @@ from fsim.validation import explain
 
 T = TypeVar("T")
 
+INNER = "inner"
+"""The option of what is around another choice."""
+
 
 def parse_choice(argument: str, text: str) -> tuple[str, dict[str, Any]]:
     """Read a name with options as the command line has it: ``qsgd:bits=2:bucket=64``.
@@ -22,7 +25,9 @@ def parse_choice(argument: str, text: str) -> tuple[str, dict[str, Any]]:
     argument
         What the error names.
     text
-        A name, then ``:OPTION=VALUE`` any number of times, values as in YAML.
+        A name, then ``:OPTION=VALUE`` any number of times, values as in YAML. An option ``inner``,
+        which is a choice itself, has all that follows for its own options, and so comes last:
+        ``ffa:inner=qsgd:bits=2``.
 
     Raises
     ------
@@ -31,8 +36,12 @@ def parse_choice(argument: str, text: str) -> tuple[str, dict[str, Any]]:
     """
     name, *rest = text.strip().split(":")
     options = {}
-    for part in rest:
+    while rest:
+        part, *rest = rest
         key, equals, value = part.partition("=")
+        if key == INNER:
+            options[key] = ":".join([value, *rest])
+            break
         if not equals:
             raise ScenarioError(
                 f"{argument}: found {text!r}, allowed is NAME or NAME:OPTION=VALUE:..."
