@@ -182,7 +182,7 @@ def jobs_of(adapted, rows, count, steps=6, size=4):
 
 
 def train(adapted, rows, jobs, width, settings=ADAMW, binarisation=FEDBAT, sensitivity=None):
-    request = TrainingRequest(sensitivity, binarisation)
+    request = TrainingRequest(sensitivity=sensitivity, binarisation=binarisation)
     return Cohort(adapted, width, BatchShape.of(rows, 4), settings, request).train(jobs)
 
 

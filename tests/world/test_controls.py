@@ -192,7 +192,7 @@ def test_a_byte_changed_anywhere_in_a_message_is_found(tiny):
 
     def both(arrived):
         update, change = arrived.read()
-        return control.decode(change), update.decode(policy, layout)
+        return control.decode(change), update.decoded
 
     for at in range(message.size):
         for bit in (0x01, 0x80):
