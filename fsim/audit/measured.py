@@ -103,6 +103,16 @@ def measurements_of(folder: Path) -> list[Measurement]:
     return measured
 
 
+def put_in_place(
+    kept: Sequence[Measurement], measured: Sequence[Measurement]
+) -> list[Measurement]:
+    """What was kept, but of the experiments that were measured anew what was measured anew."""
+    anew = {each.experiment for each in measured}
+    both = [*(each for each in kept if each.experiment not in anew), *measured]
+    order = {experiment.key: at for at, experiment in enumerate(EXPERIMENTS)}
+    return sorted(both, key=lambda each: order.get(each.experiment, len(order)))
+
+
 def write_measured(path: Path, measured: Sequence[Measurement]) -> None:
     """Keep measurements in a file that :func:`read_measured` reads; raises OutputError."""
     data = {"schema": SCHEMA, "measured": [asdict(each) for each in measured]}

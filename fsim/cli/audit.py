@@ -38,16 +38,22 @@ def audit(
     ] = None,
     measured: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep what the runs measured, for --runs to read."),
+        typer.Option(
+            metavar="FILE",
+            help="Keep what the runs measured, for --runs to read: of their experiments it takes "
+            "the place of what the file has, all others stay.",
+        ),
     ] = None,
 ) -> None:
     """Set the Fed-FSTQ paper's figures beside what they imply, and what was measured here."""
-    from fsim.audit.measured import KEPT, read_measured, write_measured
+    from fsim.audit.measured import KEPT, put_in_place, read_measured, write_measured
     from fsim.audit.report import to_data, to_markdown
     from fsim.results.output import replacing_file
 
     found = read_measured(runs or KEPT)
     if measured is not None:
+        if measured.exists():
+            found = put_in_place(read_measured(measured), found)
         write_measured(measured, found)
     if markdown is not None:
         with replacing_file(markdown) as temporary:

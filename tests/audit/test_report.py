@@ -95,6 +95,24 @@ def test_measured_stand_beside(fsim, runs, tmp_path):
     assert only["billed_bytes_factor"] == 244
 
 
+def test_one_experiment_after_another(fsim, runs, tmp_path):
+    kept = tmp_path / "kept.json"
+    assert fsim("--runs", runs, "--measured", kept).exit_code == 0
+    later = write_made(tmp_path / "later", "topk", 0)
+    rewrite_summary(later, name="fed-fstq-dropout")
+    out = tmp_path / "paper.md"
+    assert fsim("--runs", later, "--measured", kept, "--markdown", out).exit_code == 0
+    found = [(each.experiment, each.series) for each in read_measured(kept)]
+    assert found == [("round-breakdown", "fstq"), ("dropout", "topk")]
+    shown = out.read_text(encoding="utf-8")
+    assert shown.count("Measured here:") == 3  # and inference, which is kept apart
+    again = write_made(tmp_path / "again", "float16", 0)
+    rewrite_summary(again, name="fed-fstq-dropout")
+    assert fsim("--runs", again, "--measured", kept).exit_code == 0
+    found = [(each.experiment, each.series) for each in read_measured(kept)]
+    assert found == [("round-breakdown", "fstq"), ("dropout", "float16")]
+
+
 def test_no_results(fsim, tmp_path):
     done = fsim("--runs", tmp_path)
     assert done.exit_code != 0
