@@ -40,6 +40,18 @@ def policy(request):
     return make_policy(request.param, OPTIONS.get(request.param, {}))
 
 
+@pytest.mark.parametrize(("name", "size"), [("float16", 163_854), ("masked-sign", 1_102)])
+def test_payload_sizes_worked_by_hand(name, size):
+    """Nano's adapter of rank 8: header 13, and what docs/models.md says."""
+    widths = [(128, 128)] * 4 + [(128, 384)] * 2 + [(384, 128)]
+    update = {}
+    for at, (inputs, outputs) in enumerate(4 * widths):
+        update[f"{at}.lora_A"] = np.ones((8, inputs), np.float32)
+        update[f"{at}.lora_B"] = np.ones((outputs, 8), np.float32)
+    assert sum(array.size for array in update.values()) == 81_920
+    assert len(make_policy(name, {}).encode(update, context(None))) == size
+
+
 def squared(update):
     return sum(float(np.sum(array.astype(np.float64) ** 2)) for array in update.values())
 
