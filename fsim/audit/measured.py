@@ -103,9 +103,7 @@ def measurements_of(folder: Path) -> list[Measurement]:
     return measured
 
 
-def put_in_place(
-    kept: Sequence[Measurement], measured: Sequence[Measurement]
-) -> list[Measurement]:
+def put_in_place(kept: Sequence[Measurement], measured: Sequence[Measurement]) -> list[Measurement]:
     """What was kept, but of the experiments that were measured anew what was measured anew."""
     anew = {each.experiment for each in measured}
     both = [*(each for each in kept if each.experiment not in anew), *measured]

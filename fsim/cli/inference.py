@@ -45,7 +45,7 @@ def infer_bench(
     ] = "fisher-head,fisher-table,attention,random",
     keep: Annotated[
         str, typer.Option(help="Ratios of the tokens that stay, comma-separated; may be empty.")
-    ] = "0.1,0.2,0.4",
+    ] = "0.2,0.3,0.4",
     budget: Annotated[str, typer.Option(help="Numbers of tokens that stay, comma-separated.")] = "",
     mass: Annotated[
         str, typer.Option(help="Thresholds: shares of the saliency that stays, comma-separated.")
@@ -55,7 +55,7 @@ def infer_bench(
         int | None, typer.Option(help="Layers that read all tokens; a sixth of them by default.")
     ] = None,
     prompt_tokens: Annotated[int, typer.Option(help="Length of a prompt.")] = 512,
-    examples: Annotated[int, typer.Option(help="Test prompts that accuracy is taken of.")] = 100,
+    examples: Annotated[int, typer.Option(help="Test prompts that accuracy is taken of.")] = 200,
     new_tokens: Annotated[int, typer.Option(help="Length of an answer that is timed.")] = 8,
     repetitions: Annotated[int, typer.Option(help="Turns that every side takes, timed.")] = 10,
     steps: Annotated[int, typer.Option(help="Training steps of an adapter.")] = 100,
@@ -63,7 +63,10 @@ def infer_bench(
     learning_rate: Annotated[float, typer.Option(help="Of training.")] = 1e-3,
     saliency_prompts: Annotated[
         int, typer.Option(help="Training prompts that saliency is learned from.")
-    ] = 48,
+    ] = 128,
+    window: Annotated[
+        int, typer.Option(help="Tokens that saliencies are means over, an odd number.")
+    ] = 61,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     threads: Annotated[int, typer.Option(help="Of PyTorch.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "cpu",
@@ -91,7 +94,9 @@ def infer_bench(
     rules = _rules(keep, budget, mass, last)
     if not rules:
         raise InferenceError("keep: found no ratio, budget or mass, allowed is one or more")
-    plan = Plan(_parts(methods), rules, new_tokens, repetitions, min(RECALLED, examples), seed)
+    plan = Plan(
+        _parts(methods), rules, new_tokens, repetitions, min(RECALLED, examples), window, seed
+    )
     for _, rule in rules:
         rule.count(prompt_tokens)  # most prompts are about as long: refused before any training
     if examples < 1:
@@ -108,7 +113,7 @@ def infer_bench(
     torch.set_num_threads(threads)
     settings = Preparation(
         model, adapter, layer, prompt_tokens, steps, batch_size, learning_rate, saliency_prompts,
-        seed, device,
+        window, seed, device,
     )  # fmt: skip
     told = Console(stderr=True)
     place = open_store(store)
@@ -136,6 +141,7 @@ def infer_bench(
         "batch_size": batch_size if adapter is None else None,
         "learning_rate": learning_rate if adapter is None else None,
         "saliency_prompts": saliency_prompts,
+        "window": window,
         "from_store": list(prepared.reused),
         "always_kept": {"first": 1, "last": last},
         "seed": seed,
@@ -240,8 +246,8 @@ def _told(facts: dict[str, Any]) -> list[str]:
         f"{facts['threads']} thread{'s' if facts['threads'] > 1 else ''}, {facts['device']}; "
         f"median (least to most). Whole: {facts['prompt_s']:.3g} s and {facts['answer_s']:.3g} s, "
         f"{format_bytes(facts['cache_bytes'])} of keys and values.",
-        f"{trained} Saliency: from {facts['saliency_prompts']} training prompts. From the store: "
-        f"{stored}.",
+        f"{trained} Saliency: from {facts['saliency_prompts']} training prompts, means over "
+        f"{facts['window']} tokens. From the store: {stored}.",
     ]
 
 

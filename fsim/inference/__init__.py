@@ -5,6 +5,7 @@ of peft's, and any training loop.
 """
 
 from fsim.inference.keeping import Keep
+from fsim.inference.pooling import Pooled
 from fsim.inference.pruning import PromptPruner, Scorer, View
 from fsim.inference.reading import Reader, Reading
 from fsim.inference.recording import SaliencyRecorder
@@ -21,6 +22,7 @@ __all__ = [
     "FisherHead",
     "FisherTable",
     "Keep",
+    "Pooled",
     "PromptPruner",
     "RandomScorer",
     "Reader",

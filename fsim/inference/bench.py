@@ -11,7 +11,8 @@ import torch
 
 from fsim.errors import InferenceError
 from fsim.inference.keeping import Keep
-from fsim.inference.preparing import Prepared, record
+from fsim.inference.pooling import Pooled, check_window
+from fsim.inference.preparing import WINDOW, Prepared, record
 from fsim.inference.pruning import PromptPruner, Scorer
 from fsim.inference.reading import Reader
 from fsim.inference.saliency import AttentionScorer, RandomScorer
@@ -124,13 +125,15 @@ class Plan:
         Turns that every side takes, each turn with another prompt and another side first.
     recalled
         Test prompts whose token sensitivities are recorded, for Token Recall.
+    window
+        Tokens that every method's saliencies are means over, an odd number.
     seed
         Of the random method.
 
     Raises
     ------
     InferenceError
-        No such method, or no new tokens or repetitions.
+        No such method, no new tokens or repetitions, or a window without a middle.
     """
 
     methods: Sequence[str]
@@ -138,12 +141,14 @@ class Plan:
     new_tokens: int = 8
     repetitions: int = 10
     recalled: int = 32
+    window: int = WINDOW
     seed: int = 0
 
     def __post_init__(self) -> None:
         unknown = [method for method in self.methods if method not in METHODS]
         if unknown:
             raise InferenceError(f"methods: found {unknown[0]!r}, allowed are {', '.join(METHODS)}")
+        check_window(self.window)
         for name in ("new_tokens", "repetitions"):
             if getattr(self, name) < 1:
                 raise InferenceError(
@@ -180,7 +185,7 @@ def measure(
     sides = [_side(NONE, "all", Reader(prepared.model))]
     for method in plan.methods:
         for written, keep in plan.keeps:
-            scorer = METHODS[method](prepared, plan.seed)
+            scorer = Pooled(METHODS[method](prepared, plan.seed), plan.window)
             reader = PromptPruner(prepared.model, prepared.layer, scorer, keep)
             sides.append(_side(method, written, reader))
     _answer_all(prepared, rows, sides, plan.recalled, advance)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from fsim.errors import InferenceError, ScenarioError
+from fsim.inference.pooling import check_window
 from fsim.inference.prompts import PassageWriter
 from fsim.inference.pruning import check_layer, layers_of
 from fsim.inference.recording import NOT_SCORED, SaliencyRecorder
@@ -28,6 +29,9 @@ from fsim.store import Store, key_of
 from fsim.streams import torch_seed
 
 LORA = LoraSettings(8, 16, "all-linear")
+
+WINDOW = 61
+"""Tokens that saliencies are means over: up to two of these passages (docs/research-log.md)."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Preparation:
         clipped to a norm of 1.
     saliency_prompts
         Training prompts that token sensitivities are recorded of, after training.
+    window
+        Tokens that the head's targets are means over, an odd number.
     seed
         Of all that is drawn.
     device
@@ -63,7 +69,8 @@ class Preparation:
     steps: int = 100
     batch_size: int = 4
     learning_rate: float = 1e-3
-    saliency_prompts: int = 48
+    saliency_prompts: int = 128
+    window: int = WINDOW
     seed: int = 0
     device: str = "cpu"
 
@@ -76,6 +83,7 @@ class Preparation:
                 )
         if not self.learning_rate > 0:
             raise InferenceError(f"learning rate: found {self.learning_rate}, allowed is above 0")
+        check_window(self.window)
 
 
 @dataclass(frozen=True)
@@ -154,12 +162,13 @@ def prepare(
         model=_weights_digest(model),
         rows=rows_digest([rows]),
         layer=layer,
+        window=settings.window,
         threads=torch.get_num_threads(),
     )
     found = store.get(key) if store is not None else None
     vocabulary = model.get_input_embeddings().num_embeddings
     if found is None:
-        head, table = _learn(model, rows, layer, vocabulary, say)
+        head, table = _learn(model, rows, layer, settings.window, vocabulary, say)
         if store is not None:
             store.put(
                 key, len(head.to_bytes()).to_bytes(8, "little") + head.to_bytes() + table.to_bytes()
@@ -191,11 +200,16 @@ def record(model: Any, rows: list[Encoded], layer: int) -> list[Sample]:
 
 
 def _learn(
-    model: Any, rows: list[Encoded], layer: int, vocabulary: int, say: Callable[[str], None]
+    model: Any,
+    rows: list[Encoded],
+    layer: int,
+    window: int,
+    vocabulary: int,
+    say: Callable[[str], None],
 ) -> tuple[FisherHead, FisherTable]:
     say(f"recording token sensitivities of {len(rows)} training prompts")
     samples = record(model, rows, layer)
-    return FisherHead.fit(samples), FisherTable.fit(samples, vocabulary)
+    return FisherHead.fit(samples, window=window), FisherTable.fit(samples, vocabulary)
 
 
 def _train(
@@ -263,6 +277,6 @@ def _weights_digest(model: Any) -> str:
 def _room_version() -> str:
     """SHA-256 of what saliencies are recorded and learned by."""
     digest = hashlib.sha256()
-    for name in ("recording.py", "saliency.py"):
+    for name in ("recording.py", "saliency.py", "pooling.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()

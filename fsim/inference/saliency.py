@@ -23,6 +23,7 @@ import safetensors.torch
 import torch
 
 from fsim.errors import InferenceError
+from fsim.inference.pooling import check_window, pooled
 from fsim.inference.pruning import View
 from fsim.streams import stream, torch_seed
 
@@ -164,12 +165,13 @@ class Sample:
     hidden: torch.Tensor
 
 
-def shares(fisher: torch.Tensor) -> torch.Tensor:
+def shares(fisher: torch.Tensor, window: int = 1) -> torch.Tensor:
     """Gradient norms as shares of their sum, (length,): what a prompt's loss scales does not show.
 
-    Norms, not their squares, of which a few tokens would be all.
+    Norms, not their squares, of which a few tokens would be all; means over a window of tokens.
     """
-    norms = fisher.float().sqrt()
+    norms = fisher.float().sqrt()[None]
+    norms = pooled(norms, torch.ones_like(norms, dtype=torch.bool), window)[0]
     return norms / norms.sum().clamp(min=1e-30)
 
 
@@ -246,6 +248,7 @@ class FisherHead(_Unwatched):
         cls,
         samples: Sequence[Sample],
         *,
+        window: int = 1,
         rank: int = 32,
         epochs: int = 10,
         learning_rate: float = 1e-3,
@@ -254,16 +257,23 @@ class FisherHead(_Unwatched):
     ) -> FisherHead:
         """Minimise the cross-entropy of softmax(scores) against each prompt's shares, by AdamW.
 
+        Parameters
+        ----------
+        window
+            Tokens that shares are means over, an odd number: what :class:`Pooled` is to keep.
+            Hidden states tell a neighbourhood better than which of its tokens got the gradient.
+
         Raises
         ------
         InferenceError
-            Nothing was measured.
+            Nothing was measured, or a window without a middle.
         """
         _check(samples)
+        check_window(window)
         lines = torch.cat([sample.hidden.float() for sample in samples])
         mean, deviation = lines.mean(dim=0), lines.std(dim=0).clamp(min=1e-6)
         inputs = [(sample.hidden.float() - mean) / deviation for sample in samples]
-        targets = [shares(sample.fisher) for sample in samples]
+        targets = [shares(sample.fisher, window) for sample in samples]
         width = lines.shape[1]
         generator = torch.Generator().manual_seed(torch_seed(seed, "inference.head"))
         parts = {
