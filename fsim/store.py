@@ -19,7 +19,7 @@ from typing import Any
 from fsim.store_files import Files, FolderFiles, Found
 
 MAGIC = b"FSIMSTO1"
-DEFAULT_LIMIT = 5_000_000_000
+DEFAULT_LIMIT = 20_000_000_000
 """Bytes that a store is kept below after each run, the least recently used entries going first."""
 
 ABANDONED_S = 3600
