@@ -186,10 +186,8 @@ def _measured(experiment: Experiment, measured: Sequence[Measurement]) -> Grid |
         return None if found is None else Grid(title, HEADS, rows_of(found), note_of(found))
     if not measured:
         return None
-    figures = list(dict.fromkeys(name for each in measured for name in each.values))
-    shown = [
-        name for name in figures if any(each.values.get(name) is not None for each in measured)
-    ]
+    told = {name for each in measured for name, value in each.values.items() if value is not None}
+    shown = [*(name for name in FIGURES if name in told), *sorted(told - FIGURES.keys())]
     heads = ("series", "model", "reached", *(name.replace("_", " ") for name in shown))
     rows = tuple(
         (

@@ -89,6 +89,8 @@ def test_measured_stand_beside(fsim, runs, tmp_path):
     text = out.read_text(encoding="utf-8")
     assert "Measured here:" in text
     assert "Billed: bytes x 244" in text
+    assert fsim("--runs", kept, "--markdown", again_out := tmp_path / "again.md").exit_code == 0
+    assert again_out.read_text(encoding="utf-8") == text
     again = fsim("--runs", kept, "--json")
     (only,) = json.loads(again.output)["measured"]
     assert (only["experiment"], only["series"]) == ("round-breakdown", "fstq")
