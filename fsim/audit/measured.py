@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from fsim.audit.experiments import EXPERIMENTS, LANGUAGES, RECALL
+from fsim.audit.experiments import EXPERIMENTS, LANGUAGES, MEMORY, RECALL
 from fsim.errors import OutputError
 from fsim.results.energy import energy_by_round
 from fsim.results.loading import Results, load
@@ -69,8 +69,13 @@ FIGURES: dict[str, str] = {
     "final_accuracy": "share",
     "tokens_kept": "share of the tokens that the mask falls on, where the question is about them",
     "token_recall": "share of the most sensitive of them, where it was measured",
+    "training_memory": "bytes, the most that a client's training took, the base model included",
+    "encoding_memory": "bytes, the most that encoding took beside what it was given",
 }
 """Name -> unit; ``accuracy LABEL``, shares, are added where the question is about labels."""
+
+ALONE: dict[str, tuple[str, ...]] = {MEMORY.key: ("payload", "training_memory", "encoding_memory")}
+"""The figures of an experiment that is too short for the others."""
 
 
 def measurements_of(folder: Path) -> list[Measurement]:
@@ -159,7 +164,10 @@ def _measure(key: str, results: Results) -> list[Measurement]:
                 reached=sum(row["time_to_target"] is not None for row in rows),
                 billed_bytes_factor=float(facts.get("billed_bytes_factor", 1.0)),
                 billed_operations_factor=float(facts.get("billed_operations_factor", 1.0)),
-                values={figure: _mean([row.get(figure) for row in rows]) for figure in rows[0]},
+                values={
+                    figure: _mean([row.get(figure) for row in rows])
+                    for figure in ALONE.get(key, tuple(rows[0]))
+                },
             )
         )
     return measured
@@ -188,6 +196,10 @@ def _figures(run: SavedRun, key: str) -> dict[str, float | None]:
         details = pd.DataFrame([json.loads(told) for told in computed if told])
         for name in ("tokens_kept", "token_recall"):
             figures[name] = _number(details[name].mean()) if name in details else None
+    if key == MEMORY.key:
+        facts = run.summary.get("facts", {})
+        for name in ("training_memory", "encoding_memory"):
+            figures[name] = _number(facts.get(f"{name}_bytes"))
     if key == LANGUAGES.key:
         shares = json.loads(run.evaluations["accuracy_by_label"].iloc[-1] or "{}")
         figures |= {f"accuracy {label}": _number(share) for label, share in sorted(shares.items())}

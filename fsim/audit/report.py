@@ -188,12 +188,13 @@ def _measured(experiment: Experiment, measured: Sequence[Measurement]) -> Grid |
         return None
     told = {name for each in measured for name, value in each.values.items() if value is not None}
     shown = [*(name for name in FIGURES if name in told), *sorted(told - FIGURES.keys())]
-    heads = ("series", "model", "reached", *(name.replace("_", " ") for name in shown))
+    targeted = any("time_to_target" in each.values for each in measured)
+    heads = ("series", "model", *(["reached"] * targeted), *(n.replace("_", " ") for n in shown))
     rows = tuple(
         (
             each.series,
             each.model,
-            f"{each.reached} of {each.seeds}",
+            *([f"{each.reached} of {each.seeds}"] * targeted),
             *(_text(name, each.values.get(name)) for name in shown),
         )
         for each in measured
@@ -217,6 +218,8 @@ def _seconds(value: float) -> str:
 _TEXT: dict[str, Callable[[float], str]] = {
     "payload": format_bytes,
     "uplink_to_target": format_bytes,
+    "training_memory": format_bytes,
+    "encoding_memory": format_bytes,
     "upload": _seconds,
     "compute": _seconds,
     "slowest": _seconds,

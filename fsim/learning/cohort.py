@@ -163,6 +163,10 @@ class Cohort:
     ----------
     merging
         How tokens merge; None where none do.
+    width
+        Number of slots.
+    device
+        Where they are.
 
     Raises
     ------
@@ -179,7 +183,8 @@ class Cohort:
         request: TrainingRequest = PLAIN,
     ) -> None:
         self._adapted = adapted
-        self._width = width
+        self.width = width
+        self.device = adapted.device
         self._shape = shape
         self._settings = settings
         self._sensitivity = request.sensitivity
@@ -191,16 +196,24 @@ class Cohort:
         self._binarisation = request.binarisation
         self._slots = adapted.slots(width, trainable=True)
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the base model's tensors and of the slots, which are there between trainings."""
+        model, slots = self._adapted.model, self._slots
+        tensors = [*model.parameters(), *model.buffers(), slots.values, slots.gradients]
+        storages = [each.untyped_storage() for each in tensors if each is not None]
+        return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
+
     def train(self, jobs: Sequence[SlotJob]) -> list[SlotResult]:
         """Train up to ``width`` clients side by side.
 
         Clients may have different numbers of rows and steps; one that is through waits unchanged.
         """
-        if not 0 < len(jobs) <= self._width:
-            raise ValueError(f"{len(jobs)} jobs do not fit {self._width} slots")
+        if not 0 < len(jobs) <= self.width:
+            raise ValueError(f"{len(jobs)} jobs do not fit {self.width} slots")
         if not self._settings.compile:
             return self._train(jobs)
-        with self._adapted.compiled(varying=self._width == 1):
+        with self._adapted.compiled(varying=self.width == 1):
             return self._train(jobs)
 
     def _train(self, jobs: Sequence[SlotJob]) -> list[SlotResult]:
@@ -228,12 +241,12 @@ class Cohort:
         if self._sensitivity is not None:
             by_token = self._sensitivity.by == "token"
             size = embedding.num_embeddings if by_token else self._shape.length
-            tokens = TokenSensitivity(self._width, size, self._sensitivity, adapted.device)
+            tokens = TokenSensitivity(self.width, size, self._sensitivity, adapted.device)
             fisher = Fisher(gradients, self._sensitivity)
             if self._sensitivity.recall:
-                recall = TokenRecall(self._width, self._sensitivity.recall)
-        losses = torch.zeros(max(steps), self._width, device=adapted.device)
-        kept = torch.zeros(self._width, device=adapted.device)
+                recall = TokenRecall(self.width, self._sensitivity.recall)
+        losses = torch.zeros(max(steps), self.width, device=adapted.device)
+        kept = torch.zeros(self.width, device=adapted.device)
         maskable = torch.zeros_like(kept)
         ends: dict[int, tuple[FloatArray, FloatArray | None, FloatArray | None]] = {}
         for step in range(max(steps)):
@@ -241,14 +254,14 @@ class Cohort:
                 binarisation.binarise(step)
             batch = self._batch(jobs, step)
             weights, inputs, seen = self._filter(batch, tokens, step)
-            kept += _per_slot(seen[0].sum(1), self._width)
-            maskable += _per_slot(seen[1].sum(1), self._width)
+            kept += _per_slot(seen[0].sum(1), self.width)
+            maskable += _per_slot(seen[1].sum(1), self.width)
             if inputs is not None:
                 embedded = embedding(inputs.ids).detach().requires_grad_()
             else:
                 inputs, embedded = batch, None
             counts = self._counts(inputs, weights)
-            loss = adapted.loss(inputs, counts, self._width, embedded, self.merging)
+            loss = adapted.loss(inputs, counts, self.width, embedded, self.merging)
             losses[step] = loss.detach()
             sources = () if embedded is None else (embedded,)
             at_embeddings = slots.backward(loss.sum(), *sources)
@@ -295,13 +308,13 @@ class Cohort:
 
     def _batch(self, jobs: Sequence[SlotJob], step: int) -> Batch:
         """All slots' rows of one step; a slot without work gets rows that nothing is scored at."""
-        if self._width == 1:
-            return Batch.of(jobs[0].batches[step]).to(self._adapted.device)
+        if self.width == 1:
+            return Batch.of(jobs[0].batches[step]).to(self.device)
         parts = []
-        for slot in range(self._width):
+        for slot in range(self.width):
             through = slot >= len(jobs) or step >= len(jobs[slot].batches)
             parts.append(Batch.of(() if through else jobs[slot].batches[step], self._shape))
-        return Batch.stack(parts).to(self._adapted.device)
+        return Batch.stack(parts).to(self.device)
 
     def _frozen(self, jobs: Sequence[SlotJob]) -> torch.Tensor | None:
         """Where coordinates are not trained, (slots, coordinates); None if all are."""
@@ -340,7 +353,7 @@ class Cohort:
         """Squared gradient norms of the unfiltered loss, where the mask falls."""
         embedded = self._adapted.model.get_input_embeddings()(batch.ids).detach().requires_grad_()
         counts = self._counts(batch, batch.scored.float())
-        loss = self._adapted.loss(batch, counts, self._width, embedded, self.merging)
+        loss = self._adapted.loss(batch, counts, self.width, embedded, self.merging)
         (gradient,) = torch.autograd.grad([loss.sum()], [embedded])
         norms = gradient.square().sum(dim=-1)
         return norms.gather(1, batch.at) if settings.mask == "targets" else norms
@@ -351,8 +364,8 @@ class Cohort:
             used = batch.scored.any(1).float()
         else:
             used = weights.sum(1)
-        share = 1 / _per_slot(used, self._width).clamp(min=1e-38)
-        return weights * share.repeat_interleave(len(weights) // self._width).unsqueeze(1)
+        share = 1 / _per_slot(used, self.width).clamp(min=1e-38)
+        return weights * share.repeat_interleave(len(weights) // self.width).unsqueeze(1)
 
 
 def _per_slot(rows: torch.Tensor, width: int) -> torch.Tensor:

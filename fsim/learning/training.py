@@ -16,6 +16,7 @@ from fsim.learning.adapter import AdaptedModel
 from fsim.learning.cohort import Cohort, SlotJob, SlotResult, TrainingSettings
 from fsim.learning.cost import TrainingCost
 from fsim.learning.encoding import BatchShape, Encoded
+from fsim.learning.memory import TrainingMemory
 from fsim.learning.provenance import array_digest, origin, rows_digest
 from fsim.processes import Workers
 from fsim.recent import Recent
@@ -136,11 +137,15 @@ class Trainer:
         Processes that train cohorts side by side, this one included. No result depends on it.
     recent
         Where results are kept beside the store, for another run in this process.
+    measure_memory
+        Whether to measure what each job takes; then without a store, and alone.
 
     Attributes
     ----------
     trained, reused
         Jobs whose result was computed, and those whose result was in the store.
+    memory
+        What the jobs took, where that is measured.
     """
 
     def __init__(
@@ -153,12 +158,17 @@ class Trainer:
         store: Store | None = None,
         workers: int = 1,
         recent: Recent | None = None,
+        measure_memory: bool = False,
     ) -> None:
+        if measure_memory and (store is not None or workers != 1):
+            raise ValueError("memory is measured in one process, of what it trains itself")
         self._layout = adapted.layout
         self._draws = request.binarisation is not None
         self.width = width
         cohort = Cohort(adapted, self.width, shape, settings, request)
-        self._workers = Workers(cohort.train, workers)
+        self.memory = TrainingMemory(cohort) if measure_memory else None
+        train = cohort.train if self.memory is None else self.memory.train
+        self._workers = Workers(train, workers)
         self._cost = TrainingCost(adapted, cohort.merging)
         self._queue: dict[int, TrainingJob] = {}
         self._done: dict[int, tuple[TrainingJob, str, SlotResult]] = {}

@@ -84,6 +84,8 @@ class TrainingSettingsModel(Settings):
     ``threads`` (PyTorch's) and ``cohort_width`` (clients trained side by side; by default chosen by
     the batch's size) are part of the result's last bits, not of its meaning, and so is ``compile``
     (torch.compile: most of a minute once, then faster). ``proximal`` is FedProx's mu.
+    ``measure_memory`` puts into the summary what training and encoding take at most; it needs a
+    ``cohort_width`` of 1 and trains everything, whatever is in the store.
 
     All clients make ``local_steps``, or each as many as ``local_epochs`` passes over its own
     examples take.
@@ -100,6 +102,7 @@ class TrainingSettingsModel(Settings):
     cohort_width: PositiveInt | None = None
     compile: bool = False
     proximal: NonNegativeFloat = 0.0
+    measure_memory: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -114,6 +117,15 @@ class TrainingSettingsModel(Settings):
             raise ValueError(
                 f"local_steps, local_epochs: found {self.local_steps} and {self.local_epochs}, "
                 "allowed is one of them, the other null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _alone_where_memory_is_measured(self) -> TrainingSettingsModel:
+        if self.measure_memory and self.cohort_width != 1:
+            raise ValueError(
+                f"cohort_width: found {self.cohort_width or 'none given'}, allowed is 1 where "
+                "measure_memory is true"
             )
         return self
 

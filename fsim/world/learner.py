@@ -111,12 +111,15 @@ class RealLearner:
         bench = build(loaded)
         if bench.adapted.device.type != "cpu":
             workers = 1  # a GPU's state does not survive a fork, and one process keeps it busy
+        training = scenario.training
+        stored = store
+        if training.measure_memory:
+            stored, workers = None, 1  # what is in the store takes nothing
         self._adapted, self._shards = bench.adapted, bench.shards
         rows = [row for shard in bench.shards for row in shard]
         self._evaluator = StoredEvaluator(
             bench.adapted, bench.test, bench.test_examples, scenario.metric, store, workers
         )
-        training = scenario.training
         shape = BatchShape.of(rows, training.batch_size)
         width = training.cohort_width or automatic_width(
             shape, bench.adapted.model.config.hidden_size, scenario.protocol.clients_per_round
@@ -133,7 +136,15 @@ class RealLearner:
         request = self._policy.training_request()
         self.recent = bench.recent
         self._trainer = Trainer(
-            bench.adapted, shape, settings, request, width, store, workers, self.recent
+            bench.adapted,
+            shape,
+            settings,
+            request,
+            width,
+            stored,
+            workers,
+            self.recent,
+            training.measure_memory,
         )
         self.initial, self.layout = bench.adapted.initial, bench.adapted.layout
         self.parameters = int(bench.adapted.model.num_parameters())
@@ -191,4 +202,8 @@ class RealLearner:
 
     def final_facts(self) -> dict[str, Any]:
         """See :class:`Learner`."""
-        return {"jobs_trained": self._trainer.trained, "jobs_reused": self._trainer.reused}
+        trainer = self._trainer
+        facts = {"jobs_trained": trainer.trained, "jobs_reused": trainer.reused}
+        if trainer.memory is not None:
+            facts["training_memory_bytes"] = trainer.memory.peak
+        return facts

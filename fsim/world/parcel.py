@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,6 +17,7 @@ from fsim.network import Datagram, Transport
 from fsim.network.packets import DATAGRAM_PAYLOAD
 from fsim.recent import Recent
 from fsim.vocabulary import Layout, Update
+from fsim.world.encoding_memory import EncodingMemory
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,19 @@ class Parcels:
         Of the run.
     recent
         Where parcels are kept.
+    memory
+        Measures what encoding takes, if anything does.
     """
 
-    def __init__(self, policy: Policy, transport: Transport, recent: Recent) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        transport: Transport,
+        recent: Recent,
+        memory: EncodingMemory | None = None,
+    ) -> None:
         self.policy, self._transport, self._recent = policy, transport, recent
+        self.memory = memory
         self._key = (type(policy), repr(policy), isinstance(transport, Datagram))
 
     def of(self, update: Update, context: EncodingContext, origin: str) -> Parcel:
@@ -123,13 +134,17 @@ class Parcels:
             in is encoded every time.
         """
         if not origin or context.memory:
-            return Parcel.of(update, self.policy, context, self._transport)
+            return self._encode(update, context)
         # A client's streams are its context's seed's: both are of a run, a client and a round.
         key = (*self._key, origin, context.seed, context.round_number, context.budget)
         known: Parcel | None = self._recent.get(key)
         if known is not None:
             return known
-        parcel = Parcel.of(update, self.policy, context, self._transport)
+        parcel = self._encode(update, context)
         if not context.memory:
             self._recent.put(key, parcel, parcel.size + 4 * parcel.layout.size)
         return parcel
+
+    def _encode(self, update: Update, context: EncodingContext) -> Parcel:
+        with nullcontext() if self.memory is None else self.memory.measured():
+            return Parcel.of(update, self.policy, context, self._transport)

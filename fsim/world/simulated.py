@@ -30,6 +30,7 @@ from fsim.world.accounts import Accounts
 from fsim.world.broadcast import Broadcast
 from fsim.world.client import Billing, ClientRound, Surroundings
 from fsim.world.controls import Controls
+from fsim.world.encoding_memory import EncodingMemory
 from fsim.world.failures import PayloadFailures, ServerUptime
 from fsim.world.feasible import LeastRound, check_window
 from fsim.world.global_adapter import GlobalAdapter
@@ -84,7 +85,12 @@ class SimulatedWorld:
             uplink=uplink,
             downlink=downlink,
             learner=learner,
-            parcels=Parcels(scenario.compression.make(), uplink.transport, learner.recent),
+            parcels=Parcels(
+                scenario.compression.make(),
+                uplink.transport,
+                learner.recent,
+                EncodingMemory() if scenario.training.measure_memory else None,
+            ),
             recorder=self.recorder,
             energy=build_energy(scenario),
             billing=billing,
@@ -155,6 +161,8 @@ class SimulatedWorld:
     @property
     def facts(self) -> dict[str, Any]:
         """About model, data and what became of everyone, for the summary."""
+        memory = self._around.parcels.memory
+        measured = {} if memory is None else {"encoding_memory_bytes": memory.peak}
         return {
             **self._learner.facts,
             "billed_bytes_factor": self._billing.bytes_factor,
@@ -162,6 +170,7 @@ class SimulatedWorld:
             "accounts": self.accounts.as_dict(),
             "batteries_j": {str(c): j for c, j in batteries(self._roster.population.drawn).items()},
             **self._learner.final_facts(),
+            **measured,
         }
 
     def _routes(self) -> tuple[Route, Route]:

@@ -131,3 +131,16 @@ def test_token_recall_is_read_from_the_records(tiny, tmp_path):
     assert measured["without"]["token_recall"] is None
     # What is measured changes nothing that is trained.
     assert measured["with"]["tokens_kept"] == measured["without"]["tokens_kept"] < 1
+
+
+def test_memory_is_read_from_the_summary(tiny, tmp_path):
+    alone = {"training__cohort_width": 1, "training__measure_memory": True}
+    run_to_folder(tiny(name="fed-fstq-peak-memory", **alone), tmp_path / "runs" / "a", "float16")
+    write_made(tmp_path / "runs" / "b")
+    rewrite_summary(tmp_path / "runs" / "b", name="fed-fstq-peak-memory")
+    measured, other = (each.values for each in measurements_of(tmp_path / "runs"))
+    # More than nano's 1,377,408 float32 weights; a payload of at least two bytes a coordinate.
+    assert measured["training_memory"] > 4 * 1_377_408
+    assert measured["encoding_memory"] >= measured["payload"]
+    assert other["training_memory"] is other["encoding_memory"] is None
+    assert set(measured) == {"payload", "training_memory", "encoding_memory"}

@@ -38,7 +38,7 @@ def comment(path):
 def commands(path):
     """Words of each fsim command in a file's comment."""
     text = "\n".join(comment(path)).replace("\\\n", " ")
-    found = [line for line in text.splitlines() if re.match(r"   (\S+ -v )?fsim ", line)]
+    found = [line for line in text.splitlines() if re.match(r"   fsim ", line)]
     return [shlex.split(line[line.index("fsim ") :])[1:] for line in found]
 
 
