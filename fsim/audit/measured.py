@@ -72,7 +72,14 @@ FIGURES: dict[str, str] = {
     "training_memory": "bytes, the most that a client's training took, the base model included",
     "encoding_memory": "bytes, the most that encoding took beside what it was given",
 }
-"""Name -> unit; ``accuracy LABEL``, shares, are added where the question is about labels."""
+"""Name -> unit."""
+
+BY_LABEL: dict[str, str] = {
+    "label_time_to_target": "simulated s, until the label's own accuracy reached the target",
+    "label_uplink_to_target": "bytes of all clients until then",
+    "label_accuracy": "share, at the end",
+}
+"""Name -> unit, where the question is about labels: the figure of one is called ``NAME LABEL``."""
 
 ALONE: dict[str, tuple[str, ...]] = {MEMORY.key: ("payload", "training_memory", "encoding_memory")}
 """The figures of an experiment that is too short for the others."""
@@ -201,8 +208,10 @@ def _figures(run: SavedRun, key: str) -> dict[str, float | None]:
         for name in ("training_memory", "encoding_memory"):
             figures[name] = _number(facts.get(f"{name}_bytes"))
     if key == LANGUAGES.key:
-        shares = json.loads(run.evaluations["accuracy_by_label"].iloc[-1] or "{}")
-        figures |= {f"accuracy {label}": _number(share) for label, share in sorted(shares.items())}
+        columns = ("time_to_target_s", "uplink_bytes_to_target", "final_accuracy")
+        for row in Results([run]).labels.sort_values("label").to_dict("records"):
+            for name, column in zip(BY_LABEL, columns, strict=True):
+                figures[f"{name} {row['label']}"] = _number(row[column])
     return figures
 
 

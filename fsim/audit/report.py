@@ -11,7 +11,7 @@ from fsim.audit.contradictions import cross_checks
 from fsim.audit.experiments import CLIENTS, DROPOUT, EXPERIMENTS, INFERENCE, LOSS, TIME, Experiment
 from fsim.audit.figures import published_figures
 from fsim.audit.inference import HEADS, note_of, read_inference, rows_of
-from fsim.audit.measured import FIGURES, Measurement
+from fsim.audit.measured import BY_LABEL, FIGURES, Measurement
 from fsim.audit.published import PAPER
 from fsim.units import format_bytes, format_duration
 
@@ -59,7 +59,7 @@ class Section:
 
     experiment: Experiment
     published: tuple[Grid, ...]
-    measured: Grid | None
+    measured: tuple[Grid, ...]
 
 
 def sections(measured: Sequence[Measurement]) -> list[Section]:
@@ -69,7 +69,7 @@ def sections(measured: Sequence[Measurement]) -> list[Section]:
         Section(
             experiment,
             tuple(_published(experiment, figures)),
-            _measured(experiment, [m for m in measured if m.experiment == experiment.key]),
+            tuple(_measured(experiment, [m for m in measured if m.experiment == experiment.key])),
         )
         for experiment in EXPERIMENTS
     ]
@@ -102,7 +102,7 @@ def to_data(measured: Sequence[Measurement]) -> dict[str, Any]:
             {**vars(each), "values": dict(each.values)} for each in measured
         ],
         "inference": read_inference(),
-        "units": FIGURES,
+        "units": FIGURES | BY_LABEL,
     }  # fmt: skip
 
 
@@ -131,12 +131,14 @@ def source_of(experiment: Experiment) -> str:
 
 def _measured_markdown(section: Section) -> Iterator[str]:
     source = source_of(section.experiment)
-    if section.measured is None:
+    if not section.measured:
         yield f"{source}. {NOTHING_MEASURED}" if section.experiment.simulated else source
         return
     yield f"{source}. Measured here:"
-    yield _markdown(section.measured)
-    yield section.measured.note
+    for grid in section.measured:
+        yield _markdown(grid)
+        if grid.note:
+            yield grid.note
 
 
 def _published(experiment: Experiment, checks: Sequence[Check]) -> Iterator[Grid]:
@@ -179,15 +181,14 @@ def _tally(checks: Sequence[Check], what: str) -> str:
     return f"{len(checks)} {what}: {words}."
 
 
-def _measured(experiment: Experiment, measured: Sequence[Measurement]) -> Grid | None:
+def _measured(experiment: Experiment, measured: Sequence[Measurement]) -> Iterator[Grid]:
     title = f"{experiment.title}: measured here"
-    if experiment == INFERENCE:
-        found = read_inference()
-        return None if found is None else Grid(title, HEADS, rows_of(found), note_of(found))
+    if experiment == INFERENCE and (found := read_inference()) is not None:
+        yield Grid(title, HEADS, rows_of(found), note_of(found))
     if not measured:
-        return None
+        return
     told = {name for each in measured for name, value in each.values.items() if value is not None}
-    shown = [*(name for name in FIGURES if name in told), *sorted(told - FIGURES.keys())]
+    shown = [name for name in FIGURES if name in told]
     targeted = any("time_to_target" in each.values for each in measured)
     heads = ("series", "model", *(["reached"] * targeted), *(n.replace("_", " ") for n in shown))
     rows = tuple(
@@ -199,7 +200,21 @@ def _measured(experiment: Experiment, measured: Sequence[Measurement]) -> Grid |
         )
         for each in measured
     )
-    return Grid(title, heads, rows, MEASURED_NOTE + _billed(measured))
+    yield Grid(title, heads, rows, MEASURED_NOTE + _billed(measured))
+    yield from _by_label(f"{title}, by label", measured)
+
+
+def _by_label(title: str, measured: Sequence[Measurement]) -> Iterator[Grid]:
+    """Labels in rows: those of one series together."""
+    rows = []
+    for each in measured:
+        of_labels = [name.split(" ", 1)[1] for name in each.values if " " in name]
+        for label in dict.fromkeys(of_labels):
+            cells = (_text(name, each.values.get(f"{name} {label}")) for name in BY_LABEL)
+            rows.append((each.series, label, *cells))
+    if rows:
+        heads = (name.removeprefix("label_").replace("_", " ") for name in BY_LABEL)
+        yield Grid(title, ("series", "label", *heads), tuple(rows))
 
 
 def _billed(measured: Sequence[Measurement]) -> str:
@@ -218,6 +233,7 @@ def _seconds(value: float) -> str:
 _TEXT: dict[str, Callable[[float], str]] = {
     "payload": format_bytes,
     "uplink_to_target": format_bytes,
+    "label_uplink_to_target": format_bytes,
     "training_memory": format_bytes,
     "encoding_memory": format_bytes,
     "upload": _seconds,
@@ -225,6 +241,7 @@ _TEXT: dict[str, Callable[[float], str]] = {
     "slowest": _seconds,
     "round": _seconds,
     "time_to_target": format_duration,
+    "label_time_to_target": format_duration,
     "energy": lambda joules: f"{joules:.3g} J",
 }
 

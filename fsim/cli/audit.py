@@ -76,12 +76,12 @@ def _print_all(found: list[Measurement]) -> None:
     for section in report.sections(found):
         console.print()
         console.print(Text(section.experiment.title, style="bold"))
-        for grid in (*section.published, *([section.measured] if section.measured else [])):
+        for grid in (*section.published, *section.measured):
             console.print(_table(grid))
             if grid.note:
                 console.print(grid.note, highlight=False)
         console.print(report.source_of(section.experiment), highlight=False, soft_wrap=True)
-        if section.measured is None and section.experiment.simulated:
+        if not section.measured and section.experiment.simulated:
             console.print(report.NOTHING_MEASURED, highlight=False)
     console.print()
     cross = report.cross_grid()

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from fsim.errors import OutputError
+from fsim.results.metrics import measure_by_label
 from fsim.results.output import COMPARISON, SUMMARY, folder_name
 from fsim.results.records import EVALUATION_TYPES, RECORD_TYPES
 from fsim.results.saved import SavedRun
@@ -73,6 +74,21 @@ class Results:
     def evaluations(self) -> pd.DataFrame:
         """All evaluations, run after run, in the order of time."""
         return self._stacked([run.evaluations for run in self.runs], EVALUATION_TYPES)
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """A row a run and label: its accuracy, and what the run took until that was the target.
+
+        Empty where no evaluation tells labels apart.
+        """
+        tables = []
+        for at, run in enumerate(self.runs):
+            window = int(run.settings.get("target.window", 1))
+            table = measure_by_label(run.evaluations, float(run.summary["target"]), window)
+            for place, column in enumerate(IDENTITY):
+                table.insert(place, column, self.summary[column].iloc[at])
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
 
     @cached_property
     def settings(self) -> pd.DataFrame:

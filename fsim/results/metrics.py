@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,18 @@ from fsim.results.records import Kind
 
 SMOOTHING_WINDOW = 3
 """Evaluations in the trailing mean of ``time_to_target_smoothed_s``."""
+
+
+LABEL_COLUMNS = (
+    "label",
+    "final_accuracy",
+    "best_accuracy",
+    "time_to_target_s",
+    "rounds_to_target",
+    "uplink_bytes_to_target",
+    "energy_to_target_j",
+)
+"""Of :func:`measure_by_label`; units as in :class:`Metrics`."""
 
 
 @dataclass(frozen=True)
@@ -72,19 +85,14 @@ def measure(
     """
     accuracy = evaluations["accuracy"]
     smoothed = accuracy.rolling(SMOOTHING_WINDOW).mean()
-    first = _first(accuracy.rolling(window).mean() >= target)
     first_smoothed = _first(smoothed >= target)
-    reached = None if first is None else evaluations.iloc[first]
     received = records.loc[records["kind"] == Kind.RECEIVE, "bytes"]
     last = evaluations.iloc[-1]
     return Metrics(
-        time_to_target_s=None if reached is None else float(reached["time_s"]),
+        **_to_target(evaluations, accuracy, target, window),
         time_to_target_smoothed_s=(
             None if first_smoothed is None else float(evaluations["time_s"].iloc[first_smoothed])
         ),
-        uplink_bytes_to_target=None if reached is None else int(reached["uplink_bytes"]),
-        rounds_to_target=None if reached is None else int(reached["round"]),
-        energy_to_target_j=None if reached is None else float(reached["energy_j"]),
         final_accuracy=float(last["accuracy"]),
         best_accuracy=float(accuracy.max()),
         mean_payload_bytes=float(received.mean()) if len(received) else None,
@@ -93,6 +101,47 @@ def measure(
         energy_j=float(last["energy_j"]),
         dropouts=int((records["kind"] == Kind.LOST).sum()),
     )
+
+
+def measure_by_label(evaluations: pd.DataFrame, target: float, window: int = 1) -> pd.DataFrame:
+    """What each label of a run comes to: a row a label, columns :data:`LABEL_COLUMNS`.
+
+    Times, rounds, bytes and joules are those of the whole run until the label's own accuracy
+    reached the target, empty where it never did. A label that an evaluation does not tell is not
+    at the target then. No row where evaluations tell no labels apart.
+
+    Parameters
+    ----------
+    evaluations, target, window
+        As for :func:`measure`.
+    """
+    told = [json.loads(text) if text else {} for text in evaluations["accuracy_by_label"]]
+    shares = pd.DataFrame(told, index=evaluations.index, dtype="float64")
+    rows = [
+        {
+            "label": label,
+            "final_accuracy": shares[label].iloc[-1],
+            "best_accuracy": shares[label].max(),
+            **_to_target(evaluations, shares[label], target, window),
+        }
+        for label in shares
+    ]
+    table = pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
+    return table.astype({name: "float64" for name in LABEL_COLUMNS if name != "label"})
+
+
+def _to_target(
+    evaluations: pd.DataFrame, accuracy: pd.Series, target: float, window: int
+) -> dict[str, Any]:
+    """What it took until the mean of ``window`` accuracies in turn reached the target."""
+    first = _first(accuracy.rolling(window).mean() >= target)
+    reached = None if first is None else evaluations.iloc[first]
+    return {
+        "time_to_target_s": None if reached is None else float(reached["time_s"]),
+        "uplink_bytes_to_target": None if reached is None else int(reached["uplink_bytes"]),
+        "rounds_to_target": None if reached is None else int(reached["round"]),
+        "energy_to_target_j": None if reached is None else float(reached["energy_j"]),
+    }
 
 
 def _first(reached: pd.Series) -> int | None:

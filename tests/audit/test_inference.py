@@ -10,9 +10,10 @@ def test_what_is_kept_with_the_package_is_shown():
     kept = read_inference()
     assert kept is not None
     (section,) = [each for each in sections([]) if each.experiment == INFERENCE]
-    assert section.measured.rows == rows_of(kept)
-    assert section.measured.note == note_of(kept)
-    assert all(len(row) == len(HEADS) for row in section.measured.rows)
+    (grid,) = section.measured
+    assert grid.rows == rows_of(kept)
+    assert grid.note == note_of(kept)
+    assert all(len(row) == len(HEADS) for row in grid.rows)
     assert to_data([])["inference"] == kept
 
 

@@ -2,7 +2,9 @@ import json
 
 import pytest
 
+from fsim.audit.experiments import LANGUAGES
 from fsim.audit.measured import KEPT, measurements_of, read_measured, write_measured
+from fsim.audit.report import sections
 from fsim.errors import OutputError
 from fsim.experiments.run import run_to_folder
 from tests.results.made import rewrite_summary, write_made
@@ -69,7 +71,17 @@ def test_languages_are_told_apart(tmp_path):
     folder = write_made(tmp_path / "runs")
     rewrite_summary(folder, name="fed-fstq-languages")
     (only,) = measurements_of(tmp_path / "runs")
-    assert {"accuracy en", "accuracy fi"} <= set(only.values)
+    assert {"label_accuracy en", "label_accuracy fi"} <= set(only.values)
+    # Of the whole run's curve "en" is a copy, and "fi" its square.
+    for name in ("time_to_target", "uplink_to_target"):
+        assert only.values[f"label_{name} en"] == only.values[name]
+        assert only.values[f"label_{name} fi"] > only.values[name]
+    assert only.values["label_accuracy en"] == only.values["final_accuracy"]
+    (whole, by_label) = next(
+        each.measured for each in sections([only]) if each.experiment == LANGUAGES
+    )
+    assert [row[:2] for row in by_label.rows] == [("float16", "en"), ("float16", "fi")]
+    assert not any("label" in head for head in whole.heads)
 
 
 def test_kept_and_read_again(runs, tmp_path):

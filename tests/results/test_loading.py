@@ -9,8 +9,9 @@ import pytest
 import fsim
 from fsim.errors import OutputError
 from fsim.results.loading import IDENTITY, in_words, load, load_runs, shortened
+from fsim.results.metrics import measure_by_label
 from fsim.results.records import EVALUATION_TYPES, RECORD_TYPES
-from tests.results.made import rewrite_summary, write_made
+from tests.results.made import TARGET, rewrite_summary, write_made
 
 
 def test_tables_begin_with_run_policy_and_seed(tmp_path):
@@ -32,6 +33,26 @@ def test_tables_begin_with_run_policy_and_seed(tmp_path):
 def test_a_single_run_is_called_by_its_label(tmp_path):
     write_made(tmp_path / "one", "qsgd")
     assert load(tmp_path / "one").summary["run"].tolist() == ["qsgd"]
+
+
+def test_labels_of_all_runs_stand_in_one_table(tmp_path):
+    for seed in (0, 1):
+        write_made(tmp_path / f"at-{seed}", seed=seed, target__window=2)
+    results = load(tmp_path)
+    labels = results.labels
+    assert labels[["run", "policy", "seed", "label"]].values.tolist() == [
+        ["at-0", "float16", 0, "en"], ["at-0", "float16", 0, "fi"],
+        ["at-1", "float16", 1, "en"], ["at-1", "float16", 1, "fi"],
+    ]  # fmt: skip
+    # "en" is as good as the whole, which the summary has without a window.
+    assert labels["final_accuracy"].tolist()[::2] == results.summary["final_accuracy"].tolist()
+    whole = results.summary["rounds_to_target"]
+    assert (labels["rounds_to_target"].to_numpy()[::2] >= whole.to_numpy()).all()
+    for at, run in enumerate(results.runs):
+        alone = measure_by_label(run.evaluations, TARGET, window=2)
+        assert labels["rounds_to_target"].tolist()[2 * at : 2 * at + 2] == (
+            alone["rounds_to_target"].tolist()
+        )
 
 
 def test_a_comparison_keeps_its_order_and_hidden_folders_are_left_out(tmp_path):

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from fsim.results.comparison import COLUMNS, comparison_table
-from fsim.results.metrics import measure
+from fsim.results.metrics import LABEL_COLUMNS, measure, measure_by_label
 from fsim.results.records import Kind, Recorder
 
 ACCURACY = [0.0, 0.5, 0.2, 0.45, 0.5, 0.6]
@@ -47,6 +47,47 @@ def test_a_window_asks_for_the_mean_of_so_many_evaluations():
     three = measure(*tables, 0.4, window=3)
     assert three.time_to_target_s == three.time_to_target_smoothed_s == 50.0
     assert measure(*tables, 0.1, window=7).rounds_to_target is None
+
+
+def labelled(*shares):
+    source = Recorder()
+    for number, own in enumerate(shares):
+        if number:
+            source.record(Kind.UPLOAD, 0, 1, 0, number, size=100, energy=2.0)
+        source.evaluation(10.0 * number, number, 0.9, 1.0, 2.7, by_label=own)
+    return source.evaluations()
+
+
+def test_each_label_reaches_the_target_for_itself():
+    shares = [
+        {"a": 0.1, "b": 0.0},
+        {"a": 0.5, "b": 0.4},
+        {"a": 0.5, "b": 0.1},
+        {"a": 0.4, "b": 0.3},
+    ]
+    table = measure_by_label(labelled(*shares), 0.5).set_index("label")
+    assert table.loc["a"].to_dict() == {
+        "final_accuracy": 0.4, "best_accuracy": 0.5, "time_to_target_s": 10.0,
+        "rounds_to_target": 1.0, "uplink_bytes_to_target": 100.0, "energy_to_target_j": 2.0,
+    }  # fmt: skip
+    assert table.loc["b", ["final_accuracy", "best_accuracy"]].tolist() == [0.3, 0.4]
+    assert table.loc["b"].isna().sum() == 4
+    # Means of two: a .3, .5, .45; b .2, .25, .2.
+    windowed = measure_by_label(labelled(*shares), 0.25, window=2).set_index("label")
+    assert windowed["rounds_to_target"].tolist() == [1, 2]
+
+
+def test_a_label_that_is_not_told_is_not_at_the_target():
+    table = measure_by_label(labelled({"a": 0.9}, {"b": 0.9}, {"a": 0.9, "b": 0.9}), 0.5)
+    assert table["rounds_to_target"].tolist() == [0, 1]
+    table = measure_by_label(labelled({"a": 0.9}, {"b": 0.9}, {"a": 0.9, "b": 0.9}), 0.5, window=2)
+    assert table["rounds_to_target"].isna().tolist() == [True, False]
+
+
+def test_without_labels_there_is_no_row():
+    table = measure_by_label(recorder().evaluations(), 0.5)
+    assert len(table) == 0
+    assert tuple(table) == LABEL_COLUMNS
 
 
 def test_a_target_never_reached_is_empty():
