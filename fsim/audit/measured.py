@@ -26,6 +26,9 @@ KEPT = Path(__file__).with_name("measured.json")
 
 SCHEMA = 1
 
+LATE = 5
+"""Evaluations that late accuracy is the mean of: one alone swings with who was asked last."""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -67,6 +70,7 @@ FIGURES: dict[str, str] = {
     "time_to_target": "simulated s, of the runs that reached it",
     "uplink_to_target": "bytes of all clients, of the runs that reached it",
     "final_accuracy": "share",
+    "late_accuracy": "share, the mean of the last five evaluations, of those after training began",
     "tokens_kept": "share of the tokens that the mask falls on, where the question is about them",
     "token_recall": "share of the most sensitive of them, where it was measured",
     "training_memory": "bytes, the most that a client's training took, the base model included",
@@ -197,6 +201,7 @@ def _figures(run: SavedRun, key: str) -> dict[str, float | None]:
         "time_to_target": _number(metrics["time_to_target_s"]),
         "uplink_to_target": _number(metrics["uplink_bytes_to_target"]),
         "final_accuracy": _number(metrics["final_accuracy"]),
+        "late_accuracy": _late(run.evaluations),
     }
     if key == RECALL.key:
         computed = run.records.loc[run.records["kind"] == Kind.COMPUTE, "details"]
@@ -213,6 +218,11 @@ def _figures(run: SavedRun, key: str) -> dict[str, float | None]:
             for name, column in zip(BY_LABEL, columns, strict=True):
                 figures[f"{name} {row['label']}"] = _number(row[column])
     return figures
+
+
+def _late(evaluations: pd.DataFrame) -> float | None:
+    trained = evaluations.loc[evaluations["round"] > 0, "accuracy"]
+    return _number(trained.tail(LATE).mean()) if len(trained) >= LATE else None
 
 
 def _number(value: float | None) -> float | None:

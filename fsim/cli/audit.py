@@ -84,6 +84,11 @@ def _print_all(found: list[Measurement]) -> None:
         if not section.measured and section.experiment.simulated:
             console.print(report.NOTHING_MEASURED, highlight=False)
     console.print()
+    claimed = report.claims_grid(found)
+    console.print(Text(claimed.title, style="bold"))
+    console.print(_table(claimed))
+    console.print(claimed.note, highlight=False)
+    console.print()
     cross = report.cross_grid()
     console.print(Text(cross.title, style="bold"))
     console.print(_table(_numbered(cross)))
