@@ -58,3 +58,9 @@ def print_billing(summary: pd.DataFrame) -> None:
     note = billing_note(summary)
     if note:
         console.print(f"As a larger model's: {note}.")
+
+
+def line(name: str, summary: str, options: str = "") -> None:
+    """Print what may be chosen: its name, what it is, and what can be set of it."""
+    text = f"{name:<18} {summary}" + (f" [{options}]" if options else "")
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
