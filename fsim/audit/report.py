@@ -229,16 +229,16 @@ def _measured(experiment: Experiment, measured: Sequence[Measurement]) -> Iterat
 
 
 def _by_label(title: str, measured: Sequence[Measurement]) -> Iterator[Grid]:
-    """Labels in rows: those of one series together."""
-    rows = []
-    for each in measured:
-        of_labels = [name.split(" ", 1)[1] for name in each.values if " " in name]
-        for label in dict.fromkeys(of_labels):
-            cells = (_text(name, each.values.get(f"{name} {label}")) for name in BY_LABEL)
-            rows.append((each.series, label, *cells))
-    if rows:
-        heads = (name.removeprefix("label_").replace("_", " ") for name in BY_LABEL)
-        yield Grid(title, ("series", "label", *heads), tuple(rows))
+    """A table for each figure: labels in rows, series in columns."""
+    every = (name.split(" ", 1)[1] for each in measured for name in each.values if " " in name)
+    labels = list(dict.fromkeys(every))
+    for name in BY_LABEL if labels else ():
+        rows = tuple(
+            (label, *(_text(name, each.values.get(f"{name} {label}")) for each in measured))
+            for label in labels
+        )
+        head = name.removeprefix("label_").replace("_", " ")
+        yield Grid(title, (f"{head}, by label", *(each.series for each in measured)), rows)
 
 
 def _billed(measured: Sequence[Measurement]) -> str:

@@ -77,11 +77,16 @@ def test_languages_are_told_apart(tmp_path):
         assert only.values[f"label_{name} en"] == only.values[name]
         assert only.values[f"label_{name} fi"] > only.values[name]
     assert only.values["label_accuracy en"] == only.values["final_accuracy"]
-    (whole, by_label) = next(
+    (whole, *by_label) = next(
         each.measured for each in sections([only]) if each.experiment == LANGUAGES
     )
-    assert [row[:2] for row in by_label.rows] == [("float16", "en"), ("float16", "fi")]
     assert not any("label" in head for head in whole.heads)
+    assert [grid.heads for grid in by_label] == [
+        (f"{figure}, by label", "float16")
+        for figure in ("time to target", "uplink to target", "accuracy")
+    ]
+    accuracy = only.values["final_accuracy"]
+    assert by_label[-1].rows == (("en", f"{accuracy:.1%}"), ("fi", f"{accuracy**2:.1%}"))
 
 
 def test_kept_and_read_again(runs, tmp_path):
