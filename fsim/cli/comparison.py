@@ -38,7 +38,11 @@ def print_comparison(table: pd.DataFrame, baseline: str, title: str) -> None:
         padding=(0, 1, 0, 0),
     )
     for column, head in heads.items():
-        shown.add_column(head, justify="left" if column == "policy" else "right", no_wrap=True)
+        # Of what is too wide for a terminal only the policy's name goes on in the next line.
+        name = column == "policy"
+        shown.add_column(
+            head, justify="left" if name else "right", no_wrap=not name, overflow="fold"
+        )
     for row in table.to_dict("records"):
         shown.add_row(*(cell(column, row[column]) for column in heads))
     console.print(shown)
@@ -64,7 +68,7 @@ def print_statistics(path: Path, baseline: str, title: str) -> None:
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    shown.add_column("policy", no_wrap=True)
+    shown.add_column("policy", overflow="fold")
     for head in ("reached", *(text for name in metrics.values() for text in (name, "ratio"))):
         shown.add_column(head, justify="right")
     for policy, rows in pd.read_csv(path).groupby("policy", sort=False):
