@@ -161,7 +161,7 @@ def _measure(key: str, results: Results) -> list[Measurement]:
     series = results.series["series"].tolist()
     figures = [_figures(run, key) for run in results.runs]
     measured = []
-    for name in dict.fromkeys(series):
+    for name in sorted(dict.fromkeys(series), key=_by_settings):
         chosen = [at for at, other in enumerate(series) if other == name]
         first = results.runs[chosen[0]]
         facts = first.summary.get("facts", {})
@@ -218,6 +218,19 @@ def _figures(run: SavedRun, key: str) -> dict[str, float | None]:
             for name, column in zip(BY_LABEL, columns, strict=True):
                 figures[f"{name} {row['label']}"] = _number(row[column])
     return figures
+
+
+def _by_settings(series: str) -> list[tuple[str, float, str]]:
+    """Puts series of like settings beside each other, numbers in their order; else keeps it."""
+    told = [each.partition("=") for each in series.split(", ")[1:]]
+    keys = []
+    for name, _, value in told:
+        number, _, unit = value.partition(" ")
+        try:
+            keys.append((name, float(number), unit))
+        except ValueError:
+            keys.append((name, 0.0, value))
+    return keys
 
 
 def _late(evaluations: pd.DataFrame) -> float | None:

@@ -89,6 +89,17 @@ def test_languages_are_told_apart(tmp_path):
     assert by_label[-1].rows == (("en", f"{accuracy:.1%}"), ("fi", f"{accuracy**2:.1%}"))
 
 
+def test_series_of_like_settings_stand_together_in_their_order(tmp_path):
+    for at, (policy, rate) in enumerate(
+        (policy, rate) for policy in ("b", "a") for rate in ("10 kbit/s", "9 kbit/s")
+    ):
+        folder = write_made(tmp_path / "runs" / str(at), policy, fleet__uplink__rate=rate)
+        rewrite_summary(folder, name="fed-fstq-dropout")
+    assert [each.series for each in measurements_of(tmp_path / "runs")] == [
+        "b, rate=9 kbit/s", "a, rate=9 kbit/s", "b, rate=10 kbit/s", "a, rate=10 kbit/s",
+    ]  # fmt: skip
+
+
 def test_kept_and_read_again(runs, tmp_path):
     path = tmp_path / "kept.json"
     write_measured(path, measurements_of(runs))
