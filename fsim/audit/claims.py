@@ -61,7 +61,7 @@ class Claim:
         }
 
 
-def claims(measured: Sequence[Measurement], inference: dict[str, Any] | None) -> list[Claim]:
+def claims(measured: Sequence[Measurement], inference: Sequence[dict[str, Any]]) -> list[Claim]:
     """All claims that a figure of the scenarios answers.
 
     Parameters
@@ -69,7 +69,7 @@ def claims(measured: Sequence[Measurement], inference: dict[str, Any] | None) ->
     measured
         What runs of the scenarios measured.
     inference
-        What ``fsim infer-bench`` measured, if anything.
+        What each ``fsim infer-bench`` measured.
     """
     runs = _Runs(measured)
     return [
@@ -212,9 +212,10 @@ def _by_power(runs: _Runs) -> Iterator[Claim]:
         )  # fmt: skip
 
 
-def _by_inference(inference: dict[str, Any] | None) -> Iterator[Claim]:
+def _by_inference(inference: Sequence[dict[str, Any]]) -> Iterator[Claim]:
     """Of the learned saliency the row that loses least, of those the quickest."""
-    own = [row for row in (inference or {}).get("measured", ()) if row["method"] == "fisher-head"]
+    rows = (row for each in inference for row in each["measured"])
+    own = [row for row in rows if row["method"] == "fisher-head"]
     least = min(own, key=lambda row: (row["points_lost"], -row["speed_up"]), default=None)
     lost = "" if least is None else f", {least['points_lost']:.1f} points of accuracy lost here"
     yield Claim(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fsim.errors import OutputError
 
-KEPT = Path(__file__).with_name("inference.json")
-"""The ``infer-bench.json`` that docs/inference.md shows."""
+KEPT = tuple(Path(__file__).with_name(f"inference-layer-{layer}.json") for layer in (5, 8))
+"""The files ``infer-bench.json`` of what docs/inference.md shows."""
 
 HEADS = (
     "method",
@@ -22,23 +23,24 @@ HEADS = (
 )
 
 
-def read_inference(path: Path = KEPT) -> dict[str, Any] | None:
-    """What was measured, as ``infer-bench.json`` has it; None where nothing was.
+def read_inference(paths: Sequence[Path] = KEPT) -> list[dict[str, Any]]:
+    """What was measured, a file each, as ``infer-bench.json`` has it.
 
     Raises
     ------
     OutputError
         A file that is no such measurement.
     """
-    if not path.is_file():
-        return None
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        rows_of(data)
-        note_of(data)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{path}: found no measurement of infer-bench: {error!r}") from None
-    return data
+    measured = []
+    for path in paths:
+        try:
+            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            rows_of(data)
+            note_of(data)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(f"{path}: found no measurement of infer-bench: {error!r}") from None
+        measured.append(data)
+    return measured
 
 
 def rows_of(data: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
@@ -58,7 +60,7 @@ def rows_of(data: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
 
 
 def note_of(data: dict[str, Any]) -> str:
-    """What has to be known of the table."""
+    """What has to be known of a table."""
     facts = data["facts"]
     return (
         f"{facts['model']}, {facts['task']}: {facts['examples']} held-out prompts of "

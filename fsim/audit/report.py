@@ -207,8 +207,9 @@ def _tally(checks: Sequence[Check], what: str) -> str:
 
 def _measured(experiment: Experiment, measured: Sequence[Measurement]) -> Iterator[Grid]:
     title = f"{experiment.title}: measured here"
-    if experiment == INFERENCE and (found := read_inference()) is not None:
-        yield Grid(title, HEADS, rows_of(found), note_of(found))
+    if experiment == INFERENCE:
+        for found in read_inference():
+            yield Grid(title, HEADS, rows_of(found), note_of(found))
     if not measured:
         return
     told = {name for each in measured for name, value in each.values.items() if value is not None}

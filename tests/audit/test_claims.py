@@ -26,7 +26,7 @@ def series(experiment, name, **values):
     return Measurement(experiment.key, name, "nano", 1, 1, 1.0, 1.0, values)
 
 
-def of(measured, experiment, part="", inference=None):
+def of(measured, experiment, part="", inference=()):
     """What is published and what was measured, of the claims that say so."""
     return [
         (pytest.approx(each.published, abs=0.005), each.here)
@@ -36,7 +36,7 @@ def of(measured, experiment, part="", inference=None):
 
 
 def test_nothing_measured_is_told_as_nothing():
-    found = claims([], None)
+    found = claims([], [])
     assert {each.here for each in found} == {None}
     assert {each.experiment.key for each in found} < {each.key for each in EXPERIMENTS}
     assert all(row[-1] == "-" for row in claims_grid([]).rows if row[0] != INFERENCE.title)
@@ -96,7 +96,7 @@ def test_inference_is_told_by_what_loses_least():
         {"method": "fisher-head", "points_lost": 1.5, "speed_up": 1.7},
         {"method": "fisher-head", "points_lost": 3.0, "speed_up": 2.0},
     ]
-    (claim,) = of([], INFERENCE, "1.5 points", {"measured": rows})
+    (claim,) = of([], INFERENCE, "1.5 points", [{"measured": rows[:2]}, {"measured": rows[2:]}])
     assert claim == (1.55, 1.7)
     ((_, kept),) = of([], INFERENCE, "speed-up", read_inference())
     assert kept > 1

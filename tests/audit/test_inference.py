@@ -8,17 +8,19 @@ from fsim.errors import OutputError
 
 def test_what_is_kept_with_the_package_is_shown():
     kept = read_inference()
-    assert kept is not None
+    assert [each["facts"]["layer"] for each in kept] == [5, 8]
     (section,) = [each for each in sections([]) if each.experiment == INFERENCE]
-    (grid,) = section.measured
-    assert grid.rows == rows_of(kept)
-    assert grid.note == note_of(kept)
-    assert all(len(row) == len(HEADS) for row in grid.rows)
+    for grid, own in zip(section.measured, kept, strict=True):
+        assert grid.rows == rows_of(own)
+        assert grid.note == note_of(own)
+        assert all(len(row) == len(HEADS) for row in grid.rows)
     assert to_data([])["inference"] == kept
 
 
-def test_nothing_measured_is_nothing(tmp_path):
-    assert read_inference(tmp_path / "none.json") is None
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    assert read_inference([]) == []
+    with pytest.raises(OutputError, match=r"none\.json: found no measurement"):
+        read_inference([tmp_path / "none.json"])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"measured": [{}]}', '{"measured": []}'])
@@ -26,4 +28,4 @@ def test_another_file_is_refused(tmp_path, text):
     path = tmp_path / "other.json"
     path.write_text(text)
     with pytest.raises(OutputError, match="found no measurement of infer-bench"):
-        read_inference(path)
+        read_inference([path])
