@@ -63,6 +63,7 @@ def test_json_says_what_was_done(tmp_path):
         (["--keep", "0.05"], "keep ratio: found 0.05, which leaves 6 of 120 tokens, allowed is"),
         (["--threads", "0"], "threads: found 0, allowed is 1 or more"),
         (["--prompt-tokens", "5"], "prompt: found 5 tokens, allowed are 9 or more"),
+        (["--adapt-steps", "-1"], "adapt steps: found -1, allowed is 0 or more"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, tmp_path):

@@ -67,6 +67,13 @@ def infer_bench(
     window: Annotated[
         int, typer.Option(help="Tokens that saliencies are means over, an odd number.")
     ] = 61,
+    adapt_steps: Annotated[
+        int,
+        typer.Option(
+            help="Further training steps, of the layers after, in which every other prompt is "
+            "shortened."
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     threads: Annotated[int, typer.Option(help="Of PyTorch.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "cpu",
@@ -86,6 +93,7 @@ def infer_bench(
     import torch
 
     from fsim.choosing import parse_choice
+    from fsim.inference.adapting import Adaptation
     from fsim.inference.bench import Plan, measure
     from fsim.inference.preparing import Preparation, prepare
     from fsim.learning.models import MODELS
@@ -113,7 +121,7 @@ def infer_bench(
     torch.set_num_threads(threads)
     settings = Preparation(
         model, adapter, layer, prompt_tokens, steps, batch_size, learning_rate, saliency_prompts,
-        window, seed, device,
+        window, seed, device, Adaptation(steps=adapt_steps, last=last),
     )  # fmt: skip
     told = Console(stderr=True)
     place = open_store(store)
@@ -142,6 +150,7 @@ def infer_bench(
         "learning_rate": learning_rate if adapter is None else None,
         "saliency_prompts": saliency_prompts,
         "window": window,
+        "adapt_steps": adapt_steps,
         "from_store": list(prepared.reused),
         "always_kept": {"first": 1, "last": last},
         "seed": seed,
@@ -239,6 +248,9 @@ def _told(facts: dict[str, Any]) -> list[str]:
             f"Adapter: {facts['training_steps']} steps of {facts['batch_size']} prompts, AdamW at "
             f"{facts['learning_rate']:g}."
         )
+    adapted = ""
+    if facts["adapt_steps"]:
+        adapted = f"Used to shortened prompts by {facts['adapt_steps']} further steps. "
     return [
         f"Prompts of {facts['prompt_tokens_mean']:.0f} tokens (mean): the passage that is asked "
         f"about among unrelated ones. Accuracy: {facts['examples']} held-out prompts.",
@@ -247,7 +259,7 @@ def _told(facts: dict[str, Any]) -> list[str]:
         f"median (least to most). Whole: {facts['prompt_s']:.3g} s and {facts['answer_s']:.3g} s, "
         f"{format_bytes(facts['cache_bytes'])} of keys and values.",
         f"{trained} Saliency: from {facts['saliency_prompts']} training prompts, means over "
-        f"{facts['window']} tokens. From the store: {stored}.",
+        f"{facts['window']} tokens. {adapted}From the store: {stored}.",
     ]
 
 

@@ -4,6 +4,7 @@ Nothing here needs a scenario: any causal language model of transformers, alone 
 of peft's, and any training loop.
 """
 
+from fsim.inference.adapting import Adaptation, adapt, merge_adaptation
 from fsim.inference.keeping import Keep
 from fsim.inference.pooling import Pooled
 from fsim.inference.pruning import PromptPruner, Scorer, View
@@ -18,6 +19,7 @@ from fsim.inference.saliency import (
 )
 
 __all__ = [
+    "Adaptation",
     "AttentionScorer",
     "FisherHead",
     "FisherTable",
@@ -31,4 +33,6 @@ __all__ = [
     "Sample",
     "Scorer",
     "View",
+    "adapt",
+    "merge_adaptation",
 ]

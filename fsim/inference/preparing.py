@@ -6,14 +6,15 @@ import functools
 import hashlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fsim.errors import InferenceError, ScenarioError
-from fsim.inference.pooling import check_window
+from fsim.inference.adapting import Adaptation, adapt, merge_adaptation
+from fsim.inference.pooling import Pooled, check_window
 from fsim.inference.prompts import PassageWriter
 from fsim.inference.pruning import check_layer, layers_of
 from fsim.inference.recording import NOT_SCORED, SaliencyRecorder
@@ -29,6 +30,8 @@ from fsim.store import Store, key_of
 from fsim.streams import torch_seed
 
 LORA = LoraSettings(8, 16, "all-linear")
+
+NO_ADAPTATION = Adaptation()
 
 WINDOW = 61
 """Tokens that saliencies are means over: up to two of these passages (docs/research-log.md)."""
@@ -60,6 +63,8 @@ class Preparation:
         Of all that is drawn.
     device
         As for :func:`fsim.learning.models.load_base`; weights are float32.
+    adaptation
+        How the model gets used to shortened prompts once saliency is learned; by default not.
     """
 
     model: str
@@ -73,6 +78,7 @@ class Preparation:
     window: int = WINDOW
     seed: int = 0
     device: str = "cpu"
+    adaptation: Adaptation = NO_ADAPTATION
 
     def __post_init__(self) -> None:
         for name in ("prompt_tokens", "steps", "batch_size", "saliency_prompts"):
@@ -105,7 +111,7 @@ class Prepared:
     head, table
         Learned from what was recorded.
     reused
-        What was found in the store: ``"adapter"``, ``"saliency"``.
+        What was found in the store: ``"adapter"``, ``"saliency"``, ``"adaptation"``.
     """
 
     model: Any
@@ -178,6 +184,8 @@ def prepare(
         head = FisherHead.from_bytes(found[8 : 8 + size])
         table = FisherTable.from_bytes(found[8 + size :])
         reused.append("saliency")
+    if settings.adaptation.steps and _adapt(settings, model, writer, layer, head, store, say):
+        reused.append("adaptation")
     return Prepared(model, base.tokenizer, writer, layer, layers, head, table, tuple(reused))
 
 
@@ -210,6 +218,44 @@ def _learn(
     say(f"recording token sensitivities of {len(rows)} training prompts")
     samples = record(model, rows, layer)
     return FisherHead.fit(samples, window=window), FisherTable.fit(samples, vocabulary)
+
+
+def _adapt(
+    settings: Preparation,
+    model: Any,
+    writer: PassageWriter,
+    layer: int,
+    head: FisherHead,
+    store: Store | None,
+    say: Callable[[str], None],
+) -> bool:
+    """Get a model used to shortened prompts, in place; whether that was in the store."""
+    how = settings.adaptation
+    # Prompts that neither the adapter nor the head has seen.
+    seen = settings.steps * settings.batch_size + settings.saliency_prompts
+    rows = writer.training(seen + how.steps * how.batch_size, full=True)[seen:]
+    key = key_of(
+        kind="inference-adaptation",
+        code=[code_version(), _room_version()],
+        model=_weights_digest(model),
+        head=hashlib.sha256(head.to_bytes()).hexdigest(),
+        rows=rows_digest([rows]),
+        layer=layer,
+        window=settings.window,
+        how=asdict(how),
+        seed=settings.seed,
+        threads=torch.get_num_threads(),
+    )
+    found = store.get(key) if store is not None else None
+    if found is not None:
+        merge_adaptation(model, layer, found)
+        return True
+    say(f"getting it used to shortened prompts: {how.steps} steps of {how.batch_size} prompts")
+    seed = torch_seed(settings.seed, "inference.adaptation")
+    payload = adapt(model, rows, layer, Pooled(head, settings.window), how, seed)
+    if store is not None:
+        store.put(key, payload)
+    return False
 
 
 def _train(
@@ -275,8 +321,8 @@ def _weights_digest(model: Any) -> str:
 
 @functools.cache
 def _room_version() -> str:
-    """SHA-256 of what saliencies are recorded and learned by."""
+    """SHA-256 of what saliencies are recorded and learned by, and models adapted."""
     digest = hashlib.sha256()
-    for name in ("recording.py", "saliency.py", "pooling.py"):
+    for name in ("recording.py", "saliency.py", "pooling.py", "adapting.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()

@@ -110,6 +110,9 @@ class PromptPruner(Reader):
             for hook in hooks:
                 hook.remove()
 
+    def _stays(self, prompt: torch.Tensor) -> torch.Tensor:
+        return self.read(prompt).kept
+
     def _choose(
         self,
         call: Call,
@@ -127,8 +130,9 @@ class PromptPruner(Reader):
         prompt = call.view is not None
         if first and call.view is not None:
             ids, read = call.view
-            scores = self.scorer.score(View(ids, read, hidden))
-            call.kept = self.keep.mask(scores, read)
+            if call.kept is None:
+                scores = self.scorer.score(View(ids, read, hidden))
+                call.kept = self.keep.mask(scores, read)
             call.columns = _columns(call.kept, read)
             hidden = _pick(hidden, call.columns)
         columns = call.columns

@@ -58,7 +58,7 @@ class Call:
     view
         The prompt's ids, and where it is read, where this call reads it.
     kept, columns
-        As in :class:`Reading`; None as long as nothing was chosen.
+        As in :class:`Reading`; None as long as nothing was chosen. What is given beforehand stays.
     masks
         Attention masks by identity, and what of them is left.
     """
@@ -190,6 +190,35 @@ class Reader:
         rows: list[list[int]] = torch.stack(new, dim=1).tolist()
         return [row[: row.index(end) + 1] if end in row else row for row in rows]
 
+    def answer_loss(self, ids: torch.Tensor, scored: int) -> torch.Tensor:
+        """Mean cross-entropy of an answer's tokens after its prompt, in one pass, to train by.
+
+        Parameters
+        ----------
+        ids
+            A prompt and its answer, (1, length), without padding.
+        scored
+            How many of the last tokens are the answer's, fewer than there are.
+        """
+        if ids.shape[0] != 1 or not 0 < scored < ids.shape[1]:
+            raise InferenceError(
+                f"ids: found {tuple(ids.shape)} with an answer of {scored}, allowed is one row, "
+                "longer than its answer"
+            )
+        read = torch.ones_like(ids, dtype=torch.bool)
+        kept = self._stays(ids[:, :-scored])
+        if kept is not None:
+            kept = torch.nn.functional.pad(kept, (0, scored), value=True)
+        with self._hooked(Call(length=ids.shape[1], view=(ids, read), kept=kept)):
+            output = self._model(
+                input_ids=ids,
+                position_ids=torch.arange(ids.shape[1], device=ids.device).unsqueeze(0),
+                use_cache=False,
+                logits_to_keep=scored + 1,
+            )
+        logits: torch.Tensor = output.logits[0, :-1]
+        return torch.nn.functional.cross_entropy(logits, ids[0, -scored:])
+
     def generate(
         self,
         ids: torch.Tensor,
@@ -205,6 +234,10 @@ class Reader:
     def _hooked(self, call: Call) -> Iterator[None]:
         """A context that a call of the model runs in."""
         yield
+
+    def _stays(self, prompt: torch.Tensor) -> torch.Tensor | None:
+        """Which of a prompt's tokens stay, (1, length); None where nothing is left out."""
+        return None
 
     def _check(self, cache: Any, call: Call) -> None:
         """Look at what was kept of a prompt."""
