@@ -9,7 +9,10 @@ from typing import Any
 
 from fsim.errors import OutputError
 
-KEPT = tuple(Path(__file__).with_name(f"inference-layer-{layer}.json") for layer in (5, 8))
+KEPT = tuple(
+    Path(__file__).with_name(f"inference-{name}.json")
+    for name in ("layer-5", "layer-8", "layer-5-adapted")
+)
 """The files ``infer-bench.json`` of what docs/inference.md shows."""
 
 HEADS = (
@@ -62,8 +65,10 @@ def rows_of(data: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
 def note_of(data: dict[str, Any]) -> str:
     """What has to be known of a table."""
     facts = data["facts"]
+    steps = facts.get("adapt_steps")
+    adapted = f", used to shortened prompts by {steps} further steps of training" if steps else ""
     return (
-        f"{facts['model']}, {facts['task']}: {facts['examples']} held-out prompts of "
+        f"{facts['model']}, {facts['task']}{adapted}: {facts['examples']} held-out prompts of "
         f"{facts['prompt_tokens_mean']:.0f} tokens (mean), {facts['new_tokens']} new tokens, "
         f"shortened after layer {facts['layer']} of {facts['layers']}; {facts['repetitions']} "
         f"turns a side on {facts['device']}, median (least to most). See docs/inference.md."

@@ -8,7 +8,8 @@ from fsim.errors import OutputError
 
 def test_what_is_kept_with_the_package_is_shown():
     kept = read_inference()
-    assert [each["facts"]["layer"] for each in kept] == [5, 8]
+    assert [each["facts"]["layer"] for each in kept] == [5, 8, 5]
+    assert ["further steps" in note_of(each) for each in kept] == [False, False, True]
     (section,) = [each for each in sections([]) if each.experiment == INFERENCE]
     for grid, own in zip(section.measured, kept, strict=True):
         assert grid.rows == rows_of(own)
