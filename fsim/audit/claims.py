@@ -20,7 +20,7 @@ from fsim.audit.experiments import (
     UPLINK,
     Experiment,
 )
-from fsim.audit.measured import Measurement
+from fsim.audit.measured import Measurement, parts_of, setting
 
 FEDAVG, FSTQ = "float16", "fstq"
 """The policies here that are the paper's FedAvg-LoRA and Fed-FSTQ."""
@@ -94,13 +94,14 @@ class _Runs:
     """Measurements by experiment, policy and what else tells a series from the others."""
 
     def __init__(self, measured: Sequence[Measurement]) -> None:
-        self._values = {
-            (each.experiment, *_parts(each.series)): each.values for each in measured
-        }  # fmt: skip
+        self._values = {}
+        for each in measured:
+            policy, told = parts_of(each.series)
+            self._values[each.experiment, policy, frozenset(told)] = each.values
 
     def of(self, experiment: Experiment, policy: str, figure: str, **told: object) -> float | None:
         """A figure of a series; None where it, or the series, is not known."""
-        wanted = frozenset((key, _plain(value)) for key, value in told.items())
+        wanted = frozenset(setting(name, value) for name, value in told.items())
         return self._values.get((experiment.key, policy, wanted), {}).get(figure)
 
     def ratio(self, experiment: Experiment, figure: str, **told: object) -> float | None:
@@ -109,35 +110,17 @@ class _Runs:
             self.of(experiment, FEDAVG, figure, **told), self.of(experiment, FSTQ, figure, **told)
         )
 
-    def points(
-        self, experiment: Experiment, policies: tuple[str, str], *told: dict[str, object]
-    ) -> float | None:
-        """Late accuracy of the second over that of the first, in points."""
-        first, second = (
-            self.of(experiment, policy, "late_accuracy", **own)
-            for policy, own in zip(policies, told, strict=True)
-        )
-        return None if first is None or second is None else 100 * (second - first)
-
-
-def _parts(series: str) -> tuple[str, frozenset[tuple[str, str]]]:
-    """``"fstq, alpha=0.1"`` as policy and the settings that tell it from others."""
-    policy, *told = series.split(", ")
-    pairs = (each.partition("=") for each in told)
-    return policy, frozenset((key, _plain(value)) for key, _, value in pairs)
-
-
-def _plain(value: object) -> str:
-    """Numbers alike however they are written, with or without a unit."""
-    number, _, unit = str(value).partition(" ")
-    try:
-        return f"{float(number):g} {unit}".strip()
-    except ValueError:
-        return str(value)
+    def accuracy(self, experiment: Experiment, policy: str, **told: object) -> float | None:
+        """Late accuracy of a series."""
+        return self.of(experiment, policy, "late_accuracy", **told)
 
 
 def _over(above: float | None, below: float | None) -> float | None:
     return None if above is None or not below else above / below
+
+
+def _points(accuracy: float | None, over: float | None) -> float | None:
+    return None if accuracy is None or over is None else 100 * (accuracy - over)
 
 
 def _rounds(runs: _Runs) -> Iterator[Claim]:
@@ -156,11 +139,9 @@ def _by_alpha(runs: _Runs) -> Iterator[Claim]:
     values = paper.ACCURACY_BY_ALPHA
     for at, alpha in enumerate(paper.ALPHAS):
         gain = 100 * (values[paper.FSTQ][at] - values[paper.FEDAVG][at])
-        here: dict[str, object] = {"alpha": alpha}
-        yield Claim(
-            ALPHA, f"accuracy over FedAvg's at alpha {alpha}, points", float(gain),
-            runs.points(ALPHA, (FEDAVG, FSTQ), here, here),
-        )  # fmt: skip
+        fstq, fedavg = (runs.accuracy(ALPHA, each, alpha=alpha) for each in (FSTQ, FEDAVG))
+        what = f"accuracy over FedAvg's at alpha {alpha}, points"
+        yield Claim(ALPHA, what, float(gain), _points(fstq, fedavg))
 
 
 def _by_clients(runs: _Runs) -> Iterator[Claim]:
@@ -181,10 +162,7 @@ def _by_loss(runs: _Runs) -> Iterator[Claim]:
             yield Claim(
                 LOSS, f"{method}: accuracy at {last:.0%} lost packets over that at none, points, "
                 f"{kind} here", float(change),
-                runs.points(
-                    LOSS, (policy, policy),
-                    {"kind": kind, "loss": first}, {"kind": kind, "loss": last},
-                ),
+                _points(*(runs.accuracy(LOSS, policy, kind=kind, loss=at) for at in (last, first))),
             )  # fmt: skip
 
 
@@ -195,9 +173,9 @@ def _by_dropout(runs: _Runs) -> Iterator[Claim]:
             yield Claim(
                 DROPOUT, f"{method}: accuracy at {percent}% dropout over that at none, points",
                 float(-100 * lost[percent]),
-                runs.points(
-                    DROPOUT, (policy, policy), {"probability": 0}, {"probability": percent / 100}
-                ),
+                _points(*(
+                    runs.accuracy(DROPOUT, policy, probability=at / 100) for at in (percent, 0)
+                )),
             )  # fmt: skip
 
 

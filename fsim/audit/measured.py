@@ -26,6 +26,9 @@ KEPT = Path(__file__).with_name("measured.json")
 
 SCHEMA = 1
 
+Setting = tuple[str, float, str]
+"""Name, number, and unit; of one that is no number, 0 and the whole value."""
+
 LATE = 5
 """Evaluations that late accuracy is the mean of: one alone swings with who was asked last."""
 
@@ -87,6 +90,22 @@ BY_LABEL: dict[str, str] = {
 
 ALONE: dict[str, tuple[str, ...]] = {MEMORY.key: ("payload", "training_memory", "encoding_memory")}
 """The figures of an experiment that is too short for the others."""
+
+
+def parts_of(series: str) -> tuple[str, tuple[Setting, ...]]:
+    """``"fstq, alpha=0.1"`` as its policy, and the settings that tell it from other series."""
+    policy, *told = series.split(", ")
+    pairs = (each.partition("=") for each in told)
+    return policy, tuple(setting(name, value) for name, _, value in pairs)
+
+
+def setting(name: str, value: object) -> Setting:
+    """A setting whose number is one however it is written, with or without a unit."""
+    number, _, unit = str(value).partition(" ")
+    try:
+        return name, float(number), unit
+    except ValueError:
+        return name, 0.0, str(value)
 
 
 def measurements_of(folder: Path) -> list[Measurement]:
@@ -161,7 +180,8 @@ def _measure(key: str, results: Results) -> list[Measurement]:
     series = results.series["series"].tolist()
     figures = [_figures(run, key) for run in results.runs]
     measured = []
-    for name in sorted(dict.fromkeys(series), key=_by_settings):
+    # Series of like settings beside each other, numbers in their order; others keep theirs.
+    for name in sorted(dict.fromkeys(series), key=lambda each: parts_of(each)[1]):
         chosen = [at for at, other in enumerate(series) if other == name]
         first = results.runs[chosen[0]]
         facts = first.summary.get("facts", {})
@@ -218,19 +238,6 @@ def _figures(run: SavedRun, key: str) -> dict[str, float | None]:
             for name, column in zip(BY_LABEL, columns, strict=True):
                 figures[f"{name} {row['label']}"] = _number(row[column])
     return figures
-
-
-def _by_settings(series: str) -> list[tuple[str, float, str]]:
-    """Puts series of like settings beside each other, numbers in their order; else keeps it."""
-    told = [each.partition("=") for each in series.split(", ")[1:]]
-    keys = []
-    for name, _, value in told:
-        number, _, unit = value.partition(" ")
-        try:
-            keys.append((name, float(number), unit))
-        except ValueError:
-            keys.append((name, 0.0, value))
-    return keys
 
 
 def _late(evaluations: pd.DataFrame) -> float | None:

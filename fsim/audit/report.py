@@ -116,15 +116,16 @@ def claims_grid(measured: Sequence[Measurement]) -> Grid:
 
 def to_data(measured: Sequence[Measurement]) -> dict[str, Any]:
     """All of it for programs: JSON's own types."""
+    inference = read_inference()
     return {
         "paper": PAPER,
         "figures": [each.as_dict() for each in published_figures()],
-        "claims": [each.as_dict() for each in claims(measured, read_inference())],
+        "claims": [each.as_dict() for each in claims(measured, inference)],
         "cross_checks": [each.as_dict() for each in cross_checks()],
         "measured": [
             {**vars(each), "values": dict(each.values)} for each in measured
         ],
-        "inference": read_inference(),
+        "inference": inference,
         "units": FIGURES | BY_LABEL,
     }  # fmt: skip
 
