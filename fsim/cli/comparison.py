@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
-from fsim.cli.options import console, line
+from fsim.cli.options import console, line, plain_table
 from fsim.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -28,21 +25,12 @@ def print_comparison(table: pd.DataFrame, baseline: str, title: str) -> None:
         "mean_payload_bytes": "payload",
         "final_accuracy": "final",
     }
-    caption = f"Until the target; ratios to {baseline}; -: never reached."
-    shown = Table(
-        title=title,
-        caption=caption,
-        title_justify="left",
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    shown = plain_table(title, f"Until the target; ratios to {baseline}; -: never reached.")
     for column, head in heads.items():
-        # Of what is too wide for a terminal only the policy's name goes on in the next line.
-        name = column == "policy"
-        shown.add_column(
-            head, justify="left" if name else "right", no_wrap=not name, overflow="fold"
-        )
+        if column == "policy":  # of what is too wide for a terminal its name alone is folded
+            shown.add_column(head, overflow="fold")
+        else:
+            shown.add_column(head, justify="right", no_wrap=True)
     for row in table.to_dict("records"):
         shown.add_row(*(cell(column, row[column]) for column in heads))
     console.print(shown)
@@ -57,16 +45,10 @@ def print_statistics(path: Path, baseline: str, title: str) -> None:
         "uplink_bytes_to_target": "uplink",
         "final_accuracy": "final",
     }
-    shown = Table(
-        title=title,
-        caption=(
-            "Mean and standard deviation of the seeds that reached the target; ratios to "
-            f"{baseline} and their 95% intervals, by paired bootstrap over seeds; -: never reached."
-        ),
-        title_justify="left",
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+    shown = plain_table(
+        title,
+        "Mean and standard deviation of the seeds that reached the target; ratios to "
+        f"{baseline} and their 95% intervals, by paired bootstrap over seeds; -: never reached.",
     )
     shown.add_column("policy", overflow="fold")
     for head in ("reached", *(text for name in metrics.values() for text in (name, "ratio"))):

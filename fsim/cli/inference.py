@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from fsim.cli.options import StorePlace, console, open_store
+from fsim.cli.options import StorePlace, console, open_store, plain_table
 from fsim.errors import InferenceError, ScenarioError
 from fsim.units import format_bytes
 
@@ -264,12 +263,9 @@ def _told(facts: dict[str, Any]) -> list[str]:
 
 
 def _table(found: Sequence[Measurement], facts: dict[str, Any]) -> Table:
-    shown = Table(
-        title=f"{facts['task']}, {facts['model']}, shortened after layer {facts['layer']} of "
-        f"{facts['layers']}",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+    shown = plain_table(
+        f"{facts['task']}, {facts['model']}, shortened after layer {facts['layer']} of "
+        f"{facts['layers']}"
     )
     heads = ("method", "keep", "right", "points", "-/+", "recall", "speed-up", "cache")
     for head in heads:

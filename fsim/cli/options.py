@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.table import Table
 
 from fsim.store import Store, place
 
@@ -58,6 +60,18 @@ def print_billing(summary: pd.DataFrame) -> None:
     note = billing_note(summary)
     if note:
         console.print(f"As a larger model's: {note}.")
+
+
+def plain_table(title: str, caption: str | None = None) -> Table:
+    """A table of figures: title above, what is to be known of them below, no lines but one."""
+    return Table(
+        title=title,
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
 
 
 def line(name: str, summary: str, options: str = "") -> None:

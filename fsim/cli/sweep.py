@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsim.cli.options import Overrides, StorePlace, console, cores, open_store
+from fsim.cli.options import Overrides, StorePlace, console, cores, open_store, plain_table
 from fsim.errors import FsimError
 from fsim.units import format_bytes, format_duration
 
@@ -119,13 +118,8 @@ def _table(table: pd.DataFrame, keys: Sequence[str]) -> Table:
         "uplink_bytes_to_target": ("uplink", format_bytes),
         "final_accuracy": ("final", lambda value: f"{value:.1%}"),
     }
-    shown = Table(
-        title=f"{len(table)} cells",
-        caption="Time and uplink until the target; -: never reached.",
-        title_justify="left",
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+    shown = plain_table(
+        f"{len(table)} cells", "Time and uplink until the target; -: never reached."
     )
     for key in keys:
         shown.add_column(key.rpartition(".")[2], overflow="fold")
