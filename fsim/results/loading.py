@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from fsim.errors import OutputError
-from fsim.results.metrics import measure_by_label
+from fsim.results.metrics import LABEL_COLUMNS, measure_by_label
 from fsim.results.output import COMPARISON, SUMMARY, folder_name
 from fsim.results.records import EVALUATION_TYPES, RECORD_TYPES
 from fsim.results.saved import SavedRun
@@ -82,13 +82,10 @@ class Results:
         Empty where no evaluation tells labels apart.
         """
         tables = []
-        for at, run in enumerate(self.runs):
+        for run in self.runs:
             window = int(run.settings.get("target.window", 1))
-            table = measure_by_label(run.evaluations, float(run.summary["target"]), window)
-            for place, column in enumerate(IDENTITY):
-                table.insert(place, column, self.summary[column].iloc[at])
-            tables.append(table)
-        return pd.concat(tables, ignore_index=True)
+            tables.append(measure_by_label(run.evaluations, float(run.summary["target"]), window))
+        return self._stacked(tables, LABEL_COLUMNS)
 
     @cached_property
     def settings(self) -> pd.DataFrame:
@@ -128,9 +125,9 @@ class Results:
         facts: dict[str, Any] = self.runs[0].summary.get("facts", {})
         return {int(client): float(full) for client, full in facts.get("batteries_j", {}).items()}
 
-    def _stacked(self, tables: Sequence[pd.DataFrame], types: dict[str, str]) -> pd.DataFrame:
+    def _stacked(self, tables: Sequence[pd.DataFrame], columns: Iterable[str]) -> pd.DataFrame:
         sizes = [len(table) for table in tables]
-        stacked = pd.concat([table[list(types)] for table in tables], ignore_index=True)
+        stacked = pd.concat([table[list(columns)] for table in tables], ignore_index=True)
         for at, column in enumerate(IDENTITY):
             values = self.summary[column]
             repeated = values.repeat(sizes).reset_index(drop=True)
