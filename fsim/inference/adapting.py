@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from fsim.errors import InferenceError
 from fsim.inference.keeping import Keep
 from fsim.inference.pruning import PromptPruner, Scorer, layers_of
 from fsim.inference.reading import Reader
+from fsim.learning.adapter import with_peft
 from fsim.learning.encoding import Encoded
 from fsim.streams import stream
 
@@ -28,7 +28,7 @@ MAX_GRADIENT_NORM = 1.0
 class Adaptation:
     """How a model gets used to shortened prompts.
 
-    Every other prompt of a step is read shortened, to a ratio drawn from ``ratios``; the others are
+    Every other prompt is read shortened, to a ratio drawn from ``ratios``; the others are
     read whole, so that neither is unlearned. Only layers after n are trained: what leaves layer n
     stays what it was, and with it the saliency that was learned of it.
 
@@ -78,7 +78,7 @@ def adapt(
     model
         A causal language model of transformers; changed in place.
     rows
-        Prompts and answers, ``steps x batch_size`` of them; none shorter than what must stay.
+        Prompts and answers, ``steps x batch_size`` of them.
     layer
         n.
     scorer
@@ -92,16 +92,24 @@ def adapt(
     -------
     bytes
         What was trained, for :func:`merge_adaptation`.
+
+    Raises
+    ------
+    InferenceError
+        Another number of rows, or a prompt shorter than what must stay.
     """
+    size = settings.batch_size
+    if len(rows) != settings.steps * size:
+        raise InferenceError(f"rows: found {len(rows)}, allowed are {settings.steps} x {size}")
     with _wrapped(model, layer, seed) as wrapped:
-        trained = [each for each in wrapped.parameters() if each.requires_grad]
+        trained = list(_trained(wrapped).values())
         optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.0)
         rng = stream(seed, "inference.adaptation")
         device = wrapped.get_input_embeddings().weight.device
-        size = settings.batch_size
         for step in range(settings.steps):
             optimizer.zero_grad()
-            for number, row in enumerate(rows[step * size : (step + 1) * size]):
+            for number in range(step * size, (step + 1) * size):
+                row = rows[number]
                 ids = torch.tensor([row.ids], device=device)
                 reader = Reader(wrapped)
                 if number % 2 == 0:
@@ -110,7 +118,7 @@ def adapt(
                 torch.autograd.backward([reader.answer_loss(ids, row.scored) / size])
             torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT_NORM)
             optimizer.step()
-        named = {name: p for name, p in wrapped.named_parameters() if p.requires_grad}
+        named = _trained(wrapped)
         payload: bytes = safetensors.torch.save(
             {name: value.detach().cpu().contiguous() for name, value in named.items()}
         )
@@ -127,7 +135,7 @@ def merge_adaptation(model: Any, layer: int, payload: bytes) -> None:
     """
     values = safetensors.torch.load(payload)
     with _wrapped(model, layer, 0) as wrapped:
-        named = {name: p for name, p in wrapped.named_parameters() if p.requires_grad}
+        named = _trained(wrapped)
         if {name: p.shape for name, p in named.items()} != {n: v.shape for n, v in values.items()}:
             raise InferenceError("adaptation: found one of another model or layer")
         with torch.no_grad():
@@ -135,10 +143,15 @@ def merge_adaptation(model: Any, layer: int, payload: bytes) -> None:
                 value.copy_(values[name])
 
 
+def _trained(wrapped: Any) -> dict[str, torch.nn.Parameter]:
+    """What of a wrapped model is trained, by name."""
+    return {name: each for name, each in wrapped.named_parameters() if each.requires_grad}
+
+
 @contextmanager
 def _wrapped(model: Any, layer: int, seed: int) -> Iterator[Any]:
     """The model with a LoRA on the linear layers after n, merged into its weights at the end."""
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig
     from transformers.pytorch_utils import Conv1D
 
     later = {part for each in layers_of(model)[layer:] for part in each.modules()}
@@ -150,10 +163,6 @@ def _wrapped(model: Any, layer: int, seed: int) -> Iterator[Any]:
     config = LoraConfig(
         r=RANK, lora_alpha=ALPHA, target_modules=names, bias="none", task_type="CAUSAL_LM"
     )
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # peft asks transformers for an attribute that transformers is renaming.
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        torch.manual_seed(seed)
-        wrapped: Any = get_peft_model(model, config)
+    wrapped = with_peft(model, config, seed)
     yield wrapped
     wrapped.merge_and_unload().requires_grad_(False).eval()

@@ -231,7 +231,7 @@ def _adapt(
 ) -> bool:
     """Get a model used to shortened prompts, in place; whether that was in the store."""
     how = settings.adaptation
-    # Prompts that neither the adapter nor the head has seen.
+    # Other prompts than adapter and head were trained by; examples are drawn anew for each.
     seen = settings.steps * settings.batch_size + settings.saliency_prompts
     rows = writer.training(seen + how.steps * how.batch_size, full=True)[seen:]
     key = key_of(

@@ -49,6 +49,18 @@ class LoraSettings:
     targets: str | tuple[str, ...]
 
 
+def with_peft(model: Any, config: Any, seed: int) -> Any:
+    """A model wrapped by peft, the initial values of what is added drawn from a seed."""
+    from peft import get_peft_model
+
+    # peft draws from PyTorch's global generator; nobody else's draws may move by that.
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # peft asks transformers for an attribute that transformers is renaming.
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        torch.manual_seed(seed)
+        return get_peft_model(model, config)
+
+
 class AdaptedModel:
     """A base model whose adapted layers take the adapters of many clients at once.
 
@@ -71,7 +83,7 @@ class AdaptedModel:
     """
 
     def __init__(self, base: BaseModel, lora: LoraSettings, seed: int) -> None:
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig
         from peft.tuners.lora import LoraLayer
 
         targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
@@ -83,16 +95,11 @@ class AdaptedModel:
             target_modules=targets,
             task_type="CAUSAL_LM",
         )
-        # peft draws from PyTorch's global generator; nobody else's draws may move by that.
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            # peft asks transformers for an attribute that transformers is renaming.
-            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-            torch.manual_seed(seed)
-            try:
-                wrapped: Any = get_peft_model(base.model, self.config)
-            except ValueError as error:
-                first = str(error).splitlines()[0]
-                raise ScenarioError(f"model.lora.targets: {first}") from None
+        try:
+            wrapped = with_peft(base.model, self.config, seed)
+        except ValueError as error:
+            first = str(error).splitlines()[0]
+            raise ScenarioError(f"model.lora.targets: {first}") from None
         self.model: Any = wrapped.get_base_model()
         self.tokenizer = base.tokenizer
         embeddings = self.model.get_input_embeddings()

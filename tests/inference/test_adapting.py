@@ -1,6 +1,7 @@
 """Training by shortened prompts: its loss, what it changes, and what it leaves alone."""
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -122,12 +123,33 @@ def test_whole_prompts_are_learned_as_well(model):
 
 def test_what_was_trained_can_be_merged_again(nano, model):
     again = copy.deepcopy(nano)
-    payload = adapt(model, rows_of(4), LAYER, ByPlace(), HOW, seed=3)
+    payload = adapt(model, rows_of(2) * HOW.steps, LAYER, ByPlace(), HOW, seed=3)
     merge_adaptation(again, LAYER, payload)
     weights = again.state_dict()
     assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
     with pytest.raises(InferenceError, match="adaptation: found one of another model or layer"):
         merge_adaptation(again, LAYER + 1, payload)
+
+
+@pytest.mark.parametrize("count", [0, 11, 13])
+def test_too_few_or_too_many_rows_are_refused(model, count):
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(InferenceError, match=f"rows: found {count}, allowed are 6 x 2"):
+        adapt(model, rows_of(count), LAYER, ByPlace(), HOW, seed=0)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_steps_of_one_prompt_take_turns(model):
+    asked = []
+
+    class Noting(ByPlace):
+        def score(self, view):
+            asked.append(view.ids.shape[1])
+            return super().score(view)
+
+    one = dataclasses.replace(HOW, steps=5, batch_size=1)
+    adapt(model, rows_of(5), LAYER, Noting(), one, seed=0)
+    assert len(asked) == 3  # the first, third and fifth are shortened
 
 
 def test_preparing_keeps_it_in_the_store_and_saliency_as_it_was(tmp_path):
