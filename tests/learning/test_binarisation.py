@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +13,9 @@ from torch.func import functional_call
 
 from fsim.learning.binarisation import Binarisation
 from fsim.learning.cohort import Cohort, SlotJob, SlotResult, TrainingSettings
-from fsim.learning.encoding import BatchShape, draw_batches, encode_examples
+from fsim.learning.encoding import BatchShape, draw_batches
 from fsim.learning.models import load_base
 from fsim.learning.slots import Slots
-from fsim.learning.tasks import make_task
 from fsim.learning.training import Trainer, TrainingJob
 from fsim.store import Store
 from fsim.vocabulary import BinarisationSettings, Layout, SensitivitySettings, TrainingRequest
@@ -160,13 +158,6 @@ def test_what_is_frozen_is_not_binarised():
     found.binarise(4)
     assert not seen(slots)[:12].any()
     assert np.all(np.abs(seen(slots)[12:]) == np.float32(5e-2))
-
-
-@pytest.fixture(scope="module")
-def rows():
-    torch.set_num_threads(1)
-    examples = make_task("medical", {}).load(Path).train[:400]
-    return encode_examples(load_base("nano", device="cpu").tokenizer, examples, 32)
 
 
 def jobs_of(adapted, rows, count, steps=6, size=4):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +14,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, Qwen2Config, Qwen2ForCausa
 from fsim.errors import ScenarioError
 from fsim.learning.adapter import AdaptedModel, LoraSettings
 from fsim.learning.cohort import Cohort, SlotJob, TrainingSettings
-from fsim.learning.encoding import BatchShape, draw_batches, encode_examples
+from fsim.learning.encoding import BatchShape, draw_batches
 from fsim.learning.models import BaseModel, load_base
-from fsim.learning.tasks import make_task
 from fsim.vocabulary import SensitivitySettings, TrainingRequest
 
 ADAMW = TrainingSettings("adamw", 3e-3, 0.01, 1.0)
@@ -53,13 +51,6 @@ LORA = {
     "qwen2": LoraSettings(4, 8, ("q_proj", "v_proj", "down_proj")),
     "gpt2": LoraSettings(4, 8, ("c_attn",)),
 }
-
-
-@pytest.fixture(scope="module")
-def rows():
-    torch.set_num_threads(1)
-    examples = make_task("medical", {}).load(Path).train[:400]
-    return encode_examples(load_base("nano", device="cpu").tokenizer, examples, 32)
 
 
 def jobs_of(adapted, rows, count, steps=3, size=4, seed=0):

@@ -10,9 +10,7 @@ from fsim.learning.encoding import BatchShape
 from fsim.learning.training import Trainer, TrainingJob
 from fsim.store import Store
 from fsim.vocabulary import TrainingRequest
-from tests.learning.test_cohort import alone_with_peft, jobs_of, rows, train
-
-__all__ = ["rows"]
+from tests.learning.test_cohort import alone_with_peft, jobs_of, train
 
 CLIPPED = TrainingSettings("sgd", 0.1, 0.01, 0.5)
 

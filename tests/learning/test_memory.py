@@ -1,7 +1,6 @@
 """The most memory that local training takes."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +9,10 @@ import torch
 from fsim.compression import make_policy
 from fsim.errors import ScenarioError
 from fsim.learning.cohort import Cohort
-from fsim.learning.encoding import BatchShape, encode_examples
+from fsim.learning.encoding import BatchShape
 from fsim.learning.memory import TrainingMemory
 from fsim.learning.models import load_base
 from fsim.learning.slots import aligned
-from fsim.learning.tasks import make_task
 from fsim.simulation import simulate
 from fsim.store import Store
 from tests.learning.test_cohort import ADAMW, jobs_of
@@ -23,13 +21,6 @@ PLAIN = make_policy("float16", {}).training_request()
 ALONE = {"training__cohort_width": 1, "training__measure_memory": True}
 ADAMW_STEP_COUNT = 4
 """Bytes: AdamW keeps the number of its step as a tensor of one float32."""
-
-
-@pytest.fixture(scope="module")
-def rows():
-    torch.set_num_threads(1)
-    examples = make_task("medical", {}).load(Path).train[:400]
-    return encode_examples(load_base("nano", device="cpu").tokenizer, examples, 32)
 
 
 def cohort(adapted, rows, settings=ADAMW, request=PLAIN, width=1, size=4):

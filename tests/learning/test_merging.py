@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,22 +12,14 @@ from transformers import MistralConfig, MistralForCausalLM
 from fsim.errors import ScenarioError
 from fsim.learning.adapter import AdaptedModel
 from fsim.learning.cohort import Cohort
-from fsim.learning.encoding import Batch, BatchShape, Encoded, encode_examples
+from fsim.learning.encoding import Batch, BatchShape, Encoded
 from fsim.learning.models import BaseModel, load_base
-from fsim.learning.tasks import make_task
 from fsim.vocabulary import MergingSettings, SensitivitySettings, TrainingRequest
 from tests.learning.naive_merging import naive_matching
 from tests.learning.test_cohort import ADAMW, LORA, SGD, base_of, jobs_of
 
 HALF = MergingSettings()
 THREE_QUARTERS = MergingSettings(keep=0.75, after=1)
-
-
-@pytest.fixture(scope="module")
-def rows():
-    torch.set_num_threads(1)
-    examples = make_task("medical", {}).load(Path).train[:400]
-    return encode_examples(load_base("nano", device="cpu").tokenizer, examples, 32)
 
 
 def train(adapted, rows, jobs, width, merging, settings=ADAMW, sensitivity=None):

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,23 +10,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from fsim.compression import make_policy
-from fsim.learning.encoding import encode_examples
 from fsim.learning.metrics import token_recall
-from fsim.learning.models import load_base
 from fsim.learning.recall import TokenRecall
-from fsim.learning.tasks import make_task
 from fsim.simulation import simulate
 from fsim.store import Store
 from fsim.vocabulary import SensitivitySettings
 from tests.learning.test_cohort import ADAMW, LORA, SGD, base_of, jobs_of, train
-
-
-@pytest.fixture(scope="module")
-def rows():
-    torch.set_num_threads(1)
-    examples = make_task("medical", {}).load(Path).train[:400]
-    return encode_examples(load_base("nano", device="cpu").tokenizer, examples, 32)
-
 
 SETTINGS = SensitivitySettings(token_ratio=0.5, refresh_every=4, recall=0.2)
 
