@@ -31,6 +31,9 @@ PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
 """peft's file name for a saved adapter's values."""
 
+CONFIG = "adapter_config.json"
+"""peft's file name for a saved adapter's configuration."""
+
 
 @dataclass(frozen=True)
 class LoraSettings:
@@ -165,12 +168,21 @@ class AdaptedModel:
         self.use(self._single)
 
     def save(self, adapter: Update, folder: Path) -> None:
-        """Write an adapter as peft does: it loads with ``PeftModel.from_pretrained``."""
-        from safetensors.numpy import save_file
+        """Write an adapter as peft does: it loads with ``PeftModel.from_pretrained``.
+
+        The same adapter gives the same bytes in every process. OSError if it cannot be written.
+        """
+        from safetensors.numpy import save
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(dict(adapter), folder / WEIGHTS)
-        self.config.save_pretrained(str(folder))
+        # Written here and not by safetensors, whose own error for a full disk is no OSError.
+        (folder / WEIGHTS).write_bytes(save(dict(adapter)))
+        # As peft's own save_pretrained, which writes sets in an order of this process alone.
+        config = {
+            key: sorted(value) if isinstance(value, set) else value
+            for key, value in self.config.to_dict().items()
+        }
+        (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
 
     def load(self, folder: Path) -> Update:
         """Read an adapter that peft saved.
