@@ -24,9 +24,21 @@ class TraceError(FsimError):
 
 
 class TransferNeverEnds(FsimError):
-    """A transfer that would wait for ever: the capacity stays at zero from some time on."""
+    """A transfer that would wait for ever: the capacity stays at zero from some time on.
+
+    Attributes
+    ----------
+    ended
+        Seconds, when the last byte was sent; None where that is not known.
+    sent_bytes
+        Payload bytes sent by then, all in vain.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, ended: float | None = None, sent_bytes: int = 0) -> None:
+        super().__init__(message)
+        self.ended, self.sent_bytes = ended, sent_bytes
 
 
 class PayloadError(FsimError):
@@ -36,7 +48,7 @@ class PayloadError(FsimError):
 
 
 class EncodingFailed(FsimError):
-    """An update that the compression policy cannot express."""
+    """An update, or a global adapter, that the compression policy cannot express."""
 
     exit_code = 1
 
@@ -52,7 +64,7 @@ class OutputError(FsimError):
 
 
 class NothingLeft(FsimError):
-    """Nothing can ever happen again in a run."""
+    """Nothing can ever happen again in a run, or nothing has happened for too long."""
 
     exit_code = 1
 

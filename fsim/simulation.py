@@ -12,6 +12,7 @@ import torch
 
 from fsim.assembly import Workbench, build_workbench
 from fsim.errors import FsimError, OutputError, ScenarioError
+from fsim.fleet.population import DrawnPopulation
 from fsim.processes import WorkerEnded
 from fsim.results.metrics import Metrics, measure
 from fsim.scenario import LoadedScenario
@@ -19,9 +20,9 @@ from fsim.store import Store
 from fsim.trackers import Told, Tracker
 from fsim.vocabulary import Update
 from fsim.world import Progress, SimulatedWorld
-from fsim.world.learner import RealLearner
+from fsim.world.learner import Learner, RealLearner
 
-__all__ = ["Progress", "Run", "simulate"]
+__all__ = ["Progress", "Run", "run_world", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def simulate(
     loaded
         From :func:`fsim.scenario.load_scenario` or :func:`fsim.scenario.check_scenario`.
     on_progress
-        Called after each evaluation.
+        Called after each evaluation, and about twice a second while none is made.
     store
         Training results and evaluations found there are not computed again: a run that was killed
         goes on where it was, to the same result.
@@ -104,7 +105,7 @@ def simulate(
     tracker = Told(trackers)
     try:
         tracker.start(loaded.scenario.model_dump(mode="json"))
-        run = _run(loaded, learner, on_progress, tracker)
+        run = run_world(loaded, learner, on_progress, tracker)
     except BaseException as error:
         told = " ".join(f"{type(error).__name__}: {error}".split())
         tracker.finish({"status": "stopped", "failure": told, "metrics": {}, "facts": {}})
@@ -122,29 +123,39 @@ def simulate(
     return run
 
 
-def _run(
+def run_world(
     loaded: LoadedScenario,
-    learner: RealLearner,
-    on_progress: Callable[[Progress], None] | None,
-    tracker: Tracker,
+    learner: Learner,
+    on_progress: Callable[[Progress], None] | None = None,
+    tracker: Tracker | None = None,
+    population: DrawnPopulation | None = None,
 ) -> Run:
-    world = SimulatedWorld(loaded, learner, on_progress, tracker)
+    """Run a scenario with a learner of the caller's, and clients as well if they are given.
+
+    As :func:`simulate`, which does so with the scenario's own model and data.
+    """
+    world = SimulatedWorld(loaded, learner, on_progress, tracker, population)
     failure = None
     world.evaluate(0)
-    protocol = loaded.scenario.protocol.make()
     try:
-        world.env.run(world.env.process(protocol.run(world.env, world)))
-        world.close()
+        world.run()
     except (OutputError, WorkerEnded):
         raise  # nothing of the scenario's: the same run goes on where it was
     except FsimError as error:
         failure = str(error)
+    world.close()
     records, evaluations = world.recorder.records(), world.recorder.evaluations()
     target = loaded.scenario.target
     return Run(
         records=records,
         evaluations=evaluations,
-        metrics=measure(records, evaluations, target.value, target.window),
+        metrics=measure(
+            records,
+            evaluations,
+            target.value,
+            target.window,
+            {"time_s": world.env.now, **world.recorder.totals()},
+        ),
         adapter=world.adapter,
         failure=failure,
         facts=world.facts,

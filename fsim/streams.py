@@ -42,6 +42,20 @@ def stream(seed: int, purpose: str, *keys: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
 
+def participation(client: int, round_number: int, repeat: int = 0) -> tuple[int, ...]:
+    """The keys of what is drawn for a client each time that it is asked.
+
+    Parameters
+    ----------
+    client, round_number
+        Who is asked, and in which round.
+    repeat
+        How often the client was asked before in the same round, as asynchronous protocols do while
+        the round stays put. The first time has the keys of client and round alone.
+    """
+    return (client, round_number, repeat) if repeat else (client, round_number)
+
+
 _WORD = 2**32 - 1
 _FEW = 24
 """Streams that take as long one by one as together."""

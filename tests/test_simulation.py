@@ -190,14 +190,17 @@ def test_on_off_clients_are_waited_for(tiny):
         assert download["time_s"] == pytest.approx(row["time_s"] + row["duration_s"])
 
 
-def test_divergence_stops_the_run_and_keeps_what_was_recorded(tiny):
+def test_clients_that_diverge_are_rejected_and_the_run_goes_on(tiny):
     run = simulate(tiny(training={"optimizer": "adamw", "learning_rate": 1e37, "local_steps": 4,
                                   "max_gradient_norm": None}))  # fmt: skip
-    assert run.failure is not None
-    assert run.failure.startswith("client ")
-    assert "round 1: the training loss became nan" in run.failure
-    assert len(of_kind(run, "download")) == 3
-    assert len(run.evaluations) == 1
+    assert run.failure is None
+    rejected = of_kind(run, "rejected")
+    assert len(rejected) == len(of_kind(run, "download")) == run.facts["accounts"]["rejected"] == 6
+    reasons = [json.loads(details)["reason"] for details in rejected["details"]]
+    assert all("the training loss became nan" in reason for reason in reasons)
+    assert run.facts["troubles"] == {"its training diverged": 6}
+    assert "6 rejected" in run.facts["nothing_entered"]
+    assert run.evaluations["accuracy"].nunique() == 1
 
 
 def test_a_transfer_that_never_ends_names_client_and_round(tiny, tmp_path):
@@ -437,7 +440,10 @@ def test_policies_that_keep_to_no_budget_are_refused_one(tiny, policy):
         tiny(compression__policy=policy, compression__upload_seconds="3 s")
 
 
-def test_too_little_time_for_any_payload_ends_the_run_with_a_reason(tiny):
+def test_too_little_time_for_any_payload_is_refused(tiny):
     loaded = tiny(compression__policy="fisher-rdo", compression__upload_seconds="1 ms")
-    failure = simulate(loaded).failure
-    assert "fisher-rdo: found a budget of 0 bytes, a payload of this adapter has at" in str(failure)
+    found = (
+        r"upload_seconds: found 0\.001 s, .* found a budget of 0 bytes, a payload of this adapter"
+    )
+    with pytest.raises(ScenarioError, match=found):
+        simulate(loaded)

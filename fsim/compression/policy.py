@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict
 
-from fsim.streams import stream, torch_seed
+from fsim.streams import participation, stream, torch_seed
 from fsim.vocabulary import Layout, TrainingRequest, Update
 
 
@@ -21,14 +21,14 @@ class EncodingContext:
     Attributes
     ----------
     rng
-        For stochastic rounding; a stream of this client and round alone.
+        For stochastic rounding; a stream of this client, round and asking alone.
     fisher
         Diagonal Fisher of the update's coordinates, where the policy asked training for it.
     memory
         The client's own store, kept from one of its rounds to the next (error feedback).
     seed
-        Of this client and round, for what the server must be able to draw again: a policy that
-        needs it puts it into its payload.
+        Of this client, round and asking, for what the server must be able to draw again: a policy
+        that needs it puts it into its payload.
     round_number
         Of the run, from 1; 0 outside of one.
     budget
@@ -47,19 +47,24 @@ class EncodingContext:
     scales: Mapping[str, float] | None = None
 
     @classmethod
-    def of(cls, seed: int, client: int, round_number: int, **more: Any) -> EncodingContext:
-        """The context of a client in a round, its draws from the streams of both.
+    def of(
+        cls, seed: int, client: int, round_number: int, repeat: int = 0, **more: Any
+    ) -> EncodingContext:
+        """The context of a client in a round, its draws from streams of its own.
 
         Parameters
         ----------
         seed
             Of the run.
+        repeat
+            How often the client was asked before in this round.
         more
             The other fields.
         """
+        keys = participation(client, round_number, repeat)
         return cls(
-            rng=stream(seed, "compression", client, round_number),
-            seed=torch_seed(seed, "compression.shared", client, round_number),
+            rng=stream(seed, "compression", *keys),
+            seed=torch_seed(seed, "compression.shared", *keys),
             round_number=round_number,
             **more,
         )

@@ -236,6 +236,17 @@ class Capacity:
         """Mean rate over the staircase, in bytes/s (the last rate, if that lasts for ever)."""
         return self.staircase.mean * self.scale
 
+    @property
+    def dies_at(self) -> float:
+        """Seconds from which on nothing passes any more, 0 at the least; ``inf`` for never."""
+        steps = self.staircase
+        passing = np.flatnonzero(steps.rates)
+        if not len(passing):
+            return 0.0
+        if math.isfinite(steps.period) or passing[-1] == len(steps.rates) - 1:
+            return math.inf
+        return max(0.0, float(steps.starts[passing[-1] + 1]) - self.offset)
+
     def scaled(self, factor: float) -> Capacity:
         """All rates multiplied by a factor, 0 included.
 

@@ -19,6 +19,9 @@ from fsim.network.transport import Transport
 
 Rule = Literal["resume", "restart", "lost"]
 
+MOST_WINDOWS = 10_000
+"""Times that a client may be there for a transfer, or for work, before it is given up."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -52,7 +55,7 @@ def interrupted(
     round_trip: float,
     windows: Iterable[tuple[float, float]],
     rule: Rule,
-    most_windows: int = 10_000,
+    most_windows: int = MOST_WINDOWS,
 ) -> Outcome:
     """Transfer a payload within the times at which the client is there.
 
@@ -76,7 +79,8 @@ def interrupted(
     Raises
     ------
     TransferNeverEnds
-        The capacity stays at zero while the client stays, or all the windows were tried in vain.
+        The capacity stays at zero from a time on at which the client is there, or all the windows
+        were tried in vain. It says what was sent until when.
     TraceError
         The capacity's trace ends first, and does not say what follows.
     ScenarioError
@@ -89,7 +93,7 @@ def interrupted(
             f"found the rule {rule!r} for interrupted transfers, allowed are "
             f"{', '.join(get_args(Rule))}"
         )
-    kept, lost, tried, last = 0, 0, 0, -math.inf
+    kept, lost, tried, last, ended = 0, 0, 0, -math.inf, start
     for begin, end in windows:
         if not last <= begin < end:
             raise ValueError(
@@ -100,12 +104,15 @@ def interrupted(
         if end <= start:
             continue
         if tried == most_windows:
-            raise TransferNeverEnds(
-                f"{size} bytes asked for at {start:g} s are not through after the client has been "
-                f"there {tried} times"
+            raise not_through(size, start, tried, ended, kept + lost)
+        tried, ended = tried + 1, end
+        try:
+            finish, sent = _within(
+                transport, capacity, size - kept, max(start, begin), end, round_trip
             )
-        tried += 1
-        finish, sent = _within(transport, capacity, size - kept, max(start, begin), end, round_trip)
+        except TransferNeverEnds as error:
+            error.sent_bytes += kept + lost
+            raise
         if finish is not None:
             return Outcome(finish, size + lost, lost)
         if rule == "resume":
@@ -117,14 +124,31 @@ def interrupted(
     return Outcome(None, kept + lost, kept + lost)
 
 
+def not_through(
+    size: int, start: float, tried: int, ended: float, sent_bytes: int
+) -> TransferNeverEnds:
+    """What to raise for a transfer that ``tried`` windows were too short for."""
+    return TransferNeverEnds(
+        f"{size} bytes asked for at {start:g} s are not through after the client has been "
+        f"there {tried} times",
+        ended,
+        sent_bytes,
+    )
+
+
 def _within(
     transport: Transport, capacity: Capacity, size: int, start: float, end: float, round_trip: float
 ) -> tuple[float | None, int]:
     """When a transfer is through by ``end`` (None if it is not), and bytes sent by then."""
     try:
         finish = transport.finish_time(capacity, size, start, round_trip)
-    except (TransferNeverEnds, TraceError):
+    except (TransferNeverEnds, TraceError) as error:
         # Whatever happens to the capacity after the client has left is not this transfer's concern.
+        dies = max(start, capacity.dies_at)
+        if isinstance(error, TransferNeverEnds) and dies < end:
+            error.ended = dies
+            error.sent_bytes = transport.sent_by(capacity, size, start, dies, round_trip)
+            raise
         if math.isinf(end):
             raise
         finish = math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -70,7 +71,11 @@ class Metrics:
 
 
 def measure(
-    records: pd.DataFrame, evaluations: pd.DataFrame, target: float, window: int = 1
+    records: pd.DataFrame,
+    evaluations: pd.DataFrame,
+    target: float,
+    window: int = 1,
+    end: Mapping[str, Any] | None = None,
 ) -> Metrics:
     """The metrics of a run with at least one evaluation.
 
@@ -82,12 +87,16 @@ def measure(
         Accuracy to reach, in [0, 1].
     window
         Evaluations whose mean is to reach it.
+    end
+        ``time_s``, ``uplink_bytes`` and ``energy_j`` at the end of the run, which may come after
+        its last evaluation; that one's own if None.
     """
     accuracy = evaluations["accuracy"]
     smoothed = accuracy.rolling(SMOOTHING_WINDOW).mean()
     first_smoothed = _first(smoothed >= target)
     received = records.loc[records["kind"] == Kind.RECEIVE, "bytes"]
     last = evaluations.iloc[-1]
+    totals = last if end is None else end
     return Metrics(
         **_to_target(evaluations, accuracy, target, window),
         time_to_target_smoothed_s=(
@@ -96,9 +105,9 @@ def measure(
         final_accuracy=float(last["accuracy"]),
         best_accuracy=float(accuracy.max()),
         mean_payload_bytes=float(received.mean()) if len(received) else None,
-        simulated_s=float(last["time_s"]),
-        uplink_bytes=int(last["uplink_bytes"]),
-        energy_j=float(last["energy_j"]),
+        simulated_s=float(totals["time_s"]),
+        uplink_bytes=int(totals["uplink_bytes"]),
+        energy_j=float(totals["energy_j"]),
         dropouts=int((records["kind"] == Kind.LOST).sum()),
     )
 

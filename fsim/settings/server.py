@@ -27,13 +27,16 @@ from fsim.settings.base import Choice, SectionWithOptions, Settings, choice_of
 class StopSettings(Settings):
     """When a run ends before its last round: whatever comes first.
 
-    ``at_target`` ends it at the first evaluation that reaches the target, ``after`` at the first
-    round that closes after that simulated time, ``uplink`` after that many bytes sent.
+    ``at_target`` ends it at the first evaluation that reaches the target, ``after`` at that
+    simulated time, ``uplink`` at the first round that closes after that many bytes sent. A run in
+    which no update has entered the global adapter for ``without_update`` of simulated time fails,
+    and says what became of the clients meanwhile.
     """
 
     at_target: bool = False
     after: Duration | None = None
     uplink: Size | None = None
+    without_update: Annotated[Duration, Field(gt=0)] = 7 * 86400.0
 
 
 class ProtocolSettings(SectionWithOptions):

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from fsim.compression import EncodingContext, Policy
+from fsim.errors import EncodingFailed
 from fsim.streams import stream
 from fsim.vocabulary import Layout, Update
 
@@ -45,6 +46,11 @@ class Broadcast:
             Who.
         version, adapter
             The global adapter, and its number.
+
+        Raises
+        ------
+        EncodingFailed
+            The policy cannot express the adapter.
         """
         # Clients of one history have one adapter: it has one number.
         number, base = self._has.get(client, (0, None))
@@ -54,7 +60,13 @@ class Broadcast:
                 self._sent.clear()
             content = adapter if base is None else {n: adapter[n] - base[n] for n in adapter}
             rng = stream(self.seed, "server.downlink", version)
-            payload = self.policy.encode(content, EncodingContext(rng))
+            try:
+                payload = self.policy.encode(content, EncodingContext(rng))
+            except ValueError as error:
+                raise EncodingFailed(
+                    f"the global adapter of version {version} cannot be sent "
+                    f"(server.downlink_policy: {self.policy.name}): {error}"
+                ) from None
             got = self.policy.decode(payload, self.layout)
             if base is not None:
                 got = {n: (base[n] + got[n]).astype(np.float32) for n in got}

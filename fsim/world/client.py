@@ -11,12 +11,14 @@ import numpy as np
 import simpy
 
 from fsim.compression import EncodingContext
-from fsim.errors import EncodingFailed, PayloadError, TraceError, TransferNeverEnds
+from fsim.errors import PayloadError, TraceError, TrainingDiverged, TransferNeverEnds
 from fsim.fleet import ClientProfile, EnergyModel, Link
 from fsim.fleet.availability import Vanishing
 from fsim.learning.training import TrainingJob, TrainingResult
 from fsim.results.records import Kind, Recorder
 from fsim.server.protocols.world import Arrival
+from fsim.streams import participation
+from fsim.vocabulary import Update
 from fsim.world.allowance import bytes_within
 from fsim.world.controls import ClientControl
 from fsim.world.failures import PayloadFailures, ServerUptime
@@ -24,6 +26,15 @@ from fsim.world.learner import Learner
 from fsim.world.message import Message, joined_length
 from fsim.world.parcel import Parcels
 from fsim.world.transfer import Route, Transferred, finish_of_work
+from fsim.world.trouble import ClientLost, Ending, NoUpdate, Trouble
+
+LARGEST = float(np.finfo(np.float16).max)
+"""The largest coordinate that an update may have. Beyond, half precision ends, and no training that
+goes well gets there: such an update is refused under every policy, be it one that could send it."""
+
+LEAST_PATIENCE = 1.0
+"""Seconds that the server waits at the least for a client whose transfer never ends, so that to ask
+it again and again takes time."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,8 @@ class ClientRound:
         Of the global adapter.
     control
         The control variates that the client trains with, where the scenario has them.
+    repeat
+        How often the client was asked before in this round.
     """
 
     profile: ClientProfile
@@ -115,22 +128,27 @@ class ClientRound:
     packets: np.random.Generator
     version: int = 0
     control: ClientControl | None = None
+    repeat: int = 0
 
-    def run(self) -> Generator[simpy.Event, Any, Arrival | None]:
-        """The process; its value is the update as the server decodes it, or None if lost."""
+    def run(self) -> Generator[simpy.Event, Any, Ending]:
+        """The process; its value is how it ended."""
         started = self.around.env.now
-        vanishing = self.profile.availability.drops_out(self.round_number)
+        try:
+            return (yield from self._take_part(started))
+        except ClientLost as lost:
+            return lost.ending
+        except NoUpdate as unusable:
+            # A message without a payload, whose few bytes are not billed.
+            self._record(Kind.REJECTED, details={"reason": str(unusable)})
+            return Ending(self._arrival(None, started), unusable.trouble)
+
+    def _take_part(self, started: float) -> Generator[simpy.Event, Any, Ending]:
+        vanishing = self.profile.availability.drops_out(self.round_number, self.repeat)
         yield from self._wait_until_available()
         if vanishing is not None and vanishing.moment == "before-download":
-            yield from self._give_up()
-            return None
-        if not (yield from self._download()):
-            yield from self._give_up()
-            return None
+            yield from self._give_up(Trouble.DROPPED_OUT)
+        yield from self._download()
         result = yield from self._train(vanishing)
-        if result is None:
-            yield from self._give_up()
-            return None
         return (yield from self._upload(result, started, vanishing))
 
     def _wait_until_available(self) -> Generator[simpy.Event, Any, None]:
@@ -142,7 +160,7 @@ class ClientRound:
             energy = self.around.energy.waiting(self.profile.device, seconds)
             self._record(Kind.WAIT, seconds, energy=energy)
 
-    def _download(self) -> Generator[simpy.Event, Any, bool]:
+    def _download(self) -> Generator[simpy.Event, Any, None]:
         began, billing = self.around.env.now, self.around.billing
         size = billing.size(self.download_bytes)
         details: dict[str, Any] = {}
@@ -155,22 +173,22 @@ class ClientRound:
         energy = self.around.energy.download(done.active_s)
         details |= self._capacity(self.profile.downlink, began)
         self._record(Kind.DOWNLOAD, seconds, done.sent, energy, details)
-        return done.arrived
+        if not done.arrived:
+            never = Trouble.DOWNLOAD_NEVER_ENDS
+            yield from self._give_up(never if done.never else Trouble.LEFT_DOWNLOADING, done.never)
 
-    def _train(
-        self, vanishing: Vanishing | None
-    ) -> Generator[simpy.Event, Any, TrainingResult | None]:
+    def _train(self, vanishing: Vanishing | None) -> Generator[simpy.Event, Any, TrainingResult]:
         around, profile, env = self.around, self.profile, self.around.env
         operations = around.learner.operations(self.job) * around.billing.operations_factor
         work = profile.compute_seconds(
             operations, len(self.job.batches) * around.billing.operations_factor
         )
-        began = env.now
+        began, trouble = env.now, Trouble.LEFT_COMPUTING
         if vanishing is not None and vanishing.moment == "computing":
             # Its training would never be seen by anyone: the time and energy are spent all the
             # same, the gradients are not computed.
             busy, ended = vanishing.share * work, began + vanishing.share * work
-            finish = None
+            finish, trouble = None, Trouble.DROPPED_OUT
         else:
             finish, busy, ended = finish_of_work(
                 work, began, profile.availability, around.uplink.rule
@@ -179,10 +197,16 @@ class ClientRound:
         if finish is None:
             yield env.timeout(ended - began)
             self._record(Kind.COMPUTE, env.now - began, energy=energy)
-            return None
+            yield from self._give_up(trouble)
+            raise AssertionError("a client that is given up goes no further")
         ticket = around.learner.submit(self.job)
         yield env.timeout(finish - began)
-        result = around.learner.result(ticket)
+        try:
+            result = around.learner.result(ticket)
+        except TrainingDiverged as error:
+            details = {"operations": operations}
+            self._record(Kind.COMPUTE, env.now - began, energy=energy, details=details)
+            raise NoUpdate(Trouble.DIVERGED, str(error)) from None
         details = {
             "operations": operations,
             "loss_first": result.losses[0],
@@ -196,13 +220,13 @@ class ClientRound:
 
     def _upload(
         self, result: TrainingResult, started: float, vanishing: Vanishing | None
-    ) -> Generator[simpy.Event, Any, Arrival | None]:
+    ) -> Generator[simpy.Event, Any, Ending]:
         around, env = self.around, self.around.env
+        self._check(result.delta)
         message = self._encode(result)
         began, size = env.now, around.billing.size(message.size)
         if vanishing is not None and vanishing.moment == "uploading":
             yield from self._vanish_while_uploading(size, vanishing.share)
-            return None
         done = yield from self._transfer(around.uplink, size, self.profile.uplink)
         energy = around.energy.upload(done.active_s, done.sent)
         parts = {name: around.billing.size(part) for name, part in message.breakdown().items()}
@@ -213,30 +237,31 @@ class ClientRound:
             details["budget_bytes"] = around.billing.size(budget)
         self._record(Kind.UPLOAD, env.now - began, done.sent, energy, details)
         if not done.arrived:
-            yield from self._give_up(done.wasted)
-            return None
+            never = Trouble.UPLOAD_NEVER_ENDS
+            trouble = never if done.never else Trouble.LEFT_UPLOADING
+            yield from self._give_up(trouble, done.never, done.wasted)
         if (back := around.uptime.back_at(env.now)) > env.now:
             yield env.timeout(back - env.now)
         if around.uptime.forgot(started, env.now):
-            self._record(Kind.LOST, size=done.sent, details={"reason": "the server had crashed"})
-            return None
+            self._record(Kind.LOST, size=done.sent, details={"reason": Trouble.FORGOTTEN})
+            return Ending(None, Trouble.FORGOTTEN)
         return self._receive(message, result, done, started)
 
     def _receive(
         self, message: Message, result: TrainingResult, done: Transferred, started: float
-    ) -> Arrival:
+    ) -> Ending:
         """What the server gets to see."""
-        around, who = self.around, self._who
+        around, keys = self.around, self._keys
         arrived = message.lossy(around.uplink.transport.lost(message.size, self.packets))
-        arrived = arrived.changed(lambda piece: around.failures.corrupted(piece, *who))
+        arrived = arrived.changed(lambda piece: around.failures.corrupted(piece, *keys))
         received = around.billing.size(arrived.size)
-        twice = received if around.failures.duplicated(*who) else 0
+        twice = received if around.failures.duplicated(*keys) else 0
         if twice:
             self._record(Kind.UPLOAD, size=twice, details={"duplicate": True})
         if done.sent + twice > received:
             self._record(Kind.DISCARDED, size=done.sent + twice - received)
         self._record(Kind.RECEIVE, size=received)
-        update, control = None, None
+        update, control, trouble = None, None, None
         try:
             parcel, change = arrived.read()
             if self.control is not None and change is not None:
@@ -244,6 +269,16 @@ class ClientRound:
             update = parcel.decoded
         except PayloadError as error:
             self._record(Kind.REJECTED, details={"reason": str(error)})
+            trouble = Trouble.DAMAGED
+        return Ending(self._arrival(update, started, result.losses[-1], control), trouble)
+
+    def _arrival(
+        self,
+        update: Update | None,
+        started: float,
+        loss: float | None = None,
+        control: Update | None = None,
+    ) -> Arrival:
         return Arrival(
             client=self.profile.client,
             weight=self.weight,
@@ -251,31 +286,58 @@ class ClientRound:
             base=self.job.adapter,
             version=self.version,
             started=started,
-            seconds=around.env.now - started,
-            loss=result.losses[-1],
+            seconds=self.around.env.now - started,
+            loss=loss,
             steps=len(self.job.batches),
             control=control,
         )
 
+    def _check(self, delta: Update) -> None:
+        """Refuse an update that no server could use, whatever the policy makes of it."""
+        for name, values in delta.items():
+            # Written so that a NaN is too large as well.
+            within = np.abs(values) <= LARGEST
+            if not within.all():
+                raise NoUpdate(
+                    Trouble.DIVERGED,
+                    f"client {self._who[0]}, round {self._who[1]}: {name} changed by "
+                    f"{values[~within][0]:g}, allowed is {LARGEST:g} at most",
+                )
+
     def _vanish_while_uploading(self, size: int, share: float) -> Generator[simpy.Event, Any, None]:
-        """Send for a share of the time that the upload would take alone, then fall silent."""
+        """Send for a share of the time that the upload would take alone, then fall silent.
+
+        One that would never end is left to go on until its last byte.
+        """
         env, link, transport = self.around.env, self.profile.uplink, self.around.uplink.transport
         began = env.now
-        whole = transport.finish_time(link.capacity, size, began, link.round_trip) - began
+        try:
+            whole = transport.finish_time(link.capacity, size, began, link.round_trip) - began
+        except TransferNeverEnds:
+            return
         yield env.timeout(share * whole)
         sent = transport.sent_by(link.capacity, size, began, env.now, link.round_trip)
         energy = self.around.energy.upload(env.now - began, sent)
         self._record(Kind.UPLOAD, env.now - began, sent, energy, self._capacity(link, began))
-        yield from self._give_up(sent)
+        yield from self._give_up(Trouble.DROPPED_OUT, wasted=sent)
 
-    def _give_up(self, wasted: int = 0) -> Generator[simpy.Event, Any, None]:
-        """The server waits for a sign of life, in vain."""
-        yield self.around.env.timeout(self.around.dropout_timeout)
-        self._record(Kind.LOST, size=wasted)
+    def _give_up(
+        self, trouble: Trouble, never: str = "", wasted: int = 0
+    ) -> Generator[simpy.Event, Any, None]:
+        """The server waits for a sign of life, in vain; raises always."""
+        patience = self.around.dropout_timeout
+        yield self.around.env.timeout(max(patience, LEAST_PATIENCE) if never else patience)
+        self._record(Kind.LOST, size=wasted, details={"reason": trouble})
+        raise ClientLost(trouble, never)
 
     @property
     def _who(self) -> tuple[int, int]:
         return self.profile.client, self.round_number
+
+    @property
+    def _keys(self) -> tuple[int, ...]:
+        """Of the streams that are this asking's own."""
+        return participation(*self._who, self.repeat)
 
     def _record(
         self,
@@ -302,8 +364,8 @@ class ClientRound:
     ) -> Generator[simpy.Event, Any, Transferred]:
         try:
             return (yield from route.transfer(size, link, self.profile.availability))
-        except (TransferNeverEnds, TraceError) as error:
-            raise type(error)(f"client {self._who[0]}, round {self._who[1]}: {error}") from None
+        except TraceError as error:
+            raise TraceError(f"client {self._who[0]}, round {self._who[1]}: {error}") from None
 
     def _budget(self) -> int | None:
         """Bytes, as encoded, that the payload may have."""
@@ -327,4 +389,6 @@ class ClientRound:
                 return Message(parcel)
             return Message(parcel, self.control.encode(result.delta, len(self.job.batches)))
         except ValueError as error:
-            raise EncodingFailed(f"client {self._who[0]}, round {self._who[1]}: {error}") from None
+            raise NoUpdate(
+                Trouble.NOT_ENCODED, f"client {self._who[0]}, round {self._who[1]}: {error}"
+            ) from None

@@ -19,7 +19,7 @@ import numpy as np
 from fsim.compression import EncodingContext, Policy, make_policy
 from fsim.server.corrections import Scaffold, scaffold_control, scaffold_control_delta
 from fsim.server.protocols.world import Arrival
-from fsim.streams import stream
+from fsim.streams import participation, stream
 from fsim.vocabulary import Layout, Update
 
 
@@ -111,10 +111,15 @@ class Controls:
         self._policy = make_policy(self.scaffold.precision, {})
         self.server = self._zeros()
 
-    def begin(self, client: int, round_number: int, trained: Sequence[str]) -> ClientControl:
-        """Send a client the server's control variate of the tensors that it is to train."""
+    def begin(
+        self, client: int, round_number: int, trained: Sequence[str], repeat: int = 0
+    ) -> ClientControl:
+        """Send a client the server's control variate of the tensors that it is to train.
+
+        ``repeat`` says how often it was asked before in this round.
+        """
         content = {name: self.server[name] for name in trained}
-        rng = stream(self.seed, "server.control", client, round_number)
+        rng = stream(self.seed, "server.control", *participation(client, round_number, repeat))
         payload = self._policy.encode(content, EncodingContext(rng))
         own = self.own.get(client) or self._zeros()
         return ClientControl(

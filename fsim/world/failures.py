@@ -47,21 +47,24 @@ class PayloadFailures:
     seed: int
     settings: FailureSettings
 
-    def corrupted(self, payload: bytes, client: int, round_number: int) -> bytes:
-        """The payload as it arrives: one that is damaged has one byte changed."""
+    def corrupted(self, payload: bytes, *keys: int) -> bytes:
+        """The payload as it arrives: one that is damaged has one byte changed.
+
+        The keys are of the asking that it comes from (:func:`fsim.streams.participation`).
+        """
         if not self.settings.corrupted:
             return payload
-        rng = stream(self.seed, "failures.corrupted", client, round_number)
+        rng = stream(self.seed, "failures.corrupted", *keys)
         if not payload or rng.random() >= self.settings.corrupted:
             return payload
         at, change = int(rng.integers(len(payload))), int(rng.integers(1, 256))
         return payload[:at] + bytes([payload[at] ^ change]) + payload[at + 1 :]
 
-    def duplicated(self, client: int, round_number: int) -> bool:
-        """Whether the payload arrives twice."""
+    def duplicated(self, *keys: int) -> bool:
+        """Whether the payload of an asking arrives twice."""
         if not self.settings.duplicated:
             return False
-        rng = stream(self.seed, "failures.duplicated", client, round_number)
+        rng = stream(self.seed, "failures.duplicated", *keys)
         return bool(rng.random() < self.settings.duplicated)
 
     def clock_offset(self, client: int) -> float:

@@ -1,14 +1,26 @@
-"""Whether anyone can keep a deadline: the least time that a client's first round takes."""
+"""Whether anyone can ever answer: the least time that a client's first round takes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from fsim.compression import EncodingContext, make_policy
 from fsim.compression.wire import HEADER_BYTES
 from fsim.errors import ScenarioError
 from fsim.fleet import ClientProfile, Link
 from fsim.network import Capacity, Transport
+from fsim.network.interruption import Rule
+from fsim.settings import Scenario
+from fsim.streams import stream
+from fsim.vocabulary import Update
+from fsim.world.allowance import bytes_within
+from fsim.world.client import Billing
+from fsim.world.learner import Learner
+from fsim.world.parcel import Parcel
 
 
 @dataclass(frozen=True)
@@ -17,30 +29,170 @@ class LeastRound:
 
     Attributes
     ----------
-    download_bytes
-        That are billed for the adapter.
+    download_bytes, upload_bytes
+        That are billed for the adapter, and for an update.
     operations, steps
         Client -> those of training, as they are billed.
     """
 
     transport: Transport
     download_bytes: int
+    upload_bytes: int
     operations: Callable[[int], float]
     steps: Callable[[int], float]
 
     def seconds(self, profile: ClientProfile) -> tuple[float, float, float]:
-        """Of download, training, and the upload of a payload of nothing but its header."""
+        """Of download, training and upload."""
         training = profile.compute_seconds(
             self.operations(profile.client), self.steps(profile.client)
         )
         down = self._transfer(self.download_bytes, profile.downlink)
-        return down, training, self._transfer(HEADER_BYTES, profile.uplink)
+        return down, training, self._transfer(self.upload_bytes, profile.uplink)
 
     def _transfer(self, size: int, link: Link) -> float:
         highest = link.capacity.staircase.highest * link.capacity.scale
         if not highest:
             return float("inf")
         return self.transport.finish_time(Capacity.constant(highest), size, 0.0, link.round_trip)
+
+
+def check_feasible(
+    scenario: Scenario,
+    learner: Learner,
+    billing: Billing,
+    transport: Transport,
+    adapter: Update,
+    population: Iterable[ClientProfile],
+) -> None:
+    """Refuse a scenario in which no client can ever answer, before anything has happened.
+
+    Raises
+    ------
+    ScenarioError
+        See :func:`check_window`, :func:`check_presence` and :func:`check_budget`.
+    """
+    server, training = scenario.server, scenario.training
+    size = HEADER_BYTES  # of a delta, if nothing has changed
+    if server.downlink == "adapter":
+        policy = server.downlink_policy.make(make_policy)
+        rng = stream(scenario.seed, "server.downlink", 0)
+        size = len(policy.encode(adapter, EncodingContext(rng)))
+
+    def steps(client: int) -> int:
+        return training.steps(learner.examples(client))
+
+    def operations(client: int) -> float:
+        job = learner.job(client, 1, adapter, steps(client))
+        return learner.operations(job) * billing.operations_factor
+
+    least = LeastRound(
+        transport,
+        billing.size(size),
+        HEADER_BYTES,
+        operations,
+        lambda client: steps(client) * billing.operations_factor,
+    )
+    if (window := scenario.protocol.make().first_deadline) is not None:
+        check_window(window, population, least)
+    zeros = billing.size(_least_payload(scenario, learner, transport))
+    check_presence(scenario.fleet.when_away, population, replace(least, upload_bytes=zeros))
+    check_budget(scenario, learner, billing, transport, population)
+
+
+def check_budget(
+    scenario: Scenario,
+    learner: Learner,
+    billing: Billing,
+    transport: Transport,
+    clients: Iterable[ClientProfile],
+) -> None:
+    """Refuse a time for uploads in which no client can send anything.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the time, and what the policy says of the largest budget.
+    """
+    seconds = scenario.compression.upload_seconds
+    if seconds is None:
+        return
+    refused: dict[int, str] = {}
+    for profile in clients:
+        budget = int(bytes_within(seconds, profile.uplink, transport) / billing.bytes_factor)
+        if refused and budget <= max(refused):
+            continue
+        try:
+            _parcel_of_zeros(scenario, learner, transport, budget)
+            return
+        except ValueError as error:
+            refused[budget] = str(error)
+    raise ScenarioError(
+        f"compression.upload_seconds: found {seconds:g} s, in which no client can send an update: "
+        f"{refused[max(refused)]}"
+    )
+
+
+def _least_payload(scenario: Scenario, learner: Learner, transport: Transport) -> int:
+    """Bytes of an update of zeros: no shorter one is there for policies of fixed length."""
+    try:
+        return max(HEADER_BYTES, _parcel_of_zeros(scenario, learner, transport, None).size)
+    except ValueError:
+        return HEADER_BYTES  # of a policy that has nothing to say of zeros
+
+
+def _parcel_of_zeros(
+    scenario: Scenario, learner: Learner, transport: Transport, budget: int | None
+) -> Parcel:
+    zeros = {spec.name: np.zeros(spec.shape, np.float32) for spec in learner.layout.tensors}
+    context = EncodingContext(
+        stream(scenario.seed, "compression", 0, 0),
+        fisher=zeros,
+        scales=dict.fromkeys(zeros, 1.0),
+        round_number=1,
+        budget=budget,
+    )
+    return Parcel.of(zeros, scenario.compression.make(), context, transport)
+
+
+def check_presence(rule: Rule, clients: Iterable[ClientProfile], least: LeastRound) -> None:
+    """Refuse a fleet in which nobody is ever there for long enough.
+
+    Parameters
+    ----------
+    rule
+        What going away leaves of a transfer and of training.
+    clients
+        Looked at until one is found that is there for long enough.
+    least
+        What a round takes at the least.
+
+    Raises
+    ------
+    ScenarioError
+        Naming how long a client is there at the most, and what it would have to be.
+    """
+    if rule == "resume":
+        return
+    best: tuple[float, float] | None = None
+    for profile in clients:
+        there = profile.availability.longest_window
+        if there == math.inf:
+            return
+        parts = least.seconds(profile)
+        needed = sum(parts) if rule == "lost" else max(parts)
+        if needed <= there:
+            return
+        if best is None or needed - there < best[0] - best[1]:
+            best = needed, there
+    if best is None:
+        return
+    what = (
+        "a download, its training and an upload" if rule == "lost" else "the longest of its parts"
+    )
+    raise ScenarioError(
+        f"fleet.availability: found clients that are there for {best[1]:.4g} s at the most, with "
+        f"fleet.when_away: {rule} a client needs at least {best[0]:.4g} s at a stretch for {what}"
+    )
 
 
 def check_window(window: float, clients: Iterable[ClientProfile], least: LeastRound) -> None:

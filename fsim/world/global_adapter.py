@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import simpy
 
+from fsim.errors import NothingLeft
 from fsim.results.records import Kind, Recorder
 from fsim.server.aggregation import (
     Aggregation,
@@ -100,8 +102,7 @@ class GlobalAdapter:
             self.value = add(self.value, self._optimizer.step(mean))
             if self._controls is not None:
                 self._controls.accept(kept)
-        self.version += 1
-        return len(updates)
+        return self._moved(updates)
 
     def mix_adapters(self, arrivals: Sequence[Arrival], mixing: Sequence[float]) -> int:
         """Mix what each client arrived at into the adapter; how many updates entered.
@@ -113,8 +114,7 @@ class GlobalAdapter:
         for update, arrival, share in zip(updates, kept, shares, strict=True):
             step = fedasync(self.value, _base_of(arrival), update, share)
             self.value = add(self.value, self._optimizer.step(step))
-        self.version += 1
-        return len(updates)
+        return self._moved(updates)
 
     def begin_tiers(self, count: int) -> None:
         """Every tier begins with the adapter as it is."""
@@ -134,8 +134,7 @@ class GlobalAdapter:
             self._tiers[tier] = count + 1, add(_base_of(kept[0]), mean)
             weights = fedat_weights([count for count, _ in self._tiers], prior=1.0)
             self.value = weighted_sum([adapter for _, adapter in self._tiers], weights)
-        self.version += 1
-        return len(updates)
+        return self._moved(updates)
 
     def set_aside(self, arrivals: Sequence[Arrival]) -> None:
         """Count updates that came too late, and forget them."""
@@ -166,6 +165,22 @@ class GlobalAdapter:
             kept.append(arrival)
         self._accounts.aggregated += len(kept)
         return updates, kept
+
+    def _moved(self, updates: Sequence[Update]) -> int:
+        """A version is made; how many updates entered.
+
+        Raises
+        ------
+        NothingLeft
+            The adapter is not finite any more, so that nobody can train from it.
+        """
+        self.version += 1
+        if updates and not all(np.isfinite(values).all() for values in self.value.values()):
+            raise NothingLeft(
+                f"the global adapter is not finite after update {self.version} (server.optimizer, "
+                "training.learning_rate)"
+            )
+        return len(updates)
 
     def _combine(
         self,

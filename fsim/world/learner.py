@@ -15,7 +15,7 @@ from fsim.learning.training import Trainer, TrainingJob, TrainingResult, automat
 from fsim.recent import Recent
 from fsim.scenario import LoadedScenario
 from fsim.store import Store
-from fsim.streams import stream, torch_seed
+from fsim.streams import participation, stream, torch_seed
 from fsim.vocabulary import Layout, Update
 
 
@@ -53,10 +53,12 @@ class Learner(Protocol):
         adapter: Update,
         steps: int,
         drift: Update | None = None,
+        repeat: int = 0,
     ) -> TrainingJob:
         """A client's training in a round, from an adapter.
 
-        ``drift`` is what is added to each of its gradients (:mod:`fsim.learning.drift`).
+        ``drift`` is what is added to each of its gradients (:mod:`fsim.learning.drift`);
+        ``repeat`` says how often the client was asked before in this round: it draws batches anew.
         """
         ...
 
@@ -176,13 +178,15 @@ class RealLearner:
         adapter: Update,
         steps: int,
         drift: Update | None = None,
+        repeat: int = 0,
     ) -> TrainingJob:
         """See :class:`Learner`."""
+        keys = participation(client, round_number, repeat)
         batches = draw_batches(
             self._shards[client],
             steps,
             self._scenario.training.batch_size,
-            stream(self._scenario.seed, "learning.batches", client, round_number),
+            stream(self._scenario.seed, "learning.batches", *keys),
         )
         frozen = (name for name in adapter if not self._policy.trains(name, round_number))
         return TrainingJob(
@@ -192,7 +196,7 @@ class RealLearner:
             batches,
             frozenset(frozen),
             drift,
-            torch_seed(self._scenario.seed, "learning.binarisation", client, round_number),
+            torch_seed(self._scenario.seed, "learning.binarisation", *keys),
         )
 
     def close(self) -> None:

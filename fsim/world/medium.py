@@ -80,5 +80,7 @@ class Medium:
         if alarm != self._alarm:
             return
         for flow, _ in self._network.advance(self._env.now):
-            self._waiting.pop(flow).succeed()
+            # One that was broken off at the very moment of its finish waits no more.
+            if (finished := self._waiting.pop(flow, None)) is not None:
+                finished.succeed()
         self._set_alarm()

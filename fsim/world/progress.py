@@ -1,15 +1,29 @@
-"""Where a run stands."""
+"""Where a run stands, told while it goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+
+EVERY_S = 0.5
+"""Seconds, of the user's own clock, between two tellings while nothing is evaluated."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands after an evaluation."""
+    """Where a run stands.
+
+    Attributes
+    ----------
+    round_number, rounds
+        The last round that closed, and how many there are to be.
+    simulated_s, uplink_bytes
+        So far.
+    accuracy
+        Of the last evaluation.
+    """
 
     round_number: int
     rounds: int
@@ -17,7 +31,48 @@ class Progress:
     accuracy: float
     uplink_bytes: int
 
-    @classmethod
-    def of(cls, row: Mapping[str, Any], rounds: int) -> Progress:
-        """From a row of the evaluations, of so many rounds."""
-        return cls(row["round"], rounds, row["time_s"], row["accuracy"], row["uplink_bytes"])
+
+class ProgressReport:
+    """Tells of a run after each evaluation, and now and then while no round closes.
+
+    Parameters
+    ----------
+    listener
+        Called each time; nobody is if None.
+    rounds
+        How many there are to be.
+    """
+
+    def __init__(self, listener: Callable[[Progress], None] | None, rounds: int) -> None:
+        self._listener = listener
+        self._state = Progress(0, rounds, 0.0, 0.0, 0)
+        self._last = time.monotonic()
+
+    @property
+    def round_number(self) -> int:
+        """The last round that closed."""
+        return self._state.round_number
+
+    def close_round(self, round_number: int) -> None:
+        """A round has closed; told with what comes next."""
+        self._state = replace(self._state, round_number=round_number)
+
+    def evaluation(self, row: Mapping[str, Any]) -> None:
+        """Tell of an evaluation, a row of the evaluations table."""
+        self._state = Progress(
+            row["round"], self._state.rounds, row["time_s"], row["accuracy"], row["uplink_bytes"]
+        )
+        self._tell()
+
+    def meanwhile(self, simulated_s: float, uplink_bytes: int, at_once: bool = False) -> None:
+        """Tell how far the clock and the bytes are, if it has been a while, or at once."""
+        if self._state.simulated_s == simulated_s:
+            return
+        if at_once or time.monotonic() - self._last >= EVERY_S:
+            self._state = replace(self._state, simulated_s=simulated_s, uplink_bytes=uplink_bytes)
+            self._tell()
+
+    def _tell(self) -> None:
+        self._last = time.monotonic()
+        if self._listener is not None:
+            self._listener(self._state)

@@ -53,6 +53,8 @@ class Roster:
         self._idle = Idle(len(population))
         self._someone_is_through = env.event()
         self._choices: dict[int, int] = {}
+        self._nobody_left = ""
+        self._first_alive = 0
         self._anyone = scenario.protocol.ask == "all" or isinstance(
             scenario.fleet.availability, AlwaysSettings | DropoutSettings
         )
@@ -91,7 +93,7 @@ class Roster:
         Raises
         ------
         NothingLeft
-            Nobody is at work and nobody will come.
+            Nobody is at work, and nobody will come or could ever answer.
         """
         env = self._env
         while True:
@@ -99,11 +101,15 @@ class Roster:
                 yield env.timeout(back - env.now)
             if self._available(among):
                 return
+            if self._nobody_left and not self._idle.busy:
+                raise NothingLeft(self._nobody_left)
             idle = self._idle if among is None else [c for c in among if c in self._idle]
-            comes = min(
-                (self.population[client].availability.next_available(env.now) for client in idle),
-                default=math.inf,
-            )
+            comes = math.inf
+            if not self._nobody_left:
+                comes = min(
+                    (self.population[one].availability.next_available(env.now) for one in idle),
+                    default=math.inf,
+                )
             if math.isinf(comes) and not self._idle.busy:
                 raise NothingLeft("no client is at work and none will ever be available again")
             waits = [self._someone_is_through]
@@ -131,6 +137,27 @@ class Roster:
             seconds=arrival.seconds,
         )
 
+    def note_dead_link(self, trouble: str) -> None:
+        """A client's transfer will never end; where no link carries anything, nobody is asked more.
+
+        The server would go on asking. But nothing could come of it, and the run ends once what has
+        arrived is dealt with.
+
+        Parameters
+        ----------
+        trouble
+            What to say then.
+        """
+        now = self._env.now
+        # Who is dead stays dead: each client is looked at once.
+        while self._first_alive < len(self.population):
+            uplink = self.population[self._first_alive].uplink
+            # A round trip more, in which what was sent last may still arrive.
+            if uplink.capacity.dies_at + uplink.round_trip >= now:
+                return
+            self._first_alive += 1
+        self._nobody_left = f"{trouble}; nobody is left who could ever answer"
+
     @property
     def busy(self) -> tuple[int, ...]:
         """Those who have something to do."""
@@ -138,6 +165,8 @@ class Roster:
 
     def _available(self, among: Sequence[int] | None) -> Sequence[int]:
         """Clients with nothing to do who may be asked now, in ascending order."""
+        if self._nobody_left:
+            return ()
         if among is None and self._anyone:
             return self._idle
         now = self._env.now

@@ -16,14 +16,13 @@ from fsim.assembly import (
     build_shared_links,
 )
 from fsim.compression import EncodingContext, make_policy
-from fsim.compression.wire import HEADER_BYTES
 from fsim.fleet import batteries
 from fsim.fleet.population import DrawnPopulation
 from fsim.results.records import SERVER, Kind, Recorder
 from fsim.scenario import LoadedScenario
 from fsim.server.corrections import Scaffold, make_correction
 from fsim.server.protocols.world import Answer, Arrival
-from fsim.streams import stream
+from fsim.streams import participation, stream
 from fsim.trackers import Told, Tracker
 from fsim.vocabulary import Update
 from fsim.world.accounts import Accounts
@@ -32,14 +31,16 @@ from fsim.world.client import Billing, ClientRound, Surroundings
 from fsim.world.controls import Controls
 from fsim.world.encoding_memory import EncodingMemory
 from fsim.world.failures import PayloadFailures, ServerUptime
-from fsim.world.feasible import LeastRound, check_window
+from fsim.world.feasible import check_feasible
 from fsim.world.global_adapter import GlobalAdapter
 from fsim.world.learner import Learner
+from fsim.world.limits import Limits
 from fsim.world.medium import Medium
 from fsim.world.parcel import Parcels
-from fsim.world.progress import Progress
+from fsim.world.progress import Progress, ProgressReport
 from fsim.world.roster import Roster
 from fsim.world.transfer import Route
+from fsim.world.trouble import Ending
 
 
 class SimulatedWorld:
@@ -52,7 +53,7 @@ class SimulatedWorld:
     learner
         Trains and evaluates.
     on_progress
-        Called after each evaluation.
+        Called after each evaluation, and about twice a second while none is made.
     tracker
         Told of the run while it goes on.
     population
@@ -68,15 +69,16 @@ class SimulatedWorld:
         population: DrawnPopulation | None = None,
     ) -> None:
         scenario = self._scenario = loaded.scenario
-        self._on_progress = on_progress
         self._tracker = tracker or Told(())
         self.rounds = scenario.protocol.rounds
+        self._progress = ProgressReport(on_progress, self.rounds)
         self.clients_per_round = scenario.protocol.clients_per_round
         self.accounts = Accounts()
         self.env = simpy.Environment()
         self.recorder = Recorder()
         self._learner = learner
         self._memories: dict[int, dict[str, Any]] = {}
+        self._asked: dict[int, tuple[int, int]] = {}
         uplink, downlink = self._routes()
         billing = self._make_billing()
         uptime = ServerUptime(scenario.server.crashes)
@@ -119,34 +121,28 @@ class SimulatedWorld:
         self._roster = Roster(self.env, scenario, clients, learner.examples, uptime)
         self._lately: deque[float] = deque(maxlen=scenario.target.window)
         self._billing = billing
-        self._check_window()
-
-    def _check_window(self) -> None:
-        """Refuse a deadline that no client can keep, before anything has happened."""
-        window, server = self._scenario.protocol.make().first_deadline, self._scenario.server
-        if window is None:
-            return
-        learner, billing, training = self._learner, self._billing, self._scenario.training
-        size = HEADER_BYTES  # of a delta, if nothing has changed
-        if server.downlink == "adapter":
-            policy = server.downlink_policy.make(make_policy)
-            rng = stream(self._scenario.seed, "server.downlink", 0)
-            size = len(policy.encode(self.adapter, EncodingContext(rng)))
-
-        def steps(client: int) -> int:
-            return training.steps(learner.examples(client))
-
-        def operations(client: int) -> float:
-            job = learner.job(client, 1, self.adapter, steps(client))
-            return learner.operations(job) * billing.operations_factor
-
-        least = LeastRound(
-            self._around.uplink.transport,
-            billing.size(size),
-            operations,
-            lambda client: steps(client) * billing.operations_factor,
+        self._limits = Limits(self.env, scenario.protocol.stop, self.accounts)
+        self._evaluated: Update | None = None
+        check_feasible(
+            scenario, learner, billing, uplink.transport, learner.initial, self._roster.population
         )
-        check_window(window, self._roster.population, least)
+
+    def run(self) -> None:
+        """Let the scenario's protocol run to its end, or until a limit of the run ends it.
+
+        Raises
+        ------
+        FsimError
+            The run cannot go on.
+        """
+        protocol = self._scenario.protocol.make()
+        process = self.env.process(protocol.run(self.env, self))
+        try:
+            self.env.run(process | self._limits.over)
+            if self._evaluated is not self.adapter:
+                self.evaluate(self._progress.round_number)
+        finally:
+            self._progress.meanwhile(self.env.now, self.recorder.uplink_bytes, at_once=True)
 
     @property
     def version(self) -> int:
@@ -162,12 +158,17 @@ class SimulatedWorld:
     def facts(self) -> dict[str, Any]:
         """About model, data and what became of everyone, for the summary."""
         memory = self._around.parcels.memory
-        measured = {} if memory is None else {"encoding_memory_bytes": memory.peak}
+        measured: dict[str, Any] = {}
+        if memory is not None:
+            measured["encoding_memory_bytes"] = memory.peak
+        if nothing := self._limits.nothing_entered:
+            measured["nothing_entered"] = nothing
         return {
             **self._learner.facts,
             "billed_bytes_factor": self._billing.bytes_factor,
             "billed_operations_factor": self._billing.operations_factor,
             "accounts": self.accounts.as_dict(),
+            "troubles": {str(name): times for name, times in sorted(self._limits.troubles.items())},
             "batteries_j": {str(c): j for c, j in batteries(self._roster.population.drawn).items()},
             **self._learner.final_facts(),
             **measured,
@@ -242,9 +243,15 @@ class SimulatedWorld:
         """Begin a client's round: see :class:`fsim.world.client.ClientRound`."""
         self.accounts.selected += 1
         self._roster.leave(client)
-        return self.env.process(self._round(client, round_number))
+        last, repeat = self._asked.get(client, (0, 0))
+        repeat = repeat + 1 if last == round_number else 0
+        self._asked[client] = round_number, repeat
+        self._progress.meanwhile(self.env.now, self.recorder.uplink_bytes)
+        return self.env.process(self._round(client, round_number, repeat))
 
-    def _round(self, client: int, round_number: int) -> Generator[simpy.Event, Any, Answer]:
+    def _round(
+        self, client: int, round_number: int, repeat: int
+    ) -> Generator[simpy.Event, Any, Answer]:
         seed, examples = self._scenario.seed, self._learner.examples(client)
         size, adapter = self._broadcast.send(client, self.version, self.adapter)
         steps = self._scenario.training.steps(examples)
@@ -252,7 +259,7 @@ class SimulatedWorld:
         if self._controls is not None:
             trains, layout = self._around.parcels.policy.trains, self._learner.layout
             names = [spec.name for spec in layout.tensors if trains(spec.name, round_number)]
-            control = self._controls.begin(client, round_number, names)
+            control = self._controls.begin(client, round_number, names, repeat)
             drift = control.drift(layout)
         # What error feedback keeps is the client's only once the server has the update.
         memory = copy.deepcopy(self._memories.get(client, {}))
@@ -261,21 +268,27 @@ class SimulatedWorld:
             round_number=round_number,
             around=self._around,
             download_bytes=size,
-            job=self._learner.job(client, round_number, adapter, steps, drift),
-            context=EncodingContext.of(seed, client, round_number, memory=memory),
+            job=self._learner.job(client, round_number, adapter, steps, drift, repeat),
+            context=EncodingContext.of(seed, client, round_number, repeat, memory=memory),
             weight=examples,
-            packets=stream(seed, "transport.loss", client, round_number),
+            packets=stream(seed, "transport.loss", *participation(client, round_number, repeat)),
             version=self.version,
             control=control,
+            repeat=repeat,
         )
-        arrival = yield self.env.process(client_round.run())
+        ending: Ending = yield self.env.process(client_round.run())
         self._roster.come_back(client)
+        arrival = ending.arrival
         if arrival is None:
             self.accounts.dropped += 1
         else:
-            self._memories[client] = memory
+            if arrival.update is not None:
+                self._memories[client] = memory
             self._global.receive(arrival)
             self._roster.observe(arrival, round_number)
+        self._limits.count(ending.trouble)
+        if ending.never:
+            self._roster.note_dead_link(f"client {client}, round {round_number}: {ending.never}")
         return Answer(client, round_number, arrival)
 
     def is_late(self, arrival: Arrival, deadline: float) -> bool:
@@ -344,6 +357,9 @@ class SimulatedWorld:
     def _finish_round(
         self, round_number: int, started: float, received: int, selected: Sequence[int]
     ) -> None:
+        if received:
+            self._limits.moved()
+        self._progress.close_round(round_number)
         duration = self.env.now - started
         details = {"received": received, "selected": len(selected)}
         self.recorder.record(Kind.ROUND, started, duration, SERVER, round_number, details=details)
@@ -366,6 +382,7 @@ class SimulatedWorld:
     def evaluate(self, round_number: int) -> None:
         """Measure the global adapter; it takes no simulated time."""
         result = self._learner.evaluate(self.adapter)
+        self._evaluated = self.adapter
         self._lately.append(result.accuracy)
         row = self.recorder.evaluation(
             self.env.now,
@@ -377,5 +394,4 @@ class SimulatedWorld:
             {label: score.share for label, score in result.by_label.items()},
         )
         self._tracker.evaluation(row)
-        if self._on_progress is not None:
-            self._on_progress(Progress.of(row, self.rounds))
+        self._progress.evaluation(row)

@@ -9,9 +9,11 @@ from typing import Any
 
 import simpy
 
+from fsim.errors import TransferNeverEnds
 from fsim.fleet import Availability, Link
 from fsim.network import Transport
-from fsim.network.interruption import Rule, interrupted
+from fsim.network.capacity import never_ends
+from fsim.network.interruption import MOST_WINDOWS, Rule, interrupted, not_through
 from fsim.world.medium import Medium
 
 
@@ -22,18 +24,22 @@ class Transferred:
     Attributes
     ----------
     arrived
-        Whether it was finished; if not, it ended when the client went away.
+        Whether it was finished; if not, it ended when the client went away, or when its last byte
+        was sent if it never ends.
     sent, wasted
         Payload bytes put on the link, those sent again counted again; and those of them that were
         of no use.
     active_s
         Seconds that the client was there for it.
+    never
+        Why it would never end; empty for one that was finished, or that the client left.
     """
 
     arrived: bool
     sent: int
     wasted: int
     active_s: float
+    never: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class Route:
 
         Raises
         ------
-        TransferNeverEnds, TraceError
+        TraceError
             See :meth:`fsim.network.Transport.finish_time`.
         """
         if self.medium is None or not link.path:
@@ -78,10 +84,16 @@ class Route:
         self, size: int, link: Link, availability: Availability
     ) -> Generator[simpy.Event, Any, Transferred]:
         began = self.env.now
-        outcome = interrupted(
-            self.transport, link.capacity, size, began, link.round_trip,
-            availability.windows(began), self.rule,
-        )  # fmt: skip
+        try:
+            outcome = interrupted(
+                self.transport, link.capacity, size, began, link.round_trip,
+                availability.windows(began), self.rule,
+            )  # fmt: skip
+        except TransferNeverEnds as error:
+            ended = began if error.ended is None else max(began, error.ended)
+            yield self.env.timeout(ended - began)
+            active = present_seconds(availability, began, ended)
+            return Transferred(False, error.sent_bytes, error.sent_bytes, active, str(error))
         finish = outcome.finish
         if finish is None:
             finish = availability.available_until(availability.next_available(began))
@@ -95,14 +107,19 @@ class Route:
         self, medium: Medium, size: int, link: Link, availability: Availability
     ) -> Generator[simpy.Event, Any, Transferred]:
         """Connections one after another, each until it is through or the client goes away."""
-        kept, wasted, active = 0, 0, 0.0
-        while True:
+        kept, wasted, active, asked = 0, 0, 0.0, self.env.now
+        for _ in range(MOST_WINDOWS):
             while (back := availability.next_available(self.env.now)) > self.env.now:
                 yield self.env.timeout(back - self.env.now)
             began = self.env.now
             until = availability.available_until(began)
             left = size - kept
-            sent = yield from self._connection(medium, left, link, until)
+            try:
+                sent = yield from self._connection(medium, left, link, until)
+            except TransferNeverEnds as error:
+                active += self.env.now - began
+                sent = kept + wasted + error.sent_bytes
+                return Transferred(False, sent, sent, active, str(error))
             active += self.env.now - began
             if sent is None:
                 return Transferred(True, size + wasted, wasted, active)
@@ -112,6 +129,9 @@ class Route:
                 wasted += sent
             if self.rule == "lost":
                 return Transferred(False, wasted, wasted, active)
+        sent = kept + wasted
+        never = not_through(size, asked, MOST_WINDOWS, self.env.now, sent)
+        return Transferred(False, sent, sent, active, str(never))
 
     def _connection(
         self, medium: Medium, size: int, link: Link, until: float
@@ -120,21 +140,45 @@ class Route:
 
         Set-up and slow start wait for round trips, not for capacity: they are billed on the
         client's own link, and what follows shares the medium.
+
+        Raises
+        ------
+        TransferNeverEnds
+            The client's own link stays at zero from now on, and the client stays.
         """
         env, began = self.env, self.env.now
-        opening = self.transport.opening(link.capacity, size, began, link.round_trip)
-        if opening.time >= until:
-            yield env.timeout(until - began)
-            return self.transport.sent_by(link.capacity, size, began, until, link.round_trip)
-        yield env.timeout(opening.time - began)
+        dies = max(began, link.capacity.dies_at)
+        last = min(until, dies)
+
+        def broken_off(sent: int) -> int:
+            if last < until:
+                error = never_ends(size, began)
+                error.sent_bytes = sent
+                raise error
+            return sent
+
+        try:
+            opening = self.transport.opening(link.capacity, size, began, link.round_trip)
+            opened = opening.time
+        except TransferNeverEnds:
+            if math.isinf(last):
+                raise
+            opened = math.inf
+        if opened >= last:
+            yield env.timeout(last - began)
+            sent = self.transport.sent_by(link.capacity, size, began, last, link.round_trip)
+            return broken_off(sent)
+        yield env.timeout(opened - began)
         flow, finished = medium.begin(opening.wire, link.path, opening.link)
-        if math.isinf(until):
+        if math.isinf(last):
             yield finished
         else:
-            yield finished | env.timeout(until - env.now)
+            yield finished | env.timeout(last - env.now)
             if not finished.triggered:
-                through = opening.total - opening.wire + medium.end(flow)
-                return math.floor(size * min(1.0, through / opening.total))
+                delivered = medium.end(flow)
+                if last == until or delivered < opening.wire:
+                    through = opening.total - opening.wire + delivered
+                    return broken_off(math.floor(size * min(1.0, through / opening.total)))
             if env.now + opening.closing > until:
                 yield env.timeout(until - env.now)
                 return size
@@ -155,7 +199,11 @@ def present_seconds(availability: Availability, begin: float, end: float) -> flo
 
 
 def finish_of_work(
-    seconds: float, start: float, availability: Availability, rule: Rule, most_windows: int = 10_000
+    seconds: float,
+    start: float,
+    availability: Availability,
+    rule: Rule,
+    most_windows: int = MOST_WINDOWS,
 ) -> tuple[float | None, float, float]:
     """When work that needs a client's presence is done.
 

@@ -47,7 +47,7 @@ class QuadraticLearner:
     def examples(self, client):
         return self._examples[client]
 
-    def job(self, client, round_number, adapter, steps, drift=None):
+    def job(self, client, round_number, adapter, steps, drift=None, repeat=0):
         frozen = frozenset(
             name for name in adapter if self.policy and not self.policy.trains(name, round_number)
         )

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, Protocol
 
-from fsim.streams import stream
+from fsim.streams import participation, stream
 
 FURTHEST = 1e12
 """Seconds (32,000 years): no later time may be asked about. Beyond, doubles tell times less than
@@ -59,8 +59,19 @@ class Availability(Protocol):
         """
         ...
 
-    def drops_out(self, round_number: int) -> Vanishing | None:
-        """Where in a round the client vanishes; None if it stays."""
+    def drops_out(self, round_number: int, repeat: int = 0) -> Vanishing | None:
+        """Where in a round the client vanishes; None if it stays.
+
+        ``repeat`` says how often it was asked before in that round.
+        """
+        ...
+
+    @property
+    def longest_window(self) -> float:
+        """Seconds that no window ever exceeds; ``inf`` where there is no such bound.
+
+        Of laws without a bound, what all but one window in 10^12 keep below.
+        """
         ...
 
 
@@ -81,28 +92,33 @@ class _NeverAway:
         """See :class:`Availability`."""
         yield Window(start, math.inf)
 
+    @property
+    def longest_window(self) -> float:
+        """See :class:`Availability`."""
+        return math.inf
+
 
 class AlwaysOn(_NeverAway):
     """Available at all times, and never lost."""
 
     __slots__ = ()
 
-    def drops_out(self, round_number: int) -> Vanishing | None:
+    def drops_out(self, round_number: int, repeat: int = 0) -> Vanishing | None:
         """See :class:`Availability`."""
         return None
 
 
 class Dropout(_NeverAway):
-    """Available at all times, lost with a probability a round.
+    """Available at all times, lost with a probability each time that it is asked.
 
     As in Fed-FSTQ (arXiv 2604.25421), where it is 0.1.
 
     Parameters
     ----------
     probability
-        Of vanishing in a round, in [0, 1).
+        Of vanishing each time that it is asked, in [0, 1).
     seed, client
-        Of the stream that a round's draws come from.
+        Of the streams that the draws come from.
     moment
         Where in a round.
     """
@@ -117,9 +133,10 @@ class Dropout(_NeverAway):
         self._client = client
         self._moment = moment
 
-    def drops_out(self, round_number: int) -> Vanishing | None:
+    def drops_out(self, round_number: int, repeat: int = 0) -> Vanishing | None:
         """See :class:`Availability`."""
-        rng = stream(self._seed, "fleet.dropout", self._client, round_number)
+        keys = participation(self._client, round_number, repeat)
+        rng = stream(self._seed, "fleet.dropout", *keys)
         lost, share = rng.uniform(size=2)
         if lost >= self._probability:
             return None
@@ -140,6 +157,11 @@ class Intermittent(ABC):
 
     def __init__(self) -> None:
         self._first: tuple[float, float, float] | None = None
+
+    @property
+    @abstractmethod
+    def longest_window(self) -> float:
+        """See :class:`Availability`."""
 
     @abstractmethod
     def _windows(self, start: float) -> Iterator[Window]:
@@ -166,7 +188,7 @@ class Intermittent(ABC):
         first = self._first_from(time)
         return first.end if first.begin == time else time
 
-    def drops_out(self, round_number: int) -> Vanishing | None:
+    def drops_out(self, round_number: int, repeat: int = 0) -> Vanishing | None:
         """See :class:`Availability`."""
         return None
 

@@ -123,6 +123,11 @@ class Diurnal(Intermittent):
             self._zone = self._nights.draw_time_zone(rng)
         return self._zone
 
+    @property
+    def longest_window(self) -> float:
+        """See :class:`Availability`; two nights may meet."""
+        return 2 * LONGEST_NIGHT
+
     def _windows(self, start: float) -> Iterator[Window]:
         # Night n lies within [span + n DAY, span + (n + 1) DAY], so the night that a time belongs
         # to is a division (or, by rounding, the one after). Nights are counted from three days

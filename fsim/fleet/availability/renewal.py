@@ -22,6 +22,9 @@ WIDEST = 3.0
 """The largest sigma of a lognormal period. At 3 the mean is 90 medians; beyond, an epoch of as many
 mean cycles could hold any number of short ones."""
 
+ONE_IN_1E12 = 7.0345
+"""Standard deviations that a normal variable exceeds once in 10^12 times."""
+
 
 class OnOff(Intermittent):
     """Alternately on and off, the lengths of the periods drawn independently of one another.
@@ -62,6 +65,11 @@ class OnOff(Intermittent):
         self._off = off
         self._seed = seed
         self._client = client
+
+    @property
+    def longest_window(self) -> float:
+        """See :class:`Availability`; two periods may meet where an epoch ends."""
+        return 2 * longest(self._on)
 
     def _windows(self, start: float) -> Iterator[Window]:
         epoch = CYCLES * (mean(self._on) + mean(self._off))
@@ -119,6 +127,18 @@ def mean(law: Distribution) -> float:
         return median * math.exp(sigma**2 / 2)
     if law.kind in ("constant", "exponential"):
         return law.parameters[0]
+    raise _unknown(law)
+
+
+def longest(law: Distribution) -> float:
+    """What all but one period in 10^12 of a law keep below, that in progress at time 0 included."""
+    if law.kind == "exponential":
+        return law.parameters[0] * math.log(1e12)
+    if law.kind == "lognormal":
+        median, sigma = law.parameters
+        return median * math.exp(sigma**2 + ONE_IN_1E12 * sigma)
+    if law.kind in ("constant", "uniform"):
+        return law.parameters[-1]
     raise _unknown(law)
 
 

@@ -100,6 +100,18 @@ class Traced(Intermittent):
         """Seconds from each interval to the next, from the last one into the next pass."""
         return np.append(self._starts[1:], self._period + self._starts[0]) - self._ends
 
+    @property
+    def longest_window(self) -> float:
+        """See :class:`Availability`."""
+        apart = np.flatnonzero(self._gaps() >= SHORTEST)
+        if not len(apart):
+            return math.inf
+        # From the first interval after a gap to the last one before the next, into the next pass.
+        first = np.append(apart[:-1] + 1, (apart[-1] + 1) % len(self._starts))
+        last = np.append(apart[1:], apart[0])
+        lengths = self._ends[last] - self._starts[first]
+        return float(np.where(lengths > 0, lengths, lengths + self._period).max())
+
     def _windows(self, start: float) -> Iterator[Window]:
         if np.all(self._gaps() < SHORTEST):
             return iter([Window(start, math.inf)])

@@ -134,7 +134,8 @@ class Deadline(RoundProtocol):
             if arrival is None:
                 continue
             late = world.is_late(arrival, closes) if mine else self.late == "discard"
-            if late:
+            # What cannot be used is none of the answers that the round needs.
+            if late or arrival.update is None:
                 world.set_aside([arrival])
             else:
                 arrivals.append(arrival)

@@ -148,7 +148,7 @@ def test_tiers_of_like_speed(tiny):
 
 @pytest.mark.parametrize(
     ("stop", "rounds"),
-    [({"after": "1 s"}, 1), ({"uplink": "40 kB"}, 1), ({"uplink": "60 kB"}, 2), ({}, 2)],
+    [({"after": "1 s"}, 0), ({"uplink": "40 kB"}, 1), ({"uplink": "60 kB"}, 2), ({}, 2)],
 )
 def test_runs_stop_when_they_are_told_to(tiny, stop, rounds):
     assert len(simulate(tiny(**LINKS, protocol__stop=stop)).evaluations) == rounds + 1

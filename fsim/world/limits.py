@@ -1,0 +1,106 @@
+"""What ends a run whatever its protocol waits for: its time, or that nothing comes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator
+from typing import Any
+
+import simpy
+from simpy.events import EventPriority
+
+from fsim.errors import NothingLeft
+from fsim.settings.server import StopSettings
+from fsim.units import format_duration
+from fsim.world.accounts import Accounts
+from fsim.world.trouble import Trouble
+
+LAST = EventPriority(2)
+"""SimPy's priority of what comes after all else of its moment."""
+
+
+class Limits:
+    """Ends a run at its simulated time, or with an error when no update enters any more.
+
+    Parameters
+    ----------
+    env
+        The clock.
+    stop
+        When to end.
+    accounts
+        What became of them so far.
+
+    Attributes
+    ----------
+    over
+        Succeeds at ``stop.after``. Fails, by NothingLeft, when no update has entered the global
+        adapter for ``stop.without_update``.
+    troubles
+        How often which trouble was met in the run.
+    """
+
+    def __init__(self, env: simpy.Environment, stop: StopSettings, accounts: Accounts) -> None:
+        self.over = env.event()
+        self.troubles: Counter[Trouble] = Counter()
+        self._env, self._stop, self._accounts = env, stop, accounts
+        self.moved()
+        env.process(self._watch())
+        if stop.after is not None:
+            # Whatever happens at that very moment belongs to the run.
+            end = simpy.Event(env)
+            end._ok, end._value = True, None
+            end.callbacks.append(lambda _: self._end())
+            env.schedule(end, LAST, stop.after)
+
+    def moved(self) -> None:
+        """An update has entered the global adapter now."""
+        self._moved_at = self._env.now
+        self._then = self._accounts.as_dict()
+        self._troubles_then = self.troubles.copy()
+
+    def count(self, trouble: Trouble | None) -> None:
+        """What nothing came of a client by, if it was so."""
+        if trouble is not None:
+            self.troubles[trouble] += 1
+
+    def _end(self, failure: str | None = None) -> None:
+        if self.over.triggered:
+            return
+        if failure is None:
+            self.over.succeed()
+        else:
+            self.over.fail(NothingLeft(failure))
+
+    def _watch(self) -> Generator[simpy.Event, Any, None]:
+        patience = self._stop.without_update
+        # To the microsecond: in floating point, now + (then - now) may fall short of then.
+        while (left := self._moved_at + patience - self._env.now) > 1e-6:
+            yield self._env.timeout(left)
+        self._end(
+            f"no update has entered the global adapter for {format_duration(patience)} of "
+            f"simulated time (protocol.stop.without_update): {self._meanwhile()}"
+        )
+
+    @property
+    def nothing_entered(self) -> str:
+        """What became of the clients of a run in which no update entered; empty for others."""
+        counts = self._accounts
+        return self._meanwhile() if counts.selected and not counts.aggregated else ""
+
+    def _meanwhile(self) -> str:
+        """What became of the clients since an update last entered."""
+        now = self._accounts.as_dict()
+        since = {name: now[name] - self._then[name] for name in now}
+        if not since["selected"]:
+            return "no client was there to be asked (fleet.availability)"
+        text = (
+            f"of {since['selected']} times that a client was asked {since['dropped']} were lost, "
+            f"{since['rejected']} rejected and {since['late']} too late"
+        )
+        often = (self.troubles - self._troubles_then).most_common(1)
+        for trouble, times in often:
+            text += f"; most often, {times} times: {trouble}"
+            if trouble.advice:
+                text += f", {trouble.advice}"
+        return text
