@@ -182,6 +182,6 @@ def test_an_adapter_that_cannot_be_sent_any_more_ends_the_run_with_a_reason(tiny
 
 
 def test_an_adapter_that_is_not_finite_any_more_ends_the_run_with_a_reason(tiny):
-    done = run(tiny(**settings(server={"optimizer": {"kind": "fedavgm", "lr": 1e39}})))
+    done = run(tiny(**settings(server={"optimizer": {"kind": "fedavgm", "lr": 1e40}})))
     assert done.failure.startswith("the global adapter is not finite after update 1")
     assert done.facts["accounts"]["aggregated"] == 3
