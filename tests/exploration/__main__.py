@@ -67,7 +67,7 @@ def _hunt(options: argparse.Namespace) -> int:
     began, first = time.monotonic(), options.seed * 1_000_000
     seeds = range(first, first + options.count)
     chunks = [seeds[at : at + AT_A_TIME] for at in range(0, len(seeds), AT_A_TIME)]
-    work = partial(hunt, skipped=frozenset(options.skip))
+    work = partial(hunt, skipped=tuple(options.skip))
     whole, told = Summary(), Counter[str]()
     with multiprocessing.Pool(options.workers) as pool:
         for part in pool.imap(work, chunks):

@@ -17,8 +17,8 @@ from fsim.learning.training import TrainingJob, TrainingResult
 from fsim.recent import Recent
 from fsim.vocabulary import FloatArray, Layout, TrainingRequest, Update
 
-HUGE = 1e37
-"""Beyond float16 and safe in float32, a few of them added up."""
+HUGE = 2.0**123
+"""Beyond float16, within float32 when a few are added up, and exact in bfloat16."""
 
 STEP = 1 / 64
 """By which the tags of askings that follow one another differ: exact in float16 and bfloat16."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any, get_args, get_type_hints
@@ -66,11 +66,12 @@ def candidates(kind: type) -> dict[str, list[Any]]:
     return found
 
 
-def alternatives(kind: type, options: Options) -> list[Options]:
+def alternatives(kind: type, options: Options) -> Iterator[Options]:
     """The options, and what can stand for them where they do not fit together or a scenario."""
-    less = [{k: v for k, v in options.items() if k != left_out} for left_out in options]
-    single = [{name: value} for name, values in candidates(kind).items() for value in values]
-    return [options, *less, {}, *single]
+    yield options
+    yield from ({k: v for k, v in options.items() if k != left_out} for left_out in options)
+    yield {}
+    yield from ({name: value} for name, values in candidates(kind).items() for value in values)
 
 
 def fitting(kind: type, options: Options, fits: Callable[[Any], object]) -> Options:

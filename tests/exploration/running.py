@@ -152,7 +152,8 @@ def _in_time() -> Iterator[None]:
         raise Stalled(f"not over after {MOST_SECONDS:g} s of the processor's time")
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
+    # More than once: where Python calls back by itself, what is raised is thrown away.
+    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS, MOST_SECONDS / 8)
     try:
         yield
     finally:

@@ -362,7 +362,7 @@ def test_an_error_that_is_not_of_fsim_is_told():
     other = dataclasses.replace(CASE, learning=Learning(examples=(1, 2)))
     found = explore(other)
     assert found.outcome == "broken off"
-    assert "IndexError" in found.broken[STRAY]
+    assert list(found.broken) == [f"{STRAY}:IndexError:world/roster.py"]
 
 
 def test_what_differs_is_told_by_exploring(monkeypatch):

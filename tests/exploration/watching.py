@@ -112,9 +112,9 @@ class WatchedAvailability:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._watched, name)
 
-    def drops_out(self, *when: Any) -> Vanishing | None:
+    def drops_out(self, *when: Any, **more: Any) -> Vanishing | None:
         """As the availability that is watched."""
-        found = self._watched.drops_out(*when)
+        found = self._watched.drops_out(*when, **more)
         self._seen.vanishings.append((self._client, when, found))
         return found
 
