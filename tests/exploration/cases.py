@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ from fsim.server.robustness import Screen
 from fsim.server.selection import SELECTORS
 from fsim.settings.fleet import AvailabilitySettings
 from tests.exploration.learner import Learning
-from tests.exploration.options import chosen_from, options_of
+from tests.exploration.options import chosen_from, made, options_of
 
 Data = dict[str, Any]
 
@@ -112,13 +113,13 @@ def cases(draw: st.DrawFn) -> Case:
     clients = draw(st.integers(1, 9))
     at_a_time = draw(st.integers(1, min(clients, 4)))
     protocol = draw(_protocols(clients, at_a_time))
-    tagged = draw(st.booleans())
+    tagged = draw(st.sampled_from((False, False, True)))
     policies = {name: POLICIES[name] for name in EXACT} if tagged else POLICIES
     compression = draw(chosen_from(policies, "policy"))
     server = draw(_servers(tagged))
     training = draw(_trainings())
     transport = draw(chosen_from(TRANSPORTS))
-    correction = draw(sometimes(chosen_from(CORRECTIONS)))
+    correction = draw(sometimes(chosen_from(_corrections(protocol, transport))))
     if correction is not None:
         training["optimizer"] = "sgd"
         server["aggregation"] = {"kind": "fedavg", "weights": "equal"}
@@ -153,6 +154,19 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(data, files, draw(_learnings(clients, tagged)))
 
 
+def _corrections(protocol: Data, transport: Data) -> dict[str, type]:
+    """Those that are not refused because of one of these."""
+    kind = PROTOCOLS[protocol["kind"]]
+    named = {field.name for field in dataclasses.fields(kind)}
+    made_of = made(kind, {key: value for key, value in protocol.items() if key in named})
+    refused = set()
+    if not made_of.in_its_round or transport["kind"] == "datagram":
+        refused.add("scaffold")
+    if getattr(made_of, "buffer", None) == 1:
+        refused.add("fednova")
+    return {name: kind for name, kind in CORRECTIONS.items() if name not in refused}
+
+
 @st.composite
 def _learnings(draw: st.DrawFn, clients: int, tagged: bool) -> Learning:
     sizes = st.lists(st.integers(1, 40), min_size=clients, max_size=clients)
@@ -160,8 +174,8 @@ def _learnings(draw: st.DrawFn, clients: int, tagged: bool) -> Learning:
         examples=tuple(draw(sizes)),
         operations=draw(st.sampled_from((1e12, 1e9, 1e13, 0.0))),
         tagged=tagged,
-        diverging=draw(st.sampled_from((0.0, 0.0, 0.0, 0.0, 0.0, 0.05, 0.3))),
-        overflowing=draw(st.sampled_from((0.0, 0.0, 0.0, 0.0, 0.0, 0.05, 0.3))),
+        diverging=draw(sometimes(sometimes(st.sampled_from((0.05, 0.3)), 0.0), 0.0)),
+        overflowing=draw(sometimes(sometimes(st.sampled_from((0.05, 0.3)), 0.0), 0.0)),
         remembered=draw(st.booleans()),
     )
 
@@ -261,7 +275,7 @@ def _links(draw: st.DrawFn, name: str, files: dict[str, str]) -> Data:
     return {
         **link,
         "trace": f"{name}.csv",
-        "past_end": draw(st.sampled_from((*get_args(PastEnd), "loop", "hold"))),
+        "past_end": draw(st.sampled_from((*get_args(PastEnd), "loop", "hold", "loop"))),
         "mean": draw(sometimes(st.sampled_from(RATES))),
         "offset": draw(st.sampled_from(("random", "none", "3 s", "10 min"))),
     }

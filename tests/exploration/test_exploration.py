@@ -2,7 +2,9 @@
 
 from collections import Counter
 from functools import cache
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, note, settings
 
 from fsim.compression import POLICIES
@@ -17,6 +19,9 @@ from tests.exploration.frequencies import Tally
 from tests.exploration.hunt import case_of, explore
 
 EXAMPLES = 500
+
+FOUND = sorted((Path(__file__).parent / "found").glob("*.yaml"))
+"""Cases that have broken something, in their simplest forms."""
 
 
 REGISTRIES = {
@@ -48,7 +53,7 @@ def breach(invariant):
 
 
 def test_whatever_the_scenario_what_must_hold_holds():
-    tally, outcomes, drawn = Tally(), Counter(), set()
+    tally, outcomes = Tally(), Counter()
 
     @settings(
         max_examples=EXAMPLES,
@@ -59,7 +64,6 @@ def test_whatever_the_scenario_what_must_hold_holds():
     )
     @given(cases())
     def look(case):
-        drawn.update(names_in(case.data))
         found = explore(case)
         for name, text in found.broken.items():
             note(case.to_yaml())
@@ -70,7 +74,6 @@ def test_whatever_the_scenario_what_must_hold_holds():
 
     look()
     assert list(tally.unfair()) == []
-    assert drawn >= {(key, name) for key, names in REGISTRIES.items() for name in names}
     # None of it would say anything of runs that do not take place.
     for protocol in PROTOCOLS:
         assert outcomes[protocol, "completed"] >= EXAMPLES / len(PROTOCOLS) / 5
@@ -80,3 +83,13 @@ def test_a_seed_is_one_case():
     assert case_of(7) == case_of(7) != case_of(8)
     for seed in range(20):
         assert Case.from_yaml(case_of(seed).to_yaml()) == case_of(seed)
+
+
+def test_everything_that_there_is_is_explored():
+    drawn = {name for seed in range(400) for name in names_in(case_of(seed).data)}
+    assert drawn >= {(key, name) for key, names in REGISTRIES.items() for name in names}
+
+
+@pytest.mark.parametrize("file", FOUND, ids=[file.stem for file in FOUND])
+def test_what_was_found_once_does_not_come_back(file):
+    assert explore(Case.from_yaml(file.read_text(encoding="utf-8"))).broken == {}
