@@ -1,0 +1,161 @@
+"""Running one case, and the book of it: all that is known of the run when it is over."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fsim.assembly import build_shared_links
+from fsim.errors import FsimError, OutputError, ScenarioError
+from fsim.processes import WorkerEnded
+from fsim.recent import Recent
+from fsim.scenario import LoadedScenario
+from fsim.settings import Scenario
+from fsim.vocabulary import Update
+from fsim.world.accounts import Accounts
+from tests.exploration.cases import Case
+from tests.exploration.learner import RecordedLearner
+from tests.exploration.watching import Stalled, Watched, WatchedWorld
+
+MOST_SECONDS = 4.0
+"""Of the processor's time that a run may take: a hundred times what it usually takes."""
+
+
+Row = Any
+"""A record as a named tuple, its columns those of the table."""
+
+
+@dataclass
+class Book:
+    """What is known of a run.
+
+    Attributes
+    ----------
+    scenario
+        What was run.
+    records, evaluations
+        Its tables.
+    accounts
+        Its books.
+    adapter
+        The global one at the end.
+    failure
+        Why it could not go on; None if it came to its end.
+    failed_as
+        The class of that error.
+    version
+        Updates of the global adapter made.
+    seen
+        What was seen of it from outside.
+    world
+        The world itself, for its clients and links.
+    submitted
+        Client, round and repetition of each training.
+    shared
+        Upwards or not -> bytes/s of each link that clients share.
+    """
+
+    case: Case
+    scenario: Scenario
+    records: pd.DataFrame
+    evaluations: pd.DataFrame
+    accounts: Accounts
+    adapter: Update
+    failure: str | None
+    failed_as: str | None
+    version: int
+    ended_s: float
+    seen: Watched
+    world: WatchedWorld
+    submitted: list[tuple[int, int, int]]
+    shared: dict[bool, list[float]]
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The records, one after another."""
+        return list(self.records.itertuples(index=False, name="Row"))
+
+
+def run(case: Case) -> tuple[Book, Book] | None:
+    """Run a case twice; None if its scenario is refused before anything happens.
+
+    Raises
+    ------
+    Stalled
+        It did not end.
+    Exception
+        Whatever is not one of fsim's own errors: a fault.
+    """
+    recent = Recent()
+    with tempfile.TemporaryDirectory() as folder, _in_time():
+        try:
+            loaded = case.load(Path(folder))
+            first = _run(case, loaded, recent)
+        except ScenarioError:
+            return None
+        return first, _run(case, loaded, recent)
+
+
+def _run(case: Case, loaded: LoadedScenario, recent: Recent) -> Book:
+    """As :func:`fsim.simulation.simulate` does it, with a learner that does not train."""
+    scenario = loaded.scenario
+    policy = scenario.compression.make()
+    learner = RecordedLearner(
+        case.learning, scenario.seed, policy.training_request(), policy.trains, recent
+    )
+    world = WatchedWorld(loaded, learner)
+    failure = failed_as = None
+    with np.errstate(over="ignore"):
+        world.evaluate(0)
+        protocol = scenario.protocol.make()
+        try:
+            world.env.run(world.env.process(protocol.run(world.env, world)))
+            world.close()
+        except (OutputError, WorkerEnded):
+            raise
+        except FsimError as error:
+            failure, failed_as = str(error), type(error).__name__
+    ups, downs = build_shared_links(scenario)
+    return Book(
+        case=case,
+        scenario=scenario,
+        records=world.recorder.records(),
+        evaluations=world.recorder.evaluations(),
+        accounts=world.accounts,
+        adapter=world.adapter,
+        failure=failure,
+        failed_as=failed_as,
+        version=world.version,
+        ended_s=world.env.now,
+        seen=world.seen,
+        world=world,
+        submitted=learner.submitted,
+        shared={up: [link.mean for link in way] for up, way in ((True, ups), (False, downs))},
+    )
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """Ends what takes too long, by this process's own time: others on the machine do not count."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stalled(f"not over after {MOST_SECONDS:g} s of the processor's time")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    # More than once: where Python calls back by itself, what is raised is thrown away.
+    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS, MOST_SECONDS / 8)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

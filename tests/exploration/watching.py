@@ -1,0 +1,240 @@
+"""A world that is watched: it does what it does, and a list of it is kept beside its own books."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import simpy
+
+from fsim.assembly import build_population
+from fsim.fleet import Availability, ClientProfile
+from fsim.fleet.availability import Vanishing
+from fsim.fleet.population import DrawnPopulation
+from fsim.scenario import LoadedScenario
+from fsim.server.protocols.world import Answer, Arrival
+from fsim.vocabulary import Update
+from fsim.world import SimulatedWorld
+from tests.exploration.learner import RecordedLearner
+
+MOST_ASKINGS = 600
+"""Times that clients are asked in a run: thirty times what its rounds want."""
+
+
+class Stalled(BaseException):
+    """A run does not end; not for anyone to catch on the way."""
+
+
+@dataclass
+class Asking:
+    """A client that was asked, and what became of it.
+
+    Attributes
+    ----------
+    asked_s, answered_s
+        Seconds; None while it is at work.
+    was_there
+        Whether the client was there when it was asked.
+    at_work
+        Whether it had something to do already.
+    arrival
+        What it answered; None if it is at work or lost.
+    """
+
+    client: int
+    round_number: int
+    asked_s: float
+    was_there: bool
+    at_work: bool
+    answered_s: float | None = None
+    arrival: Arrival | None = None
+
+    @property
+    def readable(self) -> bool:
+        """Whether the server has an update of it."""
+        return self.arrival is not None and self.arrival.update is not None
+
+
+@dataclass
+class Use:
+    """Updates that the protocol had aggregated, or set aside.
+
+    Attributes
+    ----------
+    how
+        The world's method: ``"close_round"``, ``"mix_adapters"``, ``"mix_tiers"`` or
+        ``"set_aside"``.
+    askings
+        Numbers of those whose arrivals it was given.
+    before, after
+        The global adapter.
+    aggregated
+        How many the world says it has aggregated of them.
+    """
+
+    how: str
+    time_s: float
+    version: int
+    askings: tuple[int, ...]
+    before: Update
+    after: Update
+    aggregated: int
+
+
+@dataclass
+class Watched:
+    """What was seen of a run.
+
+    Attributes
+    ----------
+    askings, uses
+        In the order of time.
+    chosen
+        Of each selection: when, how many were wanted, who was chosen, and who of them was at work.
+    vanishings
+        Client, what its availability was asked, and what it said: every time.
+    """
+
+    askings: list[Asking] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    chosen: list[tuple[float, int, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+    vanishings: list[tuple[int, tuple[Any, ...], Vanishing | None]] = field(default_factory=list)
+
+
+class WatchedAvailability:
+    """An availability that keeps a list of what it was asked about dropping out."""
+
+    def __init__(self, client: int, watched: Availability, seen: Watched) -> None:
+        self._client, self._watched, self._seen = client, watched, seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._watched, name)
+
+    def drops_out(self, *when: Any, **more: Any) -> Vanishing | None:
+        """As the availability that is watched."""
+        found = self._watched.drops_out(*when, **more)
+        self._seen.vanishings.append((self._client, when, found))
+        return found
+
+
+class WatchedWorld(SimulatedWorld):
+    """A simulated world that tells what is done with it.
+
+    Attributes
+    ----------
+    seen
+        What it was.
+    """
+
+    def __init__(self, loaded: LoadedScenario, learner: RecordedLearner) -> None:
+        self.seen = Watched()
+        self._recorded = learner
+        self._number_of: dict[int, int] = {}
+        self._processes: dict[int, simpy.Process] = {}
+        self.people = self._watch(build_population(loaded))
+        super().__init__(loaded, learner, population=self.people)
+
+    def _watch(self, population: DrawnPopulation) -> DrawnPopulation:
+        def draw(clients: Sequence[int]) -> list[ClientProfile]:
+            population.prepare(clients)
+            return [
+                replace(
+                    population[client],
+                    availability=WatchedAvailability(
+                        client, population[client].availability, self.seen
+                    ),
+                )
+                for client in clients
+            ]
+
+        return DrawnPopulation(len(population), draw)
+
+    def select(
+        self, round_number: int, count: int, among: Sequence[int] | None = None
+    ) -> list[int]:
+        """As it is, and told."""
+        chosen = super().select(round_number, count, among)
+        busy = tuple(client for client in chosen if self._at_work(client))
+        self.seen.chosen.append((self.env.now, count, tuple(chosen), busy))
+        return chosen
+
+    def start(self, client: int, round_number: int) -> simpy.Process:
+        """As it is, and told."""
+        availability, now = self.people[client].availability, self.env.now
+        asking = Asking(
+            client,
+            round_number,
+            now,
+            was_there=availability.next_available(now) == now,
+            at_work=self._at_work(client),
+        )
+        number = len(self.seen.askings)
+        if number >= MOST_ASKINGS:
+            raise Stalled(f"{number} clients were asked, {self.version} rounds are closed")
+        self.seen.askings.append(asking)
+        self._recorded.asking_of[client] = number
+        process = self._processes[client] = super().start(client, round_number)
+        assert process.callbacks is not None
+        process.callbacks.append(lambda ended: self._answered(number, ended))
+        return process
+
+    def _at_work(self, client: int) -> bool:
+        return client in self._processes and self._processes[client].is_alive
+
+    def _answered(self, number: int, ended: simpy.Event) -> None:
+        asking = self.seen.askings[number]
+        if not ended.ok:
+            return
+        answer: Answer = ended.value
+        asking.answered_s, asking.arrival = self.env.now, answer.arrival
+        if answer.arrival is not None:
+            self._number_of[id(answer.arrival)] = number
+
+    def set_aside(self, arrivals: Sequence[Arrival]) -> None:
+        """As it is, and told."""
+        with_them = self._using("set_aside", arrivals)
+        super().set_aside(arrivals)
+        self._used(with_them)
+
+    def close_round(
+        self, round_number: int, started: float, arrivals: Sequence[Arrival], **more: Any
+    ) -> None:
+        """As it is, and told."""
+        use = self._using("close_round", arrivals)
+        super().close_round(round_number, started, arrivals, **more)
+        self._used(use)
+
+    def mix_adapters(
+        self, round_number: int, started: float, arrivals: Sequence[Arrival], *more: Any
+    ) -> None:
+        """As it is, and told."""
+        use = self._using("mix_adapters", arrivals)
+        super().mix_adapters(round_number, started, arrivals, *more)
+        self._used(use)
+
+    def mix_tiers(
+        self,
+        round_number: int,
+        started: float,
+        tier: int,
+        arrivals: Sequence[Arrival],
+        selected: Sequence[int],
+    ) -> None:
+        """As it is, and told."""
+        use = self._using("mix_tiers", arrivals)
+        super().mix_tiers(round_number, started, tier, arrivals, selected)
+        self._used(use)
+
+    def _using(self, how: str, arrivals: Sequence[Arrival]) -> Use:
+        numbers = tuple(self._number_of[id(arrival)] for arrival in arrivals)
+        before = {name: np.copy(array) for name, array in self.adapter.items()}
+        return Use(
+            how, self.env.now, self.version, numbers, before, before, self.accounts.aggregated
+        )
+
+    def _used(self, use: Use) -> None:
+        use.after = {name: np.copy(array) for name, array in self.adapter.items()}
+        use.aggregated = self.accounts.aggregated - use.aggregated
+        self.seen.uses.append(use)
