@@ -66,6 +66,8 @@ class UrlFiles:
             content: bytes = files.cat_file(path, None if end is None else 0, end)
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            return b""
         except Exception as error:  # of drivers and networks of all kinds
             raise OutputError(f"{self.place(name)}: cannot be read: {_first_line(error)}") from None
         return content
