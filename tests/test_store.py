@@ -96,6 +96,30 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_a_full_disk_ends_a_run_that_goes_on_from_there(tiny, tmp_path, monkeypatch):
+    from fsim.experiments.run import run_to_folder
+
+    real, written = os.fsync, []
+
+    def full(handle):
+        if len(written) == 4:
+            raise OSError(28, "No space left on device")
+        written.append(handle)
+        real(handle)
+
+    out, folder = tmp_path / "out", tmp_path / "store"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match="cannot be written: No space left on device") as told:
+            run_to_folder(tiny(), out, store=Store(folder), workers=2)
+    assert "\n" not in str(told.value)
+    assert not out.exists()
+    # The marker, the first evaluation and two jobs.
+    assert (Store(folder).info().entries, Store(folder).verify()) == (3, [])
+    facts = run_to_folder(tiny(), out, store=Store(folder))["facts"]
+    assert (facts["jobs_reused"], facts["jobs_trained"]) == (2, 4)
+
+
 def test_place(monkeypatch, tmp_path):
     monkeypatch.setenv("FSIM_STORE", "/elsewhere")
     assert str(place(None)) == "/elsewhere"
