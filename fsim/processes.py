@@ -7,6 +7,7 @@ and until someone writes to it there is only one.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -25,6 +26,9 @@ Result = TypeVar("Result")
 
 CAN_FORK = sys.platform == "linux"
 """Elsewhere a copy of a process that has done numerical work may hang or crash."""
+
+_PR_SET_PDEATHSIG = 1
+"""Of Linux's ``prctl``: the signal that a process gets when the thread that made it is no more."""
 
 
 class WorkerEnded(FsimError):
@@ -107,7 +111,7 @@ class _Copy:
         # Of its elders' connections it would hold copies, and they would never see this end close.
         inherited = [self.connection, *(other.connection for other in others)]
         self._process = context.Process(
-            target=_serve, args=(function, theirs, inherited), daemon=True
+            target=_serve, args=(function, theirs, inherited, in_main_thread()), daemon=True
         )
         self._process.start()
         theirs.close()
@@ -154,15 +158,18 @@ def _next(left: deque[tuple[int, Any]]) -> tuple[int, Any] | None:
 
 
 def _serve(
-    function: Callable[[Any], Any], connection: Connection, inherited: Sequence[Connection]
+    function: Callable[[Any], Any],
+    connection: Connection,
+    inherited: Sequence[Connection],
+    by_main_thread: bool,
 ) -> None:
+    end_with_parent(by_main_thread)
     for other in inherited:
         other.close()
-    end_with_parent()
     while True:
         try:
             item = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the parent is no more
             return
         try:
             reply = True, function(item)
@@ -171,17 +178,46 @@ def _serve(
         connection.send(reply)
 
 
-def end_with_parent() -> None:
-    """In a child process: leave interrupts to the parent, and end when it ends, however it does."""
+def in_main_thread() -> bool:
+    """Whether this is the thread that is there as long as its process."""
+    return threading.current_thread() is threading.main_thread()
+
+
+def end_with_parent(by_main_thread: bool) -> None:
+    """In a child process: leave interrupts to the parent, and end when it ends, however it does.
+
+    On Linux the system sees to that, whatever the child is at. Elsewhere, and where another thread
+    than the main one made the child, a thread of the child's own does: it has to wait where a call
+    keeps the interpreter to itself.
+
+    Parameters
+    ----------
+    by_main_thread
+        Whether the parent's main thread made this process: Linux takes the end of another thread
+        for the end of the parent.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
+    if parent is None:
+        return
+    if by_main_thread and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # After that call, because the parent may have ended before it.
+    if _is_orphan(parent.pid):
         os._exit(1)
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: Any) -> None:
+    # That it has ended is not enough to wait for: a later copy of it may hold open what tells.
+    while parent.is_alive() and not _is_orphan(parent.pid):
+        parent.join(timeout=1.0)
+    os._exit(1)
+
+
+def _is_orphan(parent: int | None) -> bool:
+    # Windows goes on naming a parent that is no more.
+    return os.name == "posix" and os.getppid() != parent
 
 
 def told(code: int | None) -> str:

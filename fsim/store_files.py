@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator
+import re
+import stat
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from fsim.errors import OutputError
 
+MARKER = "fsim-store"
+"""The file that makes a folder a store."""
+
+_GROUP = re.compile(r"[0-9a-f]{2}")
+_ENTRY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{62}")
+_TEMPORARY = re.compile(r"([0-9a-f]{2}/)?\.fsim-store-[0-9a-f]{32}")
+
+
+class Kind(Enum):
+    """What a file is by its name; only a plain file is anything but a stranger."""
+
+    MARKER = "marker"
+    ENTRY = "entry"
+    TEMPORARY = "temporary"
+    STRANGER = "stranger"
+
 
 @dataclass(frozen=True)
 class Found:
-    """A file of a store.
+    """A file in a store's folder, or in a folder of two hexadecimal digits below it.
 
     Attributes
     ----------
     name
-        ``AB/CDEF...``.
+        ``AB/CDEF...`` of an entry.
     size
         Bytes.
     used
         When it was last read or written, in seconds since 1970.
-    temporary
-        Whether somebody is writing it, or has left it half-written.
+    kind
+        What it is by its name. Other folders and links are strangers, and nobody looks into them.
     """
 
     name: str
     size: int
     used: float
-    temporary: bool
+    kind: Kind
 
 
 class Files(Protocol):
@@ -42,8 +61,16 @@ class Files(Protocol):
         """Where a file is, for people."""
         ...
 
-    def read(self, name: str) -> bytes | None:
-        """The content of a file; None if there is none. OutputError if it cannot be read."""
+    def read(self, name: str, end: int | None = None) -> bytes | None:
+        """The content of a file, or so many bytes of its beginning.
+
+        None if nothing is there, and empty if a link, a folder or anything else but a plain file
+        is. It never blocks. OutputError if it cannot be read.
+        """
+        ...
+
+    def beginnings(self, names: Sequence[str], end: int) -> Iterable[bytes | None]:
+        """What :meth:`read` gives for each of several files."""
         ...
 
     def used(self, name: str) -> None:
@@ -55,11 +82,11 @@ class Files(Protocol):
         ...
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it is there. OutputError if it cannot be removed."""
         ...
 
     def found(self) -> Iterator[Found]:
-        """All files, temporary ones too."""
+        """All there is, temporary files and strangers too. OutputError if it cannot be listed."""
         ...
 
 
@@ -79,54 +106,111 @@ class FolderFiles:
         """See :class:`Files`."""
         return self._folder / name
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, end: int | None = None) -> bytes | None:
         """See :class:`Files`."""
         path = self._folder / name
         try:
-            return path.read_bytes()
+            group = path.parent
+            if group != self._folder and not stat.S_ISDIR(group.lstat().st_mode):
+                return b""
+            # Looked at before it is opened, because to open a device may do something.
+            if not stat.S_ISREG(path.lstat().st_mode):
+                return b""
+            with open(path, "rb", opener=_without_waiting) as file:
+                return file.read(end) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            return b""
         except OSError as error:
             raise OutputError(f"{path}: cannot be read: {error.strerror}") from None
 
+    def beginnings(self, names: Sequence[str], end: int) -> Iterable[bytes | None]:
+        """See :class:`Files`."""
+        return (self.read(name, end) for name in names)
+
     def used(self, name: str) -> None:
         """See :class:`Files`."""
-        with suppress(
-            OSError
-        ):  # pruned meanwhile, or another user's: it has been read all the same
+        # Pruned meanwhile, or another user's: it has been read all the same.
+        with suppress(OSError):
             os.utime(self._folder / name)
 
     def write(self, name: str, content: bytes) -> None:
         """See :class:`Files`; it is on the disk when this returns."""
         path = self._folder / name
+        temporary = path.parent / new_temporary()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
             try:
-                with os.fdopen(handle, "wb") as file:
+                with open(temporary, "xb") as file:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(temporary, path)
             except BaseException:
-                Path(temporary).unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
                 raise
         except OSError as error:
             raise OutputError(f"{path.parent}: cannot be written: {error.strerror}") from None
 
     def remove(self, name: str) -> None:
         """See :class:`Files`."""
-        (self._folder / name).unlink(missing_ok=True)
+        path = self._folder / name
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be removed: {error.strerror}") from None
 
     def found(self) -> Iterator[Found]:
         """See :class:`Files`."""
-        for path in self._folder.glob("??/*"):
-            with suppress(FileNotFoundError):  # another process may have removed it meanwhile
-                if path.is_file():
-                    status, name = path.stat(), f"{path.parent.name}/{path.name}"
-                    yield Found(name, status.st_size, status.st_mtime, is_temporary(path.name))
+        for item in _listed(self._folder):
+            if is_group(item.name) and item.is_dir(follow_symlinks=False):
+                for file in _listed(Path(item.path)):
+                    yield from _found(f"{item.name}/{file.name}", file)
+            else:
+                yield from _found(item.name, item)
 
 
-def is_temporary(name: str) -> bool:
-    """Whether a file of that name is one that has not been written to its end."""
-    return name.startswith(".")
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, but neither a link nor a pipe that waits for its other end."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as items:
+            return sorted(items, key=lambda item: item.name)
+    except FileNotFoundError:  # never made, or another process has removed it meanwhile
+        return []
+    except NotADirectoryError:
+        raise OutputError(f"{folder}: found a file, allowed is a folder for the store") from None
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be listed: {error.strerror}") from None
+
+
+def _found(name: str, item: os.DirEntry[str]) -> Iterator[Found]:
+    with suppress(FileNotFoundError):  # another process may have removed it meanwhile
+        status = item.stat(follow_symlinks=False)
+        kind = kind_of(name, plain=stat.S_ISREG(status.st_mode))
+        yield Found(name, status.st_size, status.st_mtime, kind)
+
+
+def is_group(name: str) -> bool:
+    """Whether a folder of that name is one that entries are in."""
+    return _GROUP.fullmatch(name) is not None
+
+
+def kind_of(name: str, *, plain: bool) -> Kind:
+    """What a file is by its name and by whether it is a plain file."""
+    if not plain:
+        return Kind.STRANGER
+    if name == MARKER:
+        return Kind.MARKER
+    if _ENTRY.fullmatch(name):
+        return Kind.ENTRY
+    return Kind.TEMPORARY if _TEMPORARY.fullmatch(name) else Kind.STRANGER
+
+
+def new_temporary() -> str:
+    """A name that nobody else has, for a file that is being written."""
+    return f".fsim-store-{uuid.uuid4().hex}"

@@ -8,13 +8,12 @@ recently used.
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from fsim.errors import OutputError, ScenarioError
-from fsim.store_files import Found, is_temporary
+from fsim.store_files import Found, is_group, kind_of, new_temporary
 
 WHOLE_AT_ONCE = ("memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2")
 """Protocols under which a file appears when it has been sent, and not before: elsewhere it is
@@ -50,22 +49,54 @@ class UrlFiles:
         """Where a file is, in words."""
         return f"{self.url}/{name}"
 
-    def read(self, name: str) -> bytes | None:
-        """The content of a file; None if there is none.
+    def read(self, name: str, end: int | None = None) -> bytes | None:
+        """The content of a file, or so many bytes of its beginning.
+
+        None if nothing is there, and empty if something else than a plain file is.
 
         Raises
         ------
         OutputError
             It cannot be read.
         """
-        files = self._open()
+        files, path = self._open(), self._path(name)
         try:
-            content: bytes = files.cat_file(self._path(name))
+            if not self._whole_at_once and not self._plain(path):
+                return b""
+            content: bytes = files.cat_file(path, None if end is None else 0, end)
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            return b""
         except Exception as error:  # of drivers and networks of all kinds
             raise OutputError(f"{self.place(name)}: cannot be read: {_first_line(error)}") from None
         return content
+
+    def beginnings(self, names: Sequence[str], end: int) -> list[bytes | None]:
+        """What :meth:`read` gives for each of several files, asked for together.
+
+        Raises
+        ------
+        OutputError
+            One cannot be read.
+        """
+        if not self._whole_at_once:
+            return [self.read(name, end) for name in names]
+        paths = [self._path(name) for name in names]
+        try:
+            found = self._open().cat_ranges(paths, 0, end, on_error="return") if paths else []
+        except Exception as error:
+            raise OutputError(f"{self.url}: cannot be read: {_first_line(error)}") from None
+        contents: list[bytes | None] = []
+        for name, content in zip(names, found, strict=True):
+            if isinstance(content, FileNotFoundError):
+                contents.append(None)
+            elif isinstance(content, Exception):
+                told = _first_line(content)
+                raise OutputError(f"{self.place(name)}: cannot be read: {told}")
+            else:
+                contents.append(content)
+        return contents
 
     def used(self, name: str) -> None:
         """Nothing: no protocol can tell of reading."""
@@ -79,13 +110,13 @@ class UrlFiles:
             It cannot be written.
         """
         files, path = self._open(), self._path(name)
-        folder, _, last = path.rpartition("/")
+        folder = path.rpartition("/")[0]
         try:
             if self._whole_at_once:
                 files.pipe_file(path, content)
                 return
             files.makedirs(folder, exist_ok=True)
-            temporary = f"{folder}/.{last}-{uuid.uuid4().hex}"
+            temporary = f"{folder}/{new_temporary()}"
             try:
                 files.pipe_file(temporary, content)
                 files.mv(temporary, path)
@@ -108,7 +139,7 @@ class UrlFiles:
             raise OutputError(f"{self.place(name)}: cannot be removed: {told}") from None
 
     def found(self) -> Iterator[Found]:
-        """All files, those that were left half-written too.
+        """All there is, temporary files and strangers too.
 
         Raises
         ------
@@ -118,16 +149,27 @@ class UrlFiles:
         files = self._open()
         try:
             files.invalidate_cache()
+            top = {self._name(detail): detail for detail in files.ls(self._root, detail=True)}
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise OutputError(f"{self.url}: cannot be listed: {_first_line(error)}") from None
+        if "" in top and top[""]["type"] == "file":
+            raise OutputError(f"{self.url}: found a file, allowed is a folder for the store")
+        groups = {name for name, detail in top.items() if is_group(name) and _is_folder(detail)}
+        for name in sorted(top.keys() - groups - {""}):
+            yield _found(name, top[name])
+        if not groups:
+            return
+        try:
             details = files.find(self._root, detail=True)
         except FileNotFoundError:
             return
         except Exception as error:
             raise OutputError(f"{self.url}: cannot be listed: {_first_line(error)}") from None
-        for path, detail in sorted(details.items()):
-            name = path.removeprefix(self._root).lstrip("/")
-            group, _, last = name.partition("/")
-            if len(group) == 2 and last and "/" not in last:
-                yield Found(name, detail["size"] or 0, _seconds(detail), is_temporary(last))
+        for detail in sorted(details.values(), key=self._name):
+            if (name := self._name(detail)).partition("/")[0] in groups:
+                yield _found(name, detail)
 
     @property
     def _whole_at_once(self) -> bool:
@@ -137,6 +179,31 @@ class UrlFiles:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+    def _name(self, detail: dict[str, Any]) -> str:
+        """A file's name below the root, from what its filesystem tells of it."""
+        name: str = detail["name"]
+        return name.rstrip("/").removeprefix(self._root).lstrip("/")
+
+    def _plain(self, path: str) -> bool:
+        """Whether a plain file is there, in a folder that is no link.
+
+        Raises
+        ------
+        FileNotFoundError
+            Nothing is there.
+        """
+        folder = path.rpartition("/")[0]
+        for each in [path] if folder == self._root else [folder, path]:
+            try:
+                detail = self._filesystem.info(each)
+            except FileNotFoundError:
+                if self._filesystem.lexists(each):
+                    return False  # a link to nowhere
+                raise
+            if not (_is_folder(detail) if each == folder else _is_plain(detail)):
+                return False
+        return True
 
     def _open(self) -> Any:
         """The filesystem, opened in this process: a fork's copy of a connection is of no use."""
@@ -156,6 +223,19 @@ class UrlFiles:
         self._root = root.rstrip("/")
         self._process = os.getpid()
         return self._filesystem
+
+
+def _is_plain(detail: dict[str, Any]) -> bool:
+    return detail["type"] == "file" and not detail.get("islink")
+
+
+def _is_folder(detail: dict[str, Any]) -> bool:
+    return detail["type"] == "directory" and not detail.get("islink")
+
+
+def _found(name: str, detail: dict[str, Any]) -> Found:
+    kind = kind_of(name, plain=_is_plain(detail))
+    return Found(name, detail["size"] or 0, _seconds(detail), kind)
 
 
 def _seconds(detail: dict[str, Any]) -> float:

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -116,31 +118,107 @@ def test_closing_ends_the_copies(workers):
     assert children() == before
 
 
+def of_group(leader):
+    """Processes of the session that a process leads that are still running, itself included."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == leader and fields[0] != "Z":
+                found.append(int(folder.name))
+    return found
+
+
+def left_after(process, end, count, later=0.0, within=20.0):
+    """End the leader of a session when that has so many processes; what is left of it then."""
+    try:
+        wait_until(lambda: len(of_group(process.pid)) >= count, 120)
+        time.sleep(later)
+        assert process.poll() is None, "it was through before it could be ended"
+        process.send_signal(end)
+        process.wait()
+        with suppress(TimeoutError):
+            wait_until(lambda: not of_group(process.pid), within)
+        return of_group(process.pid)
+    finally:
+        for pid in of_group(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_until(true, seconds):
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.002)
+
+
+WORK = {
+    "waiting": "pass",
+    "sleeping": "item and time.sleep(60)",
+    # No other thread of a process comes to its turn meanwhile.
+    "keeping the interpreter": "item and re.match('(a+)+$', 'a' * 40 + 'b')",
+}
+
+
 @needs_fork
-def test_copies_end_when_their_parent_is_killed(tmp_path):
-    program = """
-import os, sys, time
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize(
+    ("work", "thread"), [*((work, False) for work in WORK), ("sleeping", True)]
+)
+def test_copies_end_when_their_parent_does(work, end, count, thread):
+    program = f"""
+import re, threading, time
 from fsim.processes import Workers
 
 def work(item):
-    os.write(1, f"{os.getpid()}\\n".encode())
-    time.sleep(item)
-    return item
+    {WORK[work]}
 
-list(Workers(work, 3).map([0, 60, 60, 60]))
+def share():
+    # Copies of two makers, as in a run, whose training and evaluation have some each.
+    several = [Workers(work, 3), Workers(work, 3)]
+    for each in several:
+        list(each.map([0, 0, 0]))
+    list(several[1].map([0, 1, 1, 1]))
+    time.sleep(60)
+
+threading.Thread(target=share).start() if {thread} else share()
 """
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    pids = {int(parent.stdout.readline()) for _ in range(4)} - {parent.pid}
-    assert len(pids) == 2
-    parent.kill()
-    parent.wait()
-    deadline = time.monotonic() + 20
-    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    left = [pid for pid in pids if Path(f"/proc/{pid}").exists()]
-    assert not left
+    parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, start_new_session=True)
+    assert left_after(parent, end, count, later=0.3 if count == 5 else 0.0) == []
+
+
+@needs_fork
+def test_copies_outlive_the_thread_that_made_them(workers):
+    sharing = workers(lambda item: item, 2)
+    maker = threading.Thread(target=lambda: list(sharing.map(range(4))))
+    maker.start()
+    maker.join()
+    time.sleep(0.2)
+    assert dict(sharing.map(range(4))) == {0: 0, 1: 1, 2: 2, 3: 3}
+
+
+COMMANDS = {
+    "run": ["run", "--workers", "2"],
+    "compare": ["compare", "--policies", "float16,qsgd", "--jobs", "2"],
+    "sweep": ["sweep", "--seeds", "0,1", "--jobs", "2"],
+}
+
+
+@needs_fork
+@pytest.mark.slow
+@pytest.mark.parametrize("later", [0.0, 3.0])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_killed_command_leaves_no_process(tiny_file, tmp_path, command, later):
+    path = tiny_file(protocol__rounds=1000, training__cohort_width=1)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fsim", *COMMANDS[command], str(path), "--out", tmp_path / "out"],
+        cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    # Processes that are still importing when their parent ends find out when that is done.
+    assert left_after(process, signal.SIGKILL, 2, later, within=60) == []
 
 
 def test_without_forking_everything_is_done_here(workers, monkeypatch):

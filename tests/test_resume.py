@@ -143,7 +143,8 @@ def test_store_commands(tiny_file, tmp_path):
     # Three jobs and two evaluations.
     assert "5 entries" in fsim("info").stdout
     assert fsim("verify").returncode == 0
-    next(store.glob("??/*")).write_bytes(b"x")
+    entry = next(store.glob("??/*"))
+    entry.write_bytes(entry.read_bytes() + b"x")
     verified = fsim("verify")
     assert verified.returncode == 1
     assert "1 damaged entries" in verified.stdout

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsim.errors import OutputError
-from fsim.store import Store, key_of, place
+from fsim.store import MAGIC, Fault, State, Store, key_of, place
+from fsim.store_files import new_temporary
 
 
 def test_what_was_put_is_there_for_everyone(tmp_path):
@@ -31,20 +32,37 @@ def test_damage_anywhere_is_detected_reported_and_forgotten(tmp_path_factory, da
     store.put(key, data)
     path = store.folder / key[:2] / key[2:]
     content = path.read_bytes()
-    at = cut % len(content)
+    at = len(MAGIC) + cut % (len(content) - len(MAGIC))
     damaged = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] if flip else content[:at]
     path.write_bytes(damaged)
+    assert list(store.faults()) == [Fault(path, State.DAMAGED)]
     assert store.verify() == [path]
     assert store.get(key) is None
     assert store.damaged == 1
     assert not path.exists()
 
 
+@pytest.mark.parametrize("at", range(len(MAGIC)))
+@pytest.mark.parametrize("flip", [True, False])
+def test_what_does_not_begin_as_an_entry_is_not_taken_for_one(tmp_path, at, flip):
+    store, key = Store(tmp_path), key_of(x=1)
+    store.put(key, b"payload")
+    path = tmp_path / key[:2] / key[2:]
+    content = path.read_bytes()
+    damaged = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] if flip else content[:at]
+    path.write_bytes(damaged)
+    assert list(store.faults()) == [Fault(path, State.STRANGER)]
+    assert store.get(key) is None
+    store.put(key, b"payload")
+    assert (store.prune(0), store.info().entries) == (0, 0)
+    assert path.read_bytes() == damaged
+
+
 def test_damage_is_told(tmp_path, caplog):
     store = Store(tmp_path)
     store.put(key_of(x=1), b"payload")
     (path,) = tmp_path.glob("*/*")
-    path.write_bytes(b"")
+    path.write_bytes(path.read_bytes()[:-1])
     store.get(key_of(x=1))
     assert f"{path}: damaged entry removed" in caplog.text
 
@@ -55,14 +73,15 @@ def test_pruning_takes_the_least_recently_used_and_what_was_left_half_written(tm
         store.put(key_of(n=number), bytes(1000))
         path = tmp_path / key_of(n=number)[:2] / key_of(n=number)[2:]
         os.utime(path, (number, number))
-    (path.parent / ".half").write_bytes(b"x")
-    os.utime(path.parent / ".half", (0, 0))
-    (path.parent / ".being-written").write_bytes(b"x")
+    half, being_written = (path.parent / new_temporary() for _ in range(2))
+    half.write_bytes(b"x")
+    os.utime(half, (0, 0))
+    being_written.write_bytes(b"x")
     assert store.get(key_of(n=0)) is not None
     assert store.prune(2200) == 2
     assert [store.get(key_of(n=n)) is not None for n in range(4)] == [True, False, False, True]
-    assert not (path.parent / ".half").exists()
-    assert (path.parent / ".being-written").exists()
+    assert not half.exists()
+    assert being_written.exists()
     assert store.info().size < 2200
 
 
@@ -75,6 +94,30 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="cannot be written: No space left"):
         store.put(key_of(x=1), b"payload")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_full_disk_ends_a_run_that_goes_on_from_there(tiny, tmp_path, monkeypatch):
+    from fsim.experiments.run import run_to_folder
+
+    real, written = os.fsync, []
+
+    def full(handle):
+        if len(written) == 4:
+            raise OSError(28, "No space left on device")
+        written.append(handle)
+        real(handle)
+
+    out, folder = tmp_path / "out", tmp_path / "store"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match="cannot be written: No space left on device") as told:
+            run_to_folder(tiny(), out, store=Store(folder), workers=2)
+    assert "\n" not in str(told.value)
+    assert not out.exists()
+    # The marker, the first evaluation and two jobs.
+    assert (Store(folder).info().entries, Store(folder).verify()) == (3, [])
+    facts = run_to_folder(tiny(), out, store=Store(folder))["facts"]
+    assert (facts["jobs_reused"], facts["jobs_trained"]) == (2, 4)
 
 
 def test_place(monkeypatch, tmp_path):

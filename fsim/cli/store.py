@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 import typer
 
 from fsim.cli.options import StorePlace, console, open_store
 from fsim.errors import ScenarioError
-from fsim.store import Store
+from fsim.store import State, Store
 from fsim.units import format_bytes
 
 store_app = typer.Typer(help="The store of results of learning.", no_args_is_help=True)
@@ -23,12 +24,20 @@ def store_info(store: StorePlace = None) -> None:
 
 @store_app.command("verify")
 def store_verify(store: StorePlace = None) -> None:
-    """Read every entry and name the damaged ones; exit code 1 if there are any."""
-    damaged = _required_store(store).verify()
-    for path in damaged:
-        console.print(f"damaged: {path}", soft_wrap=True)
-    console.print(f"{len(damaged)} damaged entries")
-    if damaged:
+    """Read every entry and name what is wrong; exit code 1 if anything is.
+
+    That is damaged entries, entries in the place of another (swapped), and strangers: files that
+    are not the store's, which it leaves alone.
+    """
+    found = Counter[State]()
+    for fault in _required_store(store).faults():
+        found[fault.state] += 1
+        console.print(f"{fault.state}: {fault.place}", markup=False, soft_wrap=True)
+    console.print(
+        f"{found[State.STRANGER]} strangers, {found[State.SWAPPED]} swapped entries, "
+        f"{found[State.DAMAGED]} damaged entries"
+    )
+    if found:
         raise typer.Exit(1)
 
 
