@@ -12,7 +12,6 @@ import torch
 
 from fsim.assembly import Workbench, build_workbench
 from fsim.errors import FsimError, OutputError, ScenarioError
-from fsim.fleet.population import DrawnPopulation
 from fsim.processes import WorkerEnded
 from fsim.results.metrics import Metrics, measure
 from fsim.scenario import LoadedScenario
@@ -20,7 +19,7 @@ from fsim.store import Store
 from fsim.trackers import Told, Tracker
 from fsim.vocabulary import Update
 from fsim.world import Progress, SimulatedWorld
-from fsim.world.learner import Learner, RealLearner
+from fsim.world.learner import RealLearner
 
 __all__ = ["Progress", "Run", "run_world", "simulate"]
 
@@ -105,7 +104,7 @@ def simulate(
     tracker = Told(trackers)
     try:
         tracker.start(loaded.scenario.model_dump(mode="json"))
-        run = run_world(loaded, learner, on_progress, tracker)
+        run = run_world(SimulatedWorld(loaded, learner, on_progress, tracker))
     except BaseException as error:
         told = " ".join(f"{type(error).__name__}: {error}".split())
         tracker.finish({"status": "stopped", "failure": told, "metrics": {}, "facts": {}})
@@ -123,18 +122,11 @@ def simulate(
     return run
 
 
-def run_world(
-    loaded: LoadedScenario,
-    learner: Learner,
-    on_progress: Callable[[Progress], None] | None = None,
-    tracker: Tracker | None = None,
-    population: DrawnPopulation | None = None,
-) -> Run:
-    """Run a scenario with a learner of the caller's, and clients as well if they are given.
+def run_world(world: SimulatedWorld) -> Run:
+    """Run a world that has been built, with whatever learner and clients it was built from.
 
-    As :func:`simulate`, which does so with the scenario's own model and data.
+    :func:`simulate` does so with the scenario's own.
     """
-    world = SimulatedWorld(loaded, learner, on_progress, tracker, population)
     failure = None
     world.evaluate(0)
     try:
@@ -145,7 +137,7 @@ def run_world(
         failure = str(error)
     world.close()
     records, evaluations = world.recorder.records(), world.recorder.evaluations()
-    target = loaded.scenario.target
+    target = world.scenario.target
     return Run(
         records=records,
         evaluations=evaluations,
@@ -159,5 +151,5 @@ def run_world(
         adapter=world.adapter,
         failure=failure,
         facts=world.facts,
-        save_adapter=lambda folder: learner.save(world.adapter, folder),
+        save_adapter=lambda folder: world.learner.save(world.adapter, folder),
     )

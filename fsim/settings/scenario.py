@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, NonNegativeInt, model_validator
 
+from fsim.server.aggregation import make_aggregation
 from fsim.settings.base import Settings
 from fsim.settings.corrections import check_correction
 from fsim.settings.fleet import FleetSettings, TransportSettings
@@ -62,7 +63,15 @@ class Scenario(Settings):
 
     @model_validator(mode="after")
     def _protocol_fits(self) -> Scenario:
-        self.protocol.make().check(self.fleet.clients, self.protocol.clients_per_round)
+        protocol = self.protocol.make()
+        protocol.check(self.fleet.clients, self.protocol.clients_per_round)
+        aggregation = self.server.aggregation.make(make_aggregation)
+        if getattr(aggregation, "denominator", "") == "selected" and not protocol.of_its_cohort:
+            raise ValueError(
+                "server.aggregation: found denominator: selected and protocol.kind: "
+                f"{self.protocol.kind}, which averages updates of several cohorts; allowed is "
+                "denominator: received, or synchronous, tiered, or deadline with late: discard"
+            )
         return self
 
     @model_validator(mode="after")

@@ -72,11 +72,9 @@ def check_feasible(
         See :func:`check_window`, :func:`check_presence` and :func:`check_budget`.
     """
     server, training = scenario.server, scenario.training
-    size = HEADER_BYTES  # of a delta, if nothing has changed
-    if server.downlink == "adapter":
-        policy = server.downlink_policy.make(make_policy)
-        rng = stream(scenario.seed, "server.downlink", 0)
-        size = len(policy.encode(adapter, EncodingContext(rng)))
+    size = _adapter_bytes(scenario, adapter)
+    if server.downlink == "delta":
+        size = HEADER_BYTES  # if nothing has changed
 
     def steps(client: int) -> int:
         return training.steps(learner.examples(client))
@@ -97,6 +95,31 @@ def check_feasible(
     zeros = billing.size(_least_payload(scenario, learner, transport))
     check_presence(scenario.fleet.when_away, population, replace(least, upload_bytes=zeros))
     check_budget(scenario, learner, billing, transport, population)
+
+
+def _adapter_bytes(scenario: Scenario, adapter: Update) -> int:
+    """Bytes of an adapter on its way down.
+
+    Raises
+    ------
+    ScenarioError
+        The downlink's policy cannot send an adapter.
+    """
+    chosen = scenario.server.downlink_policy
+    policy = chosen.make(make_policy)
+    trouble = ""
+    if not all(policy.trains(name, number) for name in adapter for number in (1, 2)):
+        trouble = "it leaves matrices out"
+    try:
+        rng = stream(scenario.seed, "server.downlink", 0)
+        size = len(policy.encode(adapter, EncodingContext(rng)))
+    except ValueError as error:
+        trouble = trouble or str(error)
+    if trouble:
+        raise ScenarioError(
+            f"server.downlink_policy: found {chosen.name}, which cannot send an adapter: {trouble}"
+        )
+    return size
 
 
 def check_budget(

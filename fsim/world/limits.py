@@ -94,9 +94,11 @@ class Limits:
         since = {name: now[name] - self._then[name] for name in now}
         if not since["selected"]:
             return "no client was there to be asked (fleet.availability)"
+        ends = {name: since[name] for name in ("dropped", "rejected", "late")}
         text = (
-            f"of {since['selected']} times that a client was asked {since['dropped']} were lost, "
-            f"{since['rejected']} rejected and {since['late']} too late"
+            f"of {since['selected']} times that a client was asked {ends['dropped']} were lost, "
+            f"{ends['rejected']} rejected, {ends['late']} too late and "
+            f"{since['selected'] - sum(ends.values())} not over"
         )
         often = (self.troubles - self._troubles_then).most_common(1)
         for trouble, times in often:

@@ -68,7 +68,7 @@ class SimulatedWorld:
         tracker: Tracker | None = None,
         population: DrawnPopulation | None = None,
     ) -> None:
-        scenario = self._scenario = loaded.scenario
+        scenario = self.scenario = loaded.scenario
         self._tracker = tracker or Told(())
         self.rounds = scenario.protocol.rounds
         self._progress = ProgressReport(on_progress, self.rounds)
@@ -76,7 +76,7 @@ class SimulatedWorld:
         self.accounts = Accounts()
         self.env = simpy.Environment()
         self.recorder = Recorder()
-        self._learner = learner
+        self.learner = learner
         self._memories: dict[int, dict[str, Any]] = {}
         self._asked: dict[int, tuple[int, int]] = {}
         uplink, downlink = self._routes()
@@ -135,7 +135,7 @@ class SimulatedWorld:
         FsimError
             The run cannot go on.
         """
-        protocol = self._scenario.protocol.make()
+        protocol = self.scenario.protocol.make()
         process = self.env.process(protocol.run(self.env, self))
         try:
             self.env.run(process | self._limits.over)
@@ -164,44 +164,44 @@ class SimulatedWorld:
         if nothing := self._limits.nothing_entered:
             measured["nothing_entered"] = nothing
         return {
-            **self._learner.facts,
+            **self.learner.facts,
             "billed_bytes_factor": self._billing.bytes_factor,
             "billed_operations_factor": self._billing.operations_factor,
             "accounts": self.accounts.as_dict(),
             "troubles": {str(name): times for name, times in sorted(self._limits.troubles.items())},
             "batteries_j": {str(c): j for c, j in batteries(self._roster.population.drawn).items()},
-            **self._learner.final_facts(),
+            **self.learner.final_facts(),
             **measured,
         }
 
     def _routes(self) -> tuple[Route, Route]:
         """How bytes travel up and down."""
-        transport = self._scenario.transport.make()
+        transport = self.scenario.transport.make()
         up, down = (
             Route(
                 self.env,
                 transport,
-                self._scenario.fleet.when_away,
+                self.scenario.fleet.when_away,
                 Medium(self.env, links) if links else None,
             )
-            for links in build_shared_links(self._scenario)
+            for links in build_shared_links(self.scenario)
         )
         return up, down
 
     def _make_controls(self) -> Controls | None:
-        correction = self._scenario.server.correction.make(make_correction)
+        correction = self.scenario.server.correction.make(make_correction)
         if not isinstance(correction, Scaffold):
             return None
         return Controls(
             correction,
-            self._learner.layout,
-            self._scenario.fleet.clients,
-            self._scenario.training.learning_rate,
-            self._scenario.seed,
+            self.learner.layout,
+            self.scenario.fleet.clients,
+            self.scenario.training.learning_rate,
+            self.scenario.seed,
         )
 
     def _make_billing(self) -> Billing:
-        wanted, own = self._scenario.billing, self._learner
+        wanted, own = self.scenario.billing, self.learner
         return Billing(
             (wanted.adapter_parameters or own.layout.size) / own.layout.size,
             (wanted.model_parameters or own.parameters) / own.parameters,
@@ -209,7 +209,7 @@ class SimulatedWorld:
 
     def stopped(self) -> bool:
         """See :class:`fsim.server.protocols.world.World`."""
-        stop = self._scenario.protocol.stop
+        stop = self.scenario.protocol.stop
         return (
             (stop.at_target and self._at_target())
             or (stop.after is not None and self.env.now >= stop.after)
@@ -217,7 +217,7 @@ class SimulatedWorld:
         )
 
     def _at_target(self) -> bool:
-        target = self._scenario.target
+        target = self.scenario.target
         # As the metrics have it: no mean of fewer evaluations than the window's.
         full = len(self._lately) == target.window
         return full and sum(self._lately) / target.window >= target.value
@@ -252,12 +252,12 @@ class SimulatedWorld:
     def _round(
         self, client: int, round_number: int, repeat: int
     ) -> Generator[simpy.Event, Any, Answer]:
-        seed, examples = self._scenario.seed, self._learner.examples(client)
+        seed, examples = self.scenario.seed, self.learner.examples(client)
         size, adapter = self._broadcast.send(client, self.version, self.adapter)
-        steps = self._scenario.training.steps(examples)
+        steps = self.scenario.training.steps(examples)
         control, drift = None, None
         if self._controls is not None:
-            trains, layout = self._around.parcels.policy.trains, self._learner.layout
+            trains, layout = self._around.parcels.policy.trains, self.learner.layout
             names = [spec.name for spec in layout.tensors if trains(spec.name, round_number)]
             control = self._controls.begin(client, round_number, names, repeat)
             drift = control.drift(layout)
@@ -268,7 +268,7 @@ class SimulatedWorld:
             round_number=round_number,
             around=self._around,
             download_bytes=size,
-            job=self._learner.job(client, round_number, adapter, steps, drift, repeat),
+            job=self.learner.job(client, round_number, adapter, steps, drift, repeat),
             context=EncodingContext.of(seed, client, round_number, repeat, memory=memory),
             weight=examples,
             packets=stream(seed, "transport.loss", *participation(client, round_number, repeat)),
@@ -365,23 +365,23 @@ class SimulatedWorld:
         self.recorder.record(Kind.ROUND, started, duration, SERVER, round_number, details=details)
         ended = {"round": round_number, "time_s": self.env.now, "duration_s": duration}
         self._tracker.round({**ended, **details, **self.recorder.totals()})
-        if round_number % self._scenario.evaluation.every == 0 or round_number == self.rounds:
+        if round_number % self.scenario.evaluation.every == 0 or round_number == self.rounds:
             self.evaluate(round_number)
 
     def _expected_seconds(self, client: int) -> float:
         profile = self._roster[client]
-        steps = self._scenario.training.steps(self._learner.examples(client))
-        job = self._learner.job(client, 0, self.adapter, 1)
-        size = 4 * self._learner.layout.size
+        steps = self.scenario.training.steps(self.learner.examples(client))
+        job = self.learner.job(client, 0, self.adapter, 1)
+        size = 4 * self.learner.layout.size
         return (
-            profile.compute_seconds(self._learner.operations(job) * steps, steps)
+            profile.compute_seconds(self.learner.operations(job) * steps, steps)
             + size / max(profile.uplink.capacity.mean, 1e-9)
             + size / max(profile.downlink.capacity.mean, 1e-9)
         )
 
     def evaluate(self, round_number: int) -> None:
         """Measure the global adapter; it takes no simulated time."""
-        result = self._learner.evaluate(self.adapter)
+        result = self.learner.evaluate(self.adapter)
         self._evaluated = self.adapter
         self._lately.append(result.accuracy)
         row = self.recorder.evaluation(

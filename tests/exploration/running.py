@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from fsim.assembly import build_shared_links
-from fsim.errors import FsimError, OutputError, ScenarioError
-from fsim.processes import WorkerEnded
+from fsim.errors import ScenarioError
 from fsim.recent import Recent
 from fsim.scenario import LoadedScenario
 from fsim.settings import Scenario
+from fsim.simulation import run_world
 from fsim.vocabulary import Update
 from fsim.world.accounts import Accounts
 from tests.exploration.cases import Case
@@ -114,27 +114,18 @@ def _run(case: Case, loaded: LoadedScenario, recent: Recent) -> Book:
         case.learning, scenario.seed, policy.training_request(), policy.trains, recent
     )
     world = WatchedWorld(loaded, learner)
-    failure = failed_as = None
     with np.errstate(over="ignore"):
-        world.evaluate(0)
-        protocol = scenario.protocol.make()
-        try:
-            world.env.run(world.env.process(protocol.run(world.env, world)))
-            world.close()
-        except (OutputError, WorkerEnded):
-            raise
-        except FsimError as error:
-            failure, failed_as = str(error), type(error).__name__
+        done = run_world(world)
     ups, downs = build_shared_links(scenario)
     return Book(
         case=case,
         scenario=scenario,
-        records=world.recorder.records(),
-        evaluations=world.recorder.evaluations(),
+        records=done.records,
+        evaluations=done.evaluations,
         accounts=world.accounts,
         adapter=world.adapter,
-        failure=failure,
-        failed_as=failed_as,
+        failure=done.failure,
+        failed_as=None if done.failure is None else "NothingLeft",
         version=world.version,
         ended_s=world.env.now,
         seen=world.seen,

@@ -181,7 +181,7 @@ def test_a_joined_message_comes_apart(tiny):
 
 def test_a_byte_changed_anywhere_in_a_message_is_found(tiny):
     world = run(tiny(**settings(SCAFFOLD, rounds=1)), learner())
-    layout, policy = world._learner.layout, make_policy("float32", {})
+    layout, policy = world.learner.layout, make_policy("float32", {})
     control = world._controls.begin(0, 2, [spec.name for spec in layout.tensors])
     context = EncodingContext(np.random.default_rng(0))
     parcel = Parcel.of(world.adapter, policy, context, Tcp())

@@ -6,7 +6,7 @@ import pytest
 from fsim.errors import ScenarioError
 from fsim.server.protocols import PROTOCOLS
 from fsim.simulation import run_world, simulate
-from fsim.world import progress
+from fsim.world import SimulatedWorld, progress
 from tests.world.quadratic import QuadraticLearner
 
 OPTIONS = {"buffered": {"buffer": 2}, "tiered": {"tiers": 2}}
@@ -19,7 +19,7 @@ def run(tiny, kind="synchronous", on_progress=None, **changes):
     for key in [key for key in changes if key.startswith("protocol__")]:
         protocol[key.removeprefix("protocol__")] = changes.pop(key)
     learner = QuadraticLearner([1.0] * 6, np.ones((6, 8)), 0.1)
-    return run_world(tiny(**changes), learner, on_progress)
+    return run_world(SimulatedWorld(tiny(**changes), learner, on_progress))
 
 
 def balanced(done):
@@ -64,7 +64,8 @@ def test_a_run_in_which_nothing_enters_any_more_says_why(tiny, kind):
     assert done.failure == (
         "no update has entered the global adapter for 60.0 min of simulated time "
         f"(protocol.stop.without_update): of {asked} times that a client was asked {lost} were "
-        f"lost, 0 rejected and 0 too late; most often, {lost} times: dropped out, "
+        f"lost, 0 rejected, 0 too late and {asked - lost} not over; most often, {lost} times: "
+        "dropped out, "
         "fleet.availability.probability"
     )
     balanced(done)

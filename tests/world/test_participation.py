@@ -12,6 +12,7 @@ from fsim.server.protocols import PROTOCOLS
 from fsim.settings.server import FailureSettings
 from fsim.simulation import run_world
 from fsim.streams import participation, stream, torch_seed
+from fsim.world import SimulatedWorld
 from fsim.world.failures import PayloadFailures
 from fsim.world.learner import RealLearner
 from tests.world.quadratic import QuadraticLearner
@@ -37,7 +38,7 @@ def run(tiny, kind, seed=0, learner=None, **changes):
     protocol = {"kind": kind, "clients_per_round": 4, "rounds": 30, "dropout_timeout": "1 s",
                 **OPTIONS.get(kind, {})}  # fmt: skip
     loaded = tiny(fleet__clients=CLIENTS, protocol=protocol, seed=seed, **changes)
-    return run_world(loaded, learner or Watched())
+    return run_world(SimulatedWorld(loaded, learner or Watched()))
 
 
 def within(found, times, share):
@@ -122,6 +123,6 @@ def test_four_clients_of_whom_half_drop_out_are_asked_until_one_answers(tiny, se
         fleet__availability={"kind": "dropout", "probability": 0.5},
         protocol=protocol,
     )
-    done = run_world(loaded, QuadraticLearner([1.0] * 4, np.ones((4, 8)), 0.1))
+    done = run_world(SimulatedWorld(loaded, QuadraticLearner([1.0] * 4, np.ones((4, 8)), 0.1)))
     assert done.failure is None
     assert done.facts["accounts"]["aggregated"] == 20

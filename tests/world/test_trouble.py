@@ -13,6 +13,7 @@ from fsim.fleet.population import DrawnPopulation
 from fsim.network import Capacity
 from fsim.server.protocols import PROTOCOLS
 from fsim.simulation import run_world
+from fsim.world import SimulatedWorld
 from tests.world.quadratic import QuadraticLearner
 
 OPTIONS = {"buffered": {"buffer": 2}, "tiered": {"tiers": 2}, "deadline": {"after": "20 s"}}
@@ -59,7 +60,7 @@ def run(loaded, learner=None, **links):
             yield dataclasses.replace(drawn[client], **(changed if client == SICK else {}))
 
     population = DrawnPopulation(len(drawn), lambda clients: list(profiles(clients)))
-    done = run_world(loaded, learner or Learner(), population=population)
+    done = run_world(SimulatedWorld(loaded, learner or Learner(), population=population))
     counts = done.facts["accounts"]
     ends = [times for name, times in counts.items() if name != "selected"]
     assert counts["selected"] == sum(ends)

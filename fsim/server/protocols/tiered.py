@@ -37,6 +37,11 @@ class Tiered(RoundProtocol):
         if self.tiers < 2:
             raise ValueError(f"tiers: found {self.tiers}, allowed is 2 or more")
 
+    @property
+    def of_its_cohort(self) -> bool:
+        """Always: a tier waits for all that it asked."""
+        return True
+
     def check(self, clients: int, clients_per_round: int) -> None:
         """See :class:`RoundProtocol`."""
         super().check(clients, clients_per_round)

@@ -184,6 +184,11 @@ class RoundProtocol(ABC):
         """Whether an update is only ever aggregated in the round that it was begun in."""
         return False
 
+    @property
+    def of_its_cohort(self) -> bool:
+        """Whether an update is only ever aggregated with the cohort that it was asked in."""
+        return self.in_its_round
+
     @abstractmethod
     def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
         """The process of the whole run."""
