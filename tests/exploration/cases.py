@@ -26,7 +26,7 @@ from fsim.server.protocols import PROTOCOLS, RoundProtocol
 from fsim.server.robustness import Screen
 from fsim.server.selection import SELECTORS
 from fsim.settings.fleet import AvailabilitySettings
-from tests.exploration.learner import Learning
+from tests.exploration.learner import OVERFLOWS, Learning
 from tests.exploration.options import chosen_from, made, options_of
 
 Data = dict[str, Any]
@@ -170,12 +170,15 @@ def _corrections(protocol: Data, transport: Data) -> dict[str, type]:
 @st.composite
 def _learnings(draw: st.DrawFn, clients: int, tagged: bool) -> Learning:
     sizes = st.lists(st.integers(1, 40), min_size=clients, max_size=clients)
+    # What is at the edge enters, and no tag could be read beside it.
+    overflows = [name for name in OVERFLOWS if not (tagged and name == "edge")]
     return Learning(
         examples=tuple(draw(sizes)),
         operations=draw(st.sampled_from((1e12, 1e9, 1e13, 0.0))),
         tagged=tagged,
-        diverging=draw(sometimes(sometimes(st.sampled_from((0.05, 0.3)), 0.0), 0.0)),
-        overflowing=draw(sometimes(sometimes(st.sampled_from((0.05, 0.3)), 0.0), 0.0)),
+        diverging=draw(sometimes(sometimes(st.sampled_from((0.05, 0.3, 1.0)), 0.0), 0.0)),
+        overflowing=draw(sometimes(sometimes(st.sampled_from((0.3, 0.05, 1.0)), 0.0), 0.0)),
+        overflow=draw(st.sampled_from(overflows)),
         remembered=draw(st.booleans()),
     )
 
@@ -197,6 +200,7 @@ def _protocols(draw: st.DrawFn, clients: int, at_a_time: int) -> Data:
             "at_target": draw(sometimes(st.just(True), False)),
             "after": draw(sometimes(st.sampled_from(("0 s", "20 s", "10 min", "1 d")))),
             "uplink": draw(sometimes(st.sampled_from(("0 B", "2 kB", "1 MB")))),
+            "without_update": draw(st.sampled_from(("10 min", "1 min", "3 h", "7 d"))),
         },
     }
 
@@ -318,7 +322,7 @@ _AVAILABILITY = {
     "always": lambda files: st.just({}),
     "dropout": lambda files: st.fixed_dictionaries(
         {
-            "probability": st.sampled_from((0.3, 0.05, 0.9)),
+            "probability": st.sampled_from((0.3, 0.05, 0.9, 0.999999)),
             "moment": st.sampled_from(get_args(Moment)),
         }
     ),

@@ -13,6 +13,7 @@ from functools import cache
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import InMemoryExampleDatabase
 
+from fsim.errors import ScenarioError
 from tests.exploration.cases import Case, cases
 from tests.exploration.frequencies import Tally
 from tests.exploration.invariants import broken, differences
@@ -39,25 +40,28 @@ class Found:
         Name of each invariant that does not hold -> what shows it.
     book
         Of the run; None if there was none or it was broken off.
+    why
+        What a scenario is refused for.
     """
 
     outcome: str
     broken: dict[str, str]
     book: Book | None = None
+    why: str = ""
 
 
 def explore(case: Case) -> Found:
     """Run a case and check all that must hold of it."""
     try:
         books = run(case)
+    except ScenarioError as error:
+        return Found("refused", {}, why=str(error))
     except Stalled as stalled:
         return Found("broken off", {ENDLESS: str(stalled)})
     except Exception as error:
         kind, where = type(error).__name__, _place(error)
         text = " ".join(f"{kind}: {error} ({where})".split())
         return Found("broken off", {f"{STRAY}:{kind}:{where.partition(':')[0]}": text})
-    if books is None:
-        return Found("refused", {})
     wrong = broken(books[0])
     if (different := next(differences(*books), None)) is not None:
         wrong[TWICE] = different
