@@ -18,7 +18,7 @@ from tests.exploration.cases import Case, cases
 from tests.exploration.frequencies import Tally
 from tests.exploration.invariants import broken, differences
 from tests.exploration.running import Book, run
-from tests.exploration.watching import Stalled
+from tests.exploration.watching import Stalled, TooLong
 
 STRAY, ENDLESS, TWICE = "errors-are-told", "runs-end", "the-same-twice"
 """What is broken by an error that is not fsim's own, whose kind and place follow; by a run without
@@ -35,7 +35,7 @@ class Found:
     Attributes
     ----------
     outcome
-        ``"completed"``, ``"failed"``, ``"refused"`` or ``"broken off"``.
+        ``"completed"``, ``"failed"``, ``"refused"``, ``"too long"`` or ``"broken off"``.
     broken
         Name of each invariant that does not hold -> what shows it.
     book
@@ -56,6 +56,8 @@ def explore(case: Case) -> Found:
         books = run(case)
     except ScenarioError as error:
         return Found("refused", {}, why=str(error))
+    except TooLong:
+        return Found("too long", {})
     except Stalled as stalled:
         return Found("broken off", {ENDLESS: str(stalled)})
     except Exception as error:
@@ -165,7 +167,7 @@ class Summary:
     def to_text(self) -> str:
         """Lines to print."""
         protocols = sorted({protocol for protocol, _ in self.outcomes})
-        names = ("completed", "failed", "refused", "broken off")
+        names = ("completed", "failed", "refused", "too long", "broken off")
         lines = [f"{'':16}" + "".join(f"{name:>12}" for name in names)]
         for protocol in protocols:
             counts = "".join(f"{self.outcomes[protocol, name]:>12}" for name in names)

@@ -33,7 +33,11 @@ ENOUGH = "enough is seen"
 
 
 class Stalled(BaseException):
-    """A run does not end; not for anyone to catch on the way."""
+    """A run stands still; not for anyone to catch on the way."""
+
+
+class TooLong(BaseException):
+    """A run goes on, but for longer than there is time; nothing is wrong with that."""
 
 
 @dataclass
