@@ -17,7 +17,7 @@ from fsim.errors import OutputError
 from fsim.results.energy import energy_by_round
 from fsim.results.loading import Results, load
 from fsim.results.output import replacing_file
-from fsim.results.records import Kind
+from fsim.results.records import Kind, details_of
 from fsim.results.rounds import client_rounds, server_rounds
 from fsim.results.saved import SavedRun
 
@@ -225,7 +225,7 @@ def _figures(run: SavedRun, key: str) -> dict[str, float | None]:
     }
     if key == RECALL.key:
         computed = run.records.loc[run.records["kind"] == Kind.COMPUTE, "details"]
-        details = pd.DataFrame([json.loads(told) for told in computed if told])
+        details = pd.DataFrame([details_of(told) for told in computed if told])
         for name in ("tokens_kept", "token_recall"):
             figures[name] = _number(details[name].mean()) if name in details else None
     if key == MEMORY.key:

@@ -107,11 +107,21 @@ def write_run(
     ``summary.json`` and ``adapter/`` in peft's own form.
     """
     (folder / SCENARIO).write_text(scenario, encoding="utf-8")
-    records.to_parquet(folder / RECORDS, index=False)
-    evaluations.to_parquet(folder / EVALUATIONS, index=False)
+    write_table(records, folder / RECORDS)
+    write_table(evaluations, folder / EVALUATIONS)
     save_adapter(folder / "adapter")
     text = json.dumps({"schema": SCHEMA, **summary}, indent=2) + "\n"
     (folder / SUMMARY).write_text(text, encoding="utf-8")
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet, its pages with checksums."""
+    table.to_parquet(path, index=False, write_page_checksum=True)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table, of which no page has changed since it was written."""
+    return pd.read_parquet(path, page_checksum_verification=True)
 
 
 def folder_name(label: str) -> str:

@@ -57,6 +57,9 @@ class _Refused(Exception):
 # that a pickle names, and its instructions cannot be taken away.
 class _PlainUnpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {}
+    stack: list[Any]
+    memo: dict[int, Any]
+    readline: Callable[[], bytes]
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content), encoding="utf-8")
