@@ -73,6 +73,7 @@ def check_records(table: pd.DataFrame) -> None:
     _check_range(table, ("time_s", "duration_s", "bytes", "energy_j"), 0)
     _check_range(table, ("round",), -1)
     _check_range(table, ("client",), SERVER, 2**31)
+    _check_texts(table, ("kind", "details"))
     known = table["kind"].isin([kind.value for kind in Kind])
     if not known.all():
         found = table["kind"][~known].iloc[0]
@@ -85,6 +86,13 @@ def check_evaluations(table: pd.DataFrame) -> None:
         raise ValueError("found no evaluation, allowed are one or more")
     _check_range(table, ("time_s", "round", "uplink_bytes", "downlink_bytes", "energy_j"), 0)
     _check_range(table, ("accuracy",), 0, 1)
+    _check_texts(table, ("accuracy_by_label",))
+
+
+def _check_texts(table: pd.DataFrame, columns: tuple[str, ...]) -> None:
+    for column in columns:
+        if table[column].isna().any():
+            raise ValueError(f"{column}: found nothing, allowed is text, which may be empty")
 
 
 def _check_range(
