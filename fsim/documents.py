@@ -24,6 +24,9 @@ from fsim.errors import shown
 LARGEST_SETTINGS = 2**20
 """Bytes of a scenario or a sweep file, and of a value on the command line."""
 
+LARGEST_FILE = 2**26
+"""Bytes of any other file of JSON."""
+
 DEEPEST = 64
 """Mappings and lists within each other."""
 

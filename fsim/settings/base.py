@@ -99,8 +99,11 @@ def find_file(path: str, folders: Sequence[Path]) -> Path:
     """
     for folder in folders:
         try:
-            if (folder / path).exists():
-                return folder / path
+            found = folder / path
+            if found.is_file() or found.is_dir():
+                return found
+            if found.exists():
+                raise ScenarioError(f"{path}: found a device or a pipe, allowed is a file")
         except (OSError, ValueError) as error:  # no name that a file could have
             raise ScenarioError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     raise ScenarioError(f"{path}: no such file, here or beside or above the scenario")

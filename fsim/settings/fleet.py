@@ -271,7 +271,7 @@ class FleetSettings(Settings):
     """
 
     clients: Clients
-    devices: dict[str, PositiveFloat] = {"jetson-orin-nano": 1.0}
+    devices: dict[str, Annotated[float, Field(gt=0, le=1e9)]] = {"jetson-orin-nano": 1.0}
     seconds_per_step: dict[str, Duration] = {}
     uplink: LinkSettings
     downlink: LinkSettings
