@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from fsim.errors import ScenarioError
+from fsim.documents import parse_yaml
+from fsim.errors import ScenarioError, shown
 from fsim.validation import explain
 
 T = TypeVar("T")
+
+LARGEST_OPTION = 1e18
+"""Infinity and NaN are no values of any option either."""
 
 INNER = "inner"
 """The option of what is around another choice."""
@@ -35,21 +38,25 @@ def parse_choice(argument: str, text: str) -> tuple[str, dict[str, Any]]:
         A part that is no option.
     """
     name, *rest = text.strip().split(":")
-    options = {}
+    options: dict[str, Any] = {}
     while rest:
         part, *rest = rest
         key, equals, value = part.partition("=")
+        if key in options:
+            raise ScenarioError(f"{argument}: found the option {shown(key)} twice")
         if key == INNER:
             options[key] = ":".join([value, *rest])
             break
         if not equals:
             raise ScenarioError(
-                f"{argument}: found {text!r}, allowed is NAME or NAME:OPTION=VALUE:..."
+                f"{argument}: found {shown(text)}, allowed is NAME or NAME:OPTION=VALUE:..."
             )
         try:
-            options[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ScenarioError(f"{argument}: {key}: found {value!r}, not a YAML value") from None
+            options[key] = parse_yaml(value)
+        except ValueError as error:
+            raise ScenarioError(
+                f"{argument}: {key}: found {shown(value)}, not a YAML value: {error}"
+            ) from None
     return name, options
 
 
@@ -63,7 +70,13 @@ def choose(what: str, registry: Mapping[str, type[T]], name: str, options: Mappi
         was found and what is allowed.
     """
     if name not in registry:
-        raise ValueError(f"found {what} {name!r}, allowed are {', '.join(registry)}")
+        raise ValueError(f"found {what} {shown(name)}, allowed are {', '.join(registry)}")
+    for option, value in options.items():
+        if isinstance(value, int | float) and not abs(value) <= LARGEST_OPTION:
+            raise ValueError(
+                f"{what} {name}: {str(option)[:60]}: found {shown(value)}, allowed is no number "
+                f"beyond {LARGEST_OPTION:g}"
+            )
     checked: TypeAdapter[T] = TypeAdapter(registry[name])
     try:
         return checked.validate_python(dict(options))

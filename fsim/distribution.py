@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
+from fsim.errors import shown
 from fsim.units import parse_quantity
 
 KINDS = {
@@ -16,6 +18,12 @@ KINDS = {
     "exponential": "exponential(MEAN)",
 }
 """Kind -> how it is written."""
+
+WIDEST = 10.0
+"""The largest sigma of a lognormal law, at which one draw in 40 is above 10^8 medians."""
+
+LONGEST = 250
+"""Characters of a law."""
 
 _CALL = re.compile(r"\s*(?P<kind>[a-z]+)\s*\((?P<arguments>[^()]*)\)\s*")
 
@@ -44,26 +52,31 @@ class Distribution:
         ValueError
             Saying what was found and what is allowed.
         """
-        match = _CALL.fullmatch(text) if isinstance(text, str) else None
+        readable = isinstance(text, str) and len(text) <= LONGEST
+        match = _CALL.fullmatch(cast(str, text)) if readable else None
         if match is None:
             return cls("constant", (parse_quantity(text, dimension),))
         kind = match["kind"]
         if kind not in KINDS:
-            raise ValueError(f"found {text!r}, allowed are a quantity, {', '.join(KINDS.values())}")
+            raise ValueError(
+                f"found {shown(text)}, allowed are a quantity, {', '.join(KINDS.values())}"
+            )
         arguments = [part.strip() for part in match["arguments"].split(",")]
         if len(arguments) != (1 if kind == "exponential" else 2):
-            raise ValueError(f"found {text!r}, allowed is {KINDS[kind]}")
+            raise ValueError(f"found {shown(text)}, allowed is {KINDS[kind]}")
         if kind == "lognormal":
             try:
                 sigma = float(arguments[1])
             except ValueError:
                 sigma = math.nan
-            if not 0 <= sigma < math.inf:
-                raise ValueError(f"found {text!r}, SIGMA is a number of 0 or more, without a unit")
+            if not 0 <= sigma <= WIDEST:
+                raise ValueError(
+                    f"found {shown(text)}, SIGMA is a number of 0 to {WIDEST:g}, without a unit"
+                )
             return cls(kind, (parse_quantity(arguments[0], dimension), sigma))
         values = tuple(parse_quantity(argument, dimension) for argument in arguments)
         if kind == "uniform" and values[0] > values[1]:
-            raise ValueError(f"found {text!r}, LOW must not exceed HIGH")
+            raise ValueError(f"found {shown(text)}, LOW must not exceed HIGH")
         return cls(kind, values)
 
     def text(self, unit: str) -> str:

@@ -2,9 +2,53 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
+from typing import Final
+
+LONGEST: Final = 380
+"""Characters of a message: its beginning says where and what, its end what is allowed."""
+
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+class _Repr(reprlib.Repr):
+    """The beginning of anything: of what is long or deep, only the beginning is looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 60
+        self.maxlevel = 3
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write out the longest ones.
+        return repr(x) if abs(x) < 10**40 else "a very large number"
+
+
+_REPR = _Repr()
+
+
+def shown(found: object) -> str:
+    """What was found, as a message shows it: 60 characters, and made in no time."""
+    text = _REPR.repr(found)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks and control characters, its middle left out where it is long."""
+    line = _BREAKS.sub(" ", text[: 20 * LONGEST] if len(text) <= 20 * LONGEST else _ends(text))
+    return line if len(line) <= LONGEST else _ends(line)
+
+
+def _ends(text: str) -> str:
+    begin = LONGEST * 3 // 5
+    return f"{text[:begin]} ... {text[begin + 5 - LONGEST :]}"
+
 
 class FsimError(Exception):
     """Anything that ends a command with one line instead of a traceback.
+
+    Its message is one line, whatever it is made of.
 
     Attributes
     ----------
@@ -13,6 +57,9 @@ class FsimError(Exception):
     """
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class ScenarioError(FsimError):

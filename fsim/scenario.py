@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from fsim.errors import ScenarioError
+from fsim.documents import DEEPEST, LARGEST_SETTINGS, parse_yaml, read_text
+from fsim.errors import ScenarioError, shown
 from fsim.settings import Scenario, Settings, find_file
 from fsim.settings.fleet import TracedSettings
 from fsim.validation import explain
@@ -49,7 +49,7 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> LoadedScenario:
     Parameters
     ----------
     path
-        A YAML file.
+        A YAML file of at most :data:`fsim.documents.LARGEST_SETTINGS` bytes.
     overrides
         ``key.path=value`` each, the value written as in YAML; applied in order.
 
@@ -59,15 +59,9 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> LoadedScenario:
         In one line: the file, the key path, what was found and what is allowed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ScenarioError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise ScenarioError(f"{path}: not a text file") from None
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        data = parse_yaml(read_text(path, LARGEST_SETTINGS))
+    except ValueError as error:
+        raise ScenarioError(f"{path}: {error}") from None
     if not isinstance(data, dict):
         raise ScenarioError(f"{path}: found no mapping of keys to values")
     for override in overrides:
@@ -91,12 +85,18 @@ def check_scenario(
 def _override(data: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ScenarioError(f"--set: found {override!r}, allowed is key.path=value")
+        raise ScenarioError(f"--set: found {shown(override)}, allowed is key.path=value")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ScenarioError(f"--set {key}: found {text!r}, which is not a YAML value") from None
+        value = parse_yaml(text)
+    except ValueError as error:
+        raise ScenarioError(
+            f"--set {shown(key)}: found {shown(text)}, which is not a YAML value: {error}"
+        ) from None
     *parents, last = key.split(".")
+    if len(parents) >= DEEPEST:
+        raise ScenarioError(
+            f"--set: found a key of {len(parents) + 1} parts, allowed are {DEEPEST}"
+        )
     place: Any = data
     for parent in parents:
         place = place.setdefault(parent, {})

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final
+from typing import Final, cast
+
+from fsim.errors import shown
 
 _RATES: Final = {
     **{f"{p}bit/s": f / 8 for p, f in (("", 1), ("k", 1e3), ("M", 1e6), ("G", 1e9))},
@@ -26,6 +28,12 @@ UNITS: Final[dict[str, dict[str, float]]] = {
 BASE_UNITS: Final = {"rate": "B/s", "duration": "s", "power": "W", "size": "B"}
 """Dimension -> the unit that values are kept in."""
 
+LARGEST: Final = {"rate": 1e15, "duration": 1e12, "power": 1e9, "size": 1e18}
+"""Dimension -> the largest amount, in the base unit, with which sums and products stay numbers."""
+
+LONGEST: Final = 100
+"""Characters of a quantity."""
+
 _QUANTITY = re.compile(r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>.*)")
 
 
@@ -42,17 +50,21 @@ def parse_quantity(text: object, dimension: str) -> float:
     Raises
     ------
     ValueError
-        Not a number with a unit of that dimension, negative, or not finite. The message says what
-        was found and what is allowed.
+        Not a number with a unit of that dimension, negative, or beyond :data:`LARGEST`. The
+        message says what was found and what is allowed.
     """
     allowed = UNITS[dimension]
     hint = f"a {dimension} with a unit: {', '.join(allowed)}"
-    match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
+    readable = isinstance(text, str) and len(text) <= LONGEST and text.isascii()
+    match = _QUANTITY.fullmatch(cast(str, text)) if readable else None
     if match is None or match["unit"].strip() not in allowed:
-        raise ValueError(f"found {text!r}, allowed is {hint}")
+        raise ValueError(f"found {shown(text)}, allowed is {hint}")
     value = float(match["number"]) * allowed[match["unit"].strip()]
     if value < 0 or not math.isfinite(value):
-        raise ValueError(f"found {text!r}, a {dimension} cannot be negative or infinite")
+        raise ValueError(f"found {shown(text)}, a {dimension} cannot be negative or infinite")
+    if value > LARGEST[dimension]:
+        most = f"{LARGEST[dimension]:g} {BASE_UNITS[dimension]}"
+        raise ValueError(f"found {shown(text)}, allowed is a {dimension} of at most {most}")
     return value
 
 

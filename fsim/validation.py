@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
+
+from fsim.errors import shown
+
+LONGEST_PATH = 120
+"""Characters of a key path that are told."""
 
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING = ("missing", "missing_argument")
@@ -26,9 +31,20 @@ def explain(error: ValidationError, model: type) -> str:
     # An unknown key is the likeliest cause of whatever else is wrong: it is told first.
     first = min(problems, key=lambda problem: problem["type"] not in _UNKNOWN_KEY)
     path, allowed_keys = _walk(model, first["loc"])
+    path = path if len(path) <= LONGEST_PATH else path[: LONGEST_PATH - 3] + "..."
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     prefix = f"{path}: " if path else ""
     return f"{prefix}{_sentence(first, allowed_keys)}{more}"
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """The first of the names that was there before, None if there is none."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _sentence(problem: Mapping[str, Any], allowed_keys: list[str]) -> str:
@@ -42,18 +58,13 @@ def _sentence(problem: Mapping[str, Any], allowed_keys: list[str]) -> str:
         return message
     if kind == "union_tag_invalid":
         context = problem["ctx"]
-        return f"kind: found {context['tag']!r}, allowed are {context['expected_tags']}"
+        return f"kind: found {shown(context['tag'])}, allowed are {context['expected_tags']}"
     if kind == "union_tag_not_found":
         return "kind: is missing"
     allowed = message.removeprefix("Input should be ")
     if kind in ("model_type", "dataclass_type", "model_attributes_type"):
         allowed = f"a mapping with the keys {', '.join(allowed_keys)}"
-    return f"found {_short(found)}, allowed is {allowed}"
-
-
-def _short(found: object) -> str:
-    text = repr(found)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return f"found {shown(found)}, allowed is {allowed}"
 
 
 def _walk(model: type, location: tuple[int | str, ...]) -> tuple[str, list[str]]:

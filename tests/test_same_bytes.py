@@ -16,11 +16,9 @@ TRACE = ROOT / "traces" / "lte-driving.csv"
 AWAY = {"kind": "dropout", "probability": 0.2}
 
 COMMANDS = [
-    ["run", "tiny.yaml", "--out", "run", "--store", "store"],
-    ["run", "multilingual.yaml", "--out", "multilingual", "--workers", "2"],
-    ["compare", "short.yaml", "--policies", "float16,fstq", "--seeds", "0,1", "--jobs", "2",
+    ["run", "tiny.yaml", "--out", "run", "--store", "store", "--workers", "2"],
+    ["compare", "short.yaml", "--policies", "float16,fstq", "--seeds", "0,1", "--jobs", "1",
      "--out", "comparison"],
-    ["sweep", "short.yaml", "--seeds", "0,1", "--jobs", "1", "--out", "sweep"],
     ["report", "comparison"],
     ["timeline", "run"],
     ["fleet", "tiny.yaml", "--out", "fleet"],
@@ -30,6 +28,7 @@ COMMANDS = [
 ]  # fmt: skip
 
 SETTINGS = [
+    ["task.name=multilingual"],
     *([f"compression.policy={policy}"] for policy in POLICIES),
     *([f"protocol.kind={kind}"] for kind in PROTOCOLS if kind not in ("buffered", "deadline")),
     ["protocol.kind=buffered", "protocol.buffer=2"],
@@ -38,6 +37,7 @@ SETTINGS = [
 
 PROGRAM = """
 from pathlib import Path
+from fsim import sweep
 from fsim.cli.app import app
 from fsim.experiments.run import run_to_folder
 from fsim.experiments.workbenches import last_workbench
@@ -49,6 +49,7 @@ if __name__ == "__main__":
             app(command, standalone_mode=False)
         except SystemExit as end:
             assert not end.code, command
+    sweep("short.yaml", {{"seed": [0, 1]}}, out="sweep")
     for number, settings in enumerate({settings!r}):
         loaded, folder = load_scenario(Path("short.yaml"), settings), Path("settings", str(number))
         run_to_folder(loaded, folder, build=last_workbench.build)
@@ -86,7 +87,6 @@ def start(folder, environment):
     folder.mkdir()
     for name, changes in {
         "tiny": {"compression": {"policy": "fstq"}, "fleet__availability": AWAY},
-        "multilingual": {"task__name": "multilingual", "protocol__rounds": 1},
         "short": {"protocol__rounds": 1, "evaluation__examples": 8},
     }.items():
         text = yaml.safe_dump(tiny_data(**changes))

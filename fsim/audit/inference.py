@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fsim.documents import LARGEST_FILE, parse_json, read_text
 from fsim.errors import OutputError
 
 KEPT = tuple(
@@ -37,10 +37,10 @@ def read_inference(paths: Sequence[Path] = KEPT) -> list[dict[str, Any]]:
     measured = []
     for path in paths:
         try:
-            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            data: dict[str, Any] = parse_json(read_text(path, LARGEST_FILE))
             rows_of(data)
             note_of(data)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise OutputError(f"{path}: found no measurement of infer-bench: {error!r}") from None
         measured.append(data)
     return measured

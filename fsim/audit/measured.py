@@ -13,11 +13,12 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from fsim.audit.experiments import EXPERIMENTS, LANGUAGES, MEMORY, RECALL
-from fsim.errors import OutputError
+from fsim.documents import LARGEST_FILE, parse_json, read_text
+from fsim.errors import OutputError, shown
 from fsim.results.energy import energy_by_round
 from fsim.results.loading import Results, load
 from fsim.results.output import replacing_file
-from fsim.results.records import Kind
+from fsim.results.records import Kind, details_of
 from fsim.results.rounds import client_rounds, server_rounds
 from fsim.results.saved import SavedRun
 
@@ -164,16 +165,13 @@ def read_measured(path: Path = KEPT) -> list[Measurement]:
     if path.is_dir():
         return measurements_of(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(read_text(path, LARGEST_FILE))
         if data["schema"] != SCHEMA:
-            raise OutputError(f"{path}: found version {data['schema']}, allowed is {SCHEMA}")
+            found = shown(data["schema"])
+            raise OutputError(f"{path}: found version {found}, allowed is {SCHEMA}")
         return TypeAdapter(list[Measurement]).validate_python(data["measured"])
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise OutputError(
-            f"{path}: found no measurements: {' '.join(str(error).split())}"
-        ) from None
+        raise OutputError(f"{path}: found no measurements: {error}") from None
 
 
 def _measure(key: str, results: Results) -> list[Measurement]:
@@ -225,7 +223,7 @@ def _figures(run: SavedRun, key: str) -> dict[str, float | None]:
     }
     if key == RECALL.key:
         computed = run.records.loc[run.records["kind"] == Kind.COMPUTE, "details"]
-        details = pd.DataFrame([json.loads(told) for told in computed if told])
+        details = pd.DataFrame([details_of(told) for told in computed if told])
         for name in ("tokens_kept", "token_recall"):
             figures[name] = _number(details[name].mean()) if name in details else None
     if key == MEMORY.key:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from typing import Any
 
 import typer
 
@@ -18,7 +21,12 @@ from fsim.cli.store import store_app
 from fsim.cli.sweep import sweep
 from fsim.cli.trace import trace_app
 from fsim.cli.trace_generate import generate
-from fsim.errors import FsimError
+from fsim.errors import FsimError, one_line
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+# Typer stands on click or carries it within itself, as its version has it.
+_USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
 app = typer.Typer(
     help="Federated LLM fine-tuning in simulated seconds.",
@@ -39,11 +47,41 @@ app.add_typer(store_app, name="store")
 
 def main() -> None:
     """Run the command line; an error that a user can meet is one line and an exit code."""
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    """Do what the arguments say, to the last byte of what is printed."""
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
     except FsimError as error:
-        print(f"fsim: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("fsim: interrupted, nothing was written", file=sys.stderr)
-        sys.exit(130)
+        return _told(str(error), error.exit_code)
+    except _USAGE as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # help, and no mistake
+            error.show()
+            return 2
+        return _told(one_line(error.format_message()), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _told("interrupted, nothing was written", 130)
+    except OSError as error:
+        return _unwritten(error)
+    return code if isinstance(code, int) else 0
+
+
+def _unwritten(error: OSError) -> int:
+    """What a disk or a reader of the output refused; anything else is a fault, and raised again."""
+    if error.filename is not None:
+        return _told(one_line(f"{error.filename}: {error.strerror}"), 2)
+    if error.errno not in (*_FULL, errno.EPIPE):
+        raise error
+    # What is left to be printed would be refused once more as the interpreter ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:
+        return 1
+    return _told(f"the output: cannot be written: {error.strerror}", 2)
+
+
+def _told(message: str, code: int) -> int:
+    print(f"fsim: {message}", file=sys.stderr)
+    return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsim.cli.options import Out, Overrides, ScenarioFile, console
+from fsim.cli.options import Out, Overrides, ScenarioFile, console, within
 from fsim.errors import ScenarioError
 
 
@@ -23,13 +24,23 @@ def reference(
     from fsim.choosing import parse_choice
     from fsim.learning.reference import reference as measure
     from fsim.learning.tasks import make_task
+    from fsim.settings import find_file
+    from fsim.settings.learning import MOST_STEPS
 
+    within("--steps", steps, MOST_STEPS)
+    within("--max-prompt-tokens", max_prompt_tokens, 100_000)
     name, options = parse_choice("TASK", task)
     try:
         made = make_task(name, options)
     except ValueError as error:
         raise ScenarioError(f"TASK: {error}") from None
-    found = measure(made.load(Path), made.metrics[0], model, steps, max_prompt_tokens)
+    found = measure(
+        made.load(partial(find_file, folders=(Path(),))),
+        made.metrics[0],
+        model,
+        steps,
+        max_prompt_tokens,
+    )
     table = Table(title=f"{task}, {model}, {found.metric}", title_justify="left", box=SIMPLE_HEAD)
     for head in ("label", "tests", "zero-shot", f"{steps} steps"):
         table.add_column(head, justify="left" if head == "label" else "right", no_wrap=True)

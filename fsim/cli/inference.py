@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fsim.cli.options import StorePlace, console, open_store, plain_table
+from fsim.cli.options import StorePlace, console, open_store, plain_table, within
 from fsim.errors import InferenceError, ScenarioError
+from fsim.quantities import LARGEST_SEED
 from fsim.units import format_bytes
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 NAME = "infer-bench"
 RECALLED = 32
 """Test prompts at most whose token sensitivities are recorded."""
+
+
+MOST_COUNTED = 100_000
+"""Of steps, tokens, prompts and whatever else is counted."""
 
 
 def infer_bench(
@@ -97,7 +103,15 @@ def infer_bench(
     from fsim.inference.preparing import Preparation, prepare
     from fsim.learning.models import MODELS
     from fsim.learning.tasks import make_task
+    from fsim.settings import find_file
 
+    _check_counts(
+        prompt_tokens=prompt_tokens, examples=examples, new_tokens=new_tokens, steps=steps,
+        repetitions=repetitions, batch_size=batch_size, saliency_prompts=saliency_prompts,
+        window=window, threads=threads,
+    )  # fmt: skip
+    within("--adapt-steps", adapt_steps, MOST_COUNTED, 0)
+    within("--seed", seed, LARGEST_SEED, 0)
     rules = _rules(keep, budget, mass, last)
     if not rules:
         raise InferenceError("keep: found no ratio, budget or mass, allowed is one or more")
@@ -106,15 +120,11 @@ def infer_bench(
     )
     for _, rule in rules:
         rule.count(prompt_tokens)  # most prompts are about as long: refused before any training
-    if examples < 1:
-        raise InferenceError(f"examples: found {examples}, allowed is 1 or more")
-    if threads < 1:
-        raise InferenceError(f"threads: found {threads}, allowed is 1 or more")
     if model is None:
         model = "smollm2-135m" if MODELS["smollm2-135m"].present() else "nano"
     name, options = parse_choice("--task", task)
     try:
-        data = make_task(name, options).load(Path)
+        data = make_task(name, options).load(partial(find_file, folders=(Path(),)))
     except ValueError as error:
         raise ScenarioError(f"--task: {error}") from None
     torch.set_num_threads(threads)
@@ -169,6 +179,11 @@ def infer_bench(
         console.print(line, highlight=False)
     for path in paths:
         console.print(f"Written: {path}", soft_wrap=True, highlight=False)
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        within(f"--{name.replace('_', '-')}", value, MOST_COUNTED)
 
 
 def _rules(keep: str, budget: str, mass: str, last: int) -> list[tuple[str, Keep]]:

@@ -11,10 +11,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from fsim.errors import ScenarioError, shown
 from fsim.store import Store, place
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_PROCESSES = 1024
 
 console = Console()
 
@@ -40,6 +43,13 @@ def open_store(given: str | None) -> Store | None:
     """The store that an option names, None for none."""
     folder = place(given)
     return None if folder is None else Store(folder)
+
+
+def within(option: str, value: int, most: int, least: int = 1) -> int:
+    """The value of an option, if it is from ``least`` to ``most``; ScenarioError if not."""
+    if not least <= value <= most:
+        raise ScenarioError(f"{option}: found {shown(value)}, allowed is {least} to {most}")
+    return value
 
 
 def cores() -> int:

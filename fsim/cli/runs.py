@@ -12,6 +12,7 @@ from rich.table import Table
 
 from fsim.cli.comparison import cell, print_budget, print_comparison, print_statistics
 from fsim.cli.options import (
+    MOST_PROCESSES,
     Out,
     Overrides,
     ScenarioFile,
@@ -20,6 +21,7 @@ from fsim.cli.options import (
     cores,
     open_store,
     print_billing,
+    within,
 )
 from fsim.errors import FsimError
 from fsim.units import format_bytes, format_duration
@@ -64,6 +66,7 @@ def run(
     label = loaded.scenario.compression.policy
     if workers is None:
         workers = cores() if loaded.scenario.training.threads == 1 else 1
+    within("--workers", workers, MOST_PROCESSES)
     with _progress([label], loaded.scenario.protocol.rounds) as update:
         summary = run_to_folder(
             loaded,
@@ -120,8 +123,9 @@ def compare(
     choices = parse_policies(policies)
     folder = out or Path("runs") / loaded.scenario.name
     base = baseline or choices[0].label
-    if jobs is None:
-        jobs = cores()
+    jobs = within("--jobs", cores() if jobs is None else jobs, MOST_PROCESSES)
+    if match_budget is not None:
+        within("--match-budget", match_budget, 10**15)
     chosen = parse_seeds(seeds) if seeds is not None else []
     several: Sequence[int | None] = chosen if len(chosen) > 1 else [None]
     names = [run_name(choice.label, seed) for seed in several for choice in choices]

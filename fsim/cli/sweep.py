@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fsim.cli.options import Overrides, StorePlace, console, cores, open_store, plain_table
+from fsim.cli.options import (
+    MOST_PROCESSES,
+    Overrides,
+    StorePlace,
+    console,
+    cores,
+    open_store,
+    plain_table,
+    within,
+)
 from fsim.errors import FsimError
 from fsim.units import format_bytes, format_duration
 
@@ -58,8 +67,7 @@ def sweep(
     request = SweepRequest.read(scenario, over or (), chosen, override or ())
     cells = request.cells()
     folder = out or sweep_folder(cells)
-    if jobs is None:
-        jobs = cores()
+    jobs = within("--jobs", cores() if jobs is None else jobs, MOST_PROCESSES)
     try:
         with _progress(len(cells)) as update:
             table = run_sweep(

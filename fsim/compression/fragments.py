@@ -32,7 +32,8 @@ def encode_fragments(
 ) -> list[bytes]:
     """An update as packets of ``packet`` bytes, the last one as long as is left.
 
-    Error feedback, where a policy has it, is kept matrix by matrix; a budget is shared out by the
+    A matrix that the policy does not train in this round has no fragment: it stays as it is. Error
+    feedback, where a policy has it, is kept matrix by matrix; a budget is shared out by the
     matrices' sizes.
 
     Raises
@@ -40,9 +41,12 @@ def encode_fragments(
     ValueError
         As the policy's ``encode``; or a packet too small for a pointer and a byte.
     """
-    total = sum(array.size for array in update.values())
+    sent = {name for name in update if policy.trains(name, context.round_number)}
+    total = sum(update[name].size for name in sent)
     stream, begins = bytearray(), []
     for number, name in enumerate(sorted(update)):
+        if name not in sent:
+            continue
         share = update[name].size / total
         part = dataclasses.replace(
             context,

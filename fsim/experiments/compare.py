@@ -12,7 +12,7 @@ import pandas as pd
 
 from fsim.choosing import parse_choice
 from fsim.compression import POLICIES, make_policy
-from fsim.errors import ScenarioError
+from fsim.errors import ScenarioError, shown
 from fsim.experiments.budget import Tuned, match_budget
 from fsim.experiments.engines import make_engine
 from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
@@ -22,9 +22,15 @@ from fsim.results.statistics import statistics
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress
 from fsim.store import Store
+from fsim.validation import repeated
 
 STATISTICS = "statistics.csv"
 BUDGET = "budget.csv"
+
+LONGEST_LABEL = 200
+"""Characters of a policy with its options, by which its folder is called."""
+
+MOST_POLICIES = 1000
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,11 @@ class PolicyChoice:
         ScenarioError
             Saying what was found and what is allowed.
         """
+        if len(text.strip()) > LONGEST_LABEL:
+            raise ScenarioError(
+                f"--policies: found {shown(text)} of {len(text.strip())} characters, allowed are "
+                f"{LONGEST_LABEL}"
+            )
         name, options = parse_choice("--policies", text)
         try:
             make_policy(name, options)
@@ -60,14 +71,14 @@ def parse_policies(text: str) -> list[PolicyChoice]:
     ScenarioError
         No policy, an unknown one, or one twice.
     """
-    choices = [PolicyChoice.parse(part) for part in text.split(",") if part.strip()]
-    if not choices:
+    labels = [part.strip() for part in text.split(",") if part.strip()]
+    if not labels:
         raise ScenarioError(f"--policies: found none, allowed are {', '.join(POLICIES)}")
-    labels = [choice.label for choice in choices]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise ScenarioError(f"--policies: found {label!r} twice")
-    return choices
+    if twice := repeated(labels):
+        raise ScenarioError(f"--policies: found {shown(twice)} twice")
+    if len(labels) > MOST_POLICIES:
+        raise ScenarioError(f"--policies: found {len(labels)}, allowed are {MOST_POLICIES}")
+    return [PolicyChoice.parse(label) for label in labels]
 
 
 def compare(

@@ -9,15 +9,17 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from glob import glob, has_magic
+from glob import has_magic, iglob
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fsim.choosing import parse_choice
-from fsim.errors import ScenarioError
+from fsim.documents import parse_yaml
+from fsim.errors import ScenarioError, shown
 from fsim.scenario import LoadedScenario, load_scenario
+from fsim.validation import repeated
 
 POLICY = "compression.policy"
 """The key whose values bring options of their own, and so replace the whole section."""
@@ -95,12 +97,16 @@ def split_values(text: str) -> list[str]:
             open_.append(_CLOSING[_OPENING.index(character)])
         elif character in _CLOSING:
             if not open_ or open_.pop() != character:
-                raise ScenarioError(f"--over: found {text!r}, with a {character} nothing opens")
+                raise ScenarioError(
+                    f"--over: found {shown(text)}, with a {character} nothing opens"
+                )
         elif character == "," and not open_:
             parts.append(text[begin:at])
             begin = at + 1
     if quote or open_:
-        raise ScenarioError(f"--over: found {text!r}, without the closing {quote or open_[-1]}")
+        raise ScenarioError(
+            f"--over: found {shown(text)}, without the closing {quote or open_[-1]}"
+        )
     return [part.strip() for part in (*parts, text[begin:])]
 
 
@@ -122,7 +128,7 @@ def parse_axis(text: str, folders: Sequence[Path]) -> Axis:
     """
     key, equals, values = text.partition("=")
     if not equals or not key.strip():
-        raise ScenarioError(f"--over: found {text!r}, allowed is key.path=value,value,...")
+        raise ScenarioError(f"--over: found {shown(text)}, allowed is key.path=value,value,...")
     key = key.strip()
     found = [each for part in split_values(values) for each in _parse(key, part, folders)]
     return _axis(key, found)
@@ -142,10 +148,8 @@ def make_axis(key: str, values: Sequence[Any], folders: Sequence[Path]) -> Axis:
 def _axis(key: str, found: Sequence[Value]) -> Axis:
     if not found:
         raise ScenarioError(f"--over {key}: found no value, allowed is one or more")
-    texts = [value.text for value in found]
-    for text in texts:
-        if texts.count(text) > 1:
-            raise ScenarioError(f"--over {key}: found {text} twice")
+    if twice := repeated(value.text for value in found):
+        raise ScenarioError(f"--over {key}: found {twice} twice")
     return Axis(key, tuple(found))
 
 
@@ -168,9 +172,7 @@ def make_cells(path: Path, overrides: Sequence[str], axes: Sequence[Axis]) -> li
         found and what is allowed.
     """
     keys = [axis.key for axis in axes]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ScenarioError(f"--over {key}: found twice, allowed are all its values together")
+    each_once(keys)
     count = math.prod(len(axis.values) for axis in axes)
     if count > MOST_CELLS:
         raise ScenarioError(f"--over: found {count} cells, allowed are {MOST_CELLS}")
@@ -186,9 +188,26 @@ def make_cells(path: Path, overrides: Sequence[str], axes: Sequence[Axis]) -> li
     return list(cells.values())
 
 
+def each_once(keys: Sequence[str]) -> None:
+    """Refuse a key that is swept twice."""
+    if key := repeated(keys):
+        raise ScenarioError(f"--over {key}: found twice, allowed are all its values together")
+
+
 def as_override(key: str, data: Any) -> str:
-    """A value as an override is written: ``key.path=YAML``."""
-    text = yaml.safe_dump(data, default_flow_style=True, width=math.inf, allow_unicode=True)
+    """A value as an override is written: ``key.path=YAML``.
+
+    Raises
+    ------
+    ScenarioError
+        A key that would end elsewhere, or a value that YAML cannot express.
+    """
+    if "=" in key:
+        raise ScenarioError(f"found the key {shown(key)}, allowed is one without =")
+    try:
+        text = yaml.safe_dump(data, default_flow_style=True, width=math.inf, allow_unicode=True)
+    except (yaml.YAMLError, RecursionError):
+        raise ScenarioError(f"{key}: found {shown(data)}, which YAML cannot express") from None
     return f"{key}={text.removesuffix('...' + chr(10)).strip()}"
 
 
@@ -231,9 +250,11 @@ def _parse(key: str, text: str, folders: Sequence[Path]) -> Iterator[Value]:
         yield from _values(key, text, folders)
         return
     try:
-        yield _value(key, yaml.safe_load(text))
-    except yaml.YAMLError:
-        raise ScenarioError(f"--over {key}: found {text!r}, which is not a YAML value") from None
+        yield _value(key, parse_yaml(text))
+    except ValueError as error:
+        raise ScenarioError(
+            f"--over {key}: found {shown(text)}, which is not a YAML value: {error}"
+        ) from None
 
 
 def _is_pattern(text: str) -> bool:
@@ -260,7 +281,9 @@ def _value(key: str, data: Any) -> Value:
 def _matching(key: str, pattern: str, folders: Sequence[Path]) -> list[str]:
     """Files in the first folder that has any, by name, as the scenario is to name them."""
     for folder in folders:
-        if found := sorted(glob(pattern, root_dir=folder, recursive=True)):
+        # No more than could be swept: a pattern can stand for a whole disk.
+        matches = iglob(pattern, root_dir=folder, recursive=True)
+        if found := sorted(itertools.islice(matches, MOST_CELLS + 1)):
             return found
     raise ScenarioError(f"--over {key}: found no file {pattern}, here or beside or above the file")
 

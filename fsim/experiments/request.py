@@ -7,13 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import Field, NonNegativeInt, ValidationError
+from pydantic import Field, ValidationError
 
-from fsim.errors import ScenarioError
-from fsim.experiments.grid import Axis, Cell, as_override, make_axis, make_cells, parse_axis
+from fsim.documents import LARGEST_SETTINGS, parse_yaml, read_text
+from fsim.errors import ScenarioError, shown
+from fsim.experiments.grid import (
+    Axis,
+    Cell,
+    as_override,
+    each_once,
+    make_axis,
+    make_cells,
+    parse_axis,
+)
+from fsim.quantities import LARGEST_SEED, Seed
 from fsim.settings import Settings, find_file
 from fsim.validation import explain
+
+MOST_SEEDS = 10_000
 
 
 class SweepFile(Settings):
@@ -21,7 +32,7 @@ class SweepFile(Settings):
 
     scenario: str
     over: dict[str, list[Any]] = Field(default_factory=dict)
-    seeds: tuple[NonNegativeInt, ...] = ()
+    seeds: tuple[Seed, ...] = ()
     set: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -82,7 +93,7 @@ class SweepRequest:
             given += [make_axis(key, values, folders) for key, values in over.items()]
         else:
             asked = [parse_axis(text, folders) for text in over]
-            _each_once([axis.key for axis in asked])
+            each_once([axis.key for axis in asked])
             given += asked
         if chosen := list(seeds or (written.seeds if written else ())):
             given.append(make_axis("seed", chosen, folders))
@@ -107,25 +118,24 @@ def parse_seeds(text: str) -> list[int]:
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() for part in parts):
-        raise ScenarioError(f"--seeds: found {text!r}, allowed are whole numbers, as in 0,1,2")
+        raise ScenarioError(f"--seeds: found {shown(text)}, allowed are whole numbers, as in 0,1,2")
+    if max(map(len, parts)) > len(str(LARGEST_SEED)) or len(parts) > MOST_SEEDS:
+        raise ScenarioError(
+            f"--seeds: found {len(parts)}, {shown(text)}, allowed are {MOST_SEEDS} numbers of 0 "
+            f"to {LARGEST_SEED}"
+        )
     seeds = [int(part) for part in parts]
     if len(set(seeds)) < len(seeds):
-        raise ScenarioError(f"--seeds: found {text!r}, with one twice")
+        raise ScenarioError(f"--seeds: found {shown(text)}, with one twice")
     return seeds
-
-
-def _each_once(keys: Sequence[str]) -> None:
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ScenarioError(f"--over {key}: found twice, allowed are all its values together")
 
 
 def _sweep_file(path: Path) -> SweepFile | None:
     """What a sweep file says; None for anything that is not one, which the scenario then tells."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return None
+        data = parse_yaml(read_text(path, LARGEST_SETTINGS))
+    except ValueError as error:
+        raise ScenarioError(f"{path}: {error}") from None
     if not isinstance(data, dict) or not {"over", "scenario", "seeds"} & data.keys():
         return None
     try:

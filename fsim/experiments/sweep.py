@@ -19,14 +19,18 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
-from fsim.errors import OutputError
+from fsim.documents import LARGEST_FILE, parse_json, read_text
+from fsim.errors import OutputError, shown
 from fsim.experiments.engines import make_engine
 from fsim.experiments.grid import Cell
 from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
 from fsim.experiments.request import SweepRequest
 from fsim.experiments.run import code_version
+from fsim.results.checking import check_summary
 from fsim.results.output import SUMMARY, replacing_file
+from fsim.results.saved import LARGEST_SUMMARY
 from fsim.simulation import Progress
 from fsim.store import Store, place
 
@@ -219,8 +223,9 @@ def _stop_if_unwritable(outcome: Outcome, outcomes: Sequence[Outcome | None]) ->
 def _finished(cell: Cell, folder: Path) -> Outcome | None:
     """What an earlier call made of a cell, if it was completed and would come out the same."""
     try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        summary = parse_json(read_text(folder / SUMMARY, LARGEST_SUMMARY))
+        check_summary(summary)
+    except (ValueError, TypeError):
         return None
     same = (
         isinstance(summary, dict)
@@ -250,13 +255,16 @@ def _check(folder: Path, cells: Sequence[Cell]) -> None:
             "sweep's own"
         )
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(read_text(path, LARGEST_FILE))
         schema, keys = found["schema"], found["keys"]
         earlier = {cell["folder"] for cell in found["cells"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        TypeAdapter(list[str]).validate_python([*keys, *earlier], strict=True)
+    except (ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: cannot be read: {error}") from None
     if schema != SWEEP_SCHEMA:
-        raise OutputError(f"{path}: found a sweep of version {schema}, allowed is {SWEEP_SCHEMA}")
+        raise OutputError(
+            f"{path}: found a sweep of version {shown(schema)}, allowed is {SWEEP_SCHEMA}"
+        )
     if missing := earlier - {cell.name for cell in cells}:
         raise OutputError(
             f"{folder}: found another sweep, over {', '.join(keys)}, with {len(missing)} cells "

@@ -18,23 +18,24 @@ JSON or YAML, one mapping:
 
 from __future__ import annotations
 
-import json
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from fsim.errors import ScenarioError, TraceError
+from fsim.documents import parse_json, parse_yaml, read_text
+from fsim.errors import ScenarioError, TraceError, shown
 from fsim.network.capacity import Capacity
 from fsim.network.sharing import Flow
 from fsim.validation import explain
 
 MAX_BYTES = 64 * 2**20
 """The largest file that is read."""
+
+MOST_PARTS = 2_000_000
+"""Keys and values of a file in YAML; JSON is read much faster."""
 
 Amount = Annotated[float, Field(ge=0, le=1e18)]
 """Bytes, bytes/s or seconds; no more than what sums of them stay exact enough with."""
@@ -54,7 +55,7 @@ class _Strict(BaseModel):
 
 def _step(value: object) -> object:
     if not isinstance(value, list) or len(value) != 2:
-        raise ValueError(f"found {reprlib.repr(value)}, allowed is [second, bytes/s]")
+        raise ValueError(f"found {shown(value)}, allowed is [second, bytes/s]")
     return value
 
 
@@ -135,40 +136,14 @@ def check_uploads(data: object, origin: str) -> Uploads:
     return Uploads(tuple(flows), (Capacity.constant(spec.backhaul_bytes_per_s),))
 
 
-class _Loader(yaml.SafeLoader):
-    """Without references, by which a short file can stand for an endless one."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("found a reference (*), allowed are none")
-        return super().compose_node(parent, index)
-
-
 def _parse(path: Path) -> object:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ScenarioError(f"{path}: {error.strerror or error}") from None
-    if len(content) > MAX_BYTES:
-        raise ScenarioError(f"{path}: more than the {MAX_BYTES} bytes that are allowed")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ScenarioError(f"{path}: not a text file") from None
-    try:
-        return _parse_text(text, path)
-    except RecursionError:
-        raise ScenarioError(f"{path}: nested too deep") from None
-
-
-def _parse_text(text: str, path: Path) -> object:
-    try:
-        return json.loads(text)
+        text = read_text(path, MAX_BYTES)
+        try:
+            return parse_json(text)
+        except ValueError as error:
+            if path.suffix.lower() == ".json":
+                raise ValueError(f"not JSON: {error}") from None
+        return parse_yaml(text, MOST_PARTS, references=False)
     except ValueError as error:
-        if path.suffix.lower() == ".json":
-            raise ScenarioError(f"{path}: not JSON: {error}") from None
-    try:
-        return yaml.load(text, _Loader)  # which is a safe loader
-    except (yaml.YAMLError, ValueError) as error:
-        raise ScenarioError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        raise ScenarioError(f"{path}: {error}") from None

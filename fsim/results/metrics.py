@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
-from fsim.results.records import Kind
+from fsim.results.records import Kind, labels_of
 
 SMOOTHING_WINDOW = 3
 """Evaluations in the trailing mean of ``time_to_target_smoothed_s``."""
@@ -124,7 +123,7 @@ def measure_by_label(evaluations: pd.DataFrame, target: float, window: int = 1) 
     evaluations, target, window
         As for :func:`measure`.
     """
-    told = [json.loads(text) if text else {} for text in evaluations["accuracy_by_label"]]
+    told = [labels_of(text) for text in evaluations["accuracy_by_label"]]
     shares = pd.DataFrame(told, index=evaluations.index, dtype="float64")
     rows = [
         {

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from fsim.errors import OutputError
 
@@ -107,11 +108,31 @@ def write_run(
     ``summary.json`` and ``adapter/`` in peft's own form.
     """
     (folder / SCENARIO).write_text(scenario, encoding="utf-8")
-    records.to_parquet(folder / RECORDS, index=False)
-    evaluations.to_parquet(folder / EVALUATIONS, index=False)
+    write_table(records, folder / RECORDS)
+    write_table(evaluations, folder / EVALUATIONS)
     save_adapter(folder / "adapter")
     text = json.dumps({"schema": SCHEMA, **summary}, indent=2) + "\n"
     (folder / SUMMARY).write_text(text, encoding="utf-8")
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet, its pages with checksums."""
+    table.to_parquet(path, index=False, write_page_checksum=True)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table, of which no page has changed since it was written.
+
+    Raises
+    ------
+    ValueError, OSError
+        It is damaged. The footer has no checksum, but tells the number of rows twice.
+    """
+    told = pq.read_metadata(path)
+    rows = sum(told.row_group(at).num_rows for at in range(told.num_row_groups))
+    if rows != told.num_rows:
+        raise ValueError(f"found {told.num_rows} rows in all, and {rows} in its parts")
+    return pd.read_parquet(path, page_checksum_verification=True)
 
 
 def folder_name(label: str) -> str:

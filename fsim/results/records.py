@@ -10,9 +10,11 @@ import json
 import math
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
+
+from fsim.errors import OutputError, shown
 
 SERVER = -1
 """The ``client`` of a row that belongs to the server."""
@@ -69,6 +71,65 @@ EVALUATION_TYPES = {
     "accuracy_by_label": "str",
 }
 """Column -> type of the evaluations table; bytes and energy are totals up to that time."""
+
+
+LARGEST = 1e18
+"""Of seconds, joules, bytes and whatever else is told; what is larger is garbage."""
+
+DEEPEST = 16
+"""Objects and lists of details within each other."""
+
+
+def details_of(text: str) -> dict[str, Any]:
+    """What a record's ``details`` tell, nothing if they are empty.
+
+    Raises
+    ------
+    OutputError
+        They are no JSON object, or say of a payload or a capacity what is no number.
+    """
+    told = _object(text, "records.parquet: details")
+    if not (_is_number(told.get("capacity", 0)) and _are_numbers(told.get("payload", {}))):
+        raise OutputError(f"records.parquet: details: found {shown(text)}, allowed are numbers")
+    return told
+
+
+def labels_of(text: str) -> dict[str, float]:
+    """Accuracy by label, as an evaluation's ``accuracy_by_label`` tells it; raises as above."""
+    told = _object(text, "evaluations.parquet: accuracy_by_label")
+    if not _are_numbers(told):
+        raise OutputError(
+            f"evaluations.parquet: accuracy_by_label: found {shown(text)}, allowed are numbers"
+        )
+    return told
+
+
+def _object(text: str, where: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    try:
+        told = json.loads(text)
+        shallow = isinstance(told, dict) and _is_bounded(told, DEEPEST)
+    except (ValueError, RecursionError):
+        shallow = False
+    if not shallow:
+        raise OutputError(f"{where}: found {shown(text)}, allowed is a JSON object")
+    return cast(dict[str, Any], told)
+
+
+def _is_bounded(told: Any, depth: int) -> bool:
+    if isinstance(told, dict | list):
+        parts = told.values() if isinstance(told, dict) else told
+        return depth > 0 and all(_is_bounded(part, depth - 1) for part in parts)
+    return not isinstance(told, int) or abs(told) < 2**63
+
+
+def _are_numbers(told: Any) -> bool:
+    return isinstance(told, dict) and all(map(_is_number, told.values()))
+
+
+def _is_number(told: Any) -> bool:
+    return isinstance(told, int | float) and abs(told) <= LARGEST
 
 
 _SIGNS = {Kind.UPLOAD: 1, Kind.RECEIVE: -1, Kind.LOST: -1, Kind.DISCARDED: -1}

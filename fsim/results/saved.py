@@ -12,11 +12,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
+import pyarrow as pa
 
-from fsim.errors import OutputError
-from fsim.results.output import EVALUATIONS, RECORDS, SCENARIO, SCHEMA, SUMMARY
+from fsim.documents import LARGEST_SETTINGS, parse_json, parse_yaml, read_text
+from fsim.errors import OutputError, shown
+from fsim.quantities import LARGEST_SEED
+from fsim.results.checking import check_evaluations, check_records, check_summary
+from fsim.results.output import EVALUATIONS, RECORDS, SCENARIO, SCHEMA, SUMMARY, read_table
 from fsim.results.records import EVALUATION_TYPES, RECORD_TYPES
+
+_ARROW = (pa.ArrowException, MemoryError)
+
+LARGEST_SUMMARY = 2**28
+"""Bytes: of ten million clients with a battery each."""
 
 
 def _from_1(evaluations: pd.DataFrame) -> pd.DataFrame:
@@ -55,19 +63,18 @@ class SavedRun:
             There is none, it is damaged, or of a version that cannot be read.
         """
         try:
-            summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+            summary = parse_json(read_text(folder / SUMMARY, LARGEST_SUMMARY))
             if not isinstance(summary, dict):
                 raise ValueError(f"found a {type(summary).__name__} in {SUMMARY}, not an object")
             found = summary.get("schema")
-            if found != SCHEMA and found not in MIGRATIONS:
+            if type(found) is not int or (found != SCHEMA and found not in MIGRATIONS):
                 allowed = ", ".join(str(version) for version in (*MIGRATIONS, SCHEMA))
                 raise OutputError(
-                    f"{folder}: found results of version {found}, allowed are {allowed}"
+                    f"{folder}: found results of version {shown(found)}, allowed are {allowed}"
                 )
-            for needed in ("label", "metrics"):
-                summary[needed]
-        except (OSError, ValueError, KeyError) as error:
-            raise _unreadable(folder, error) from None
+            check_summary(summary)
+        except ValueError as error:
+            raise _unreadable(folder / SUMMARY, error) from None
         return cls(folder, summary)
 
     @property
@@ -84,18 +91,18 @@ class SavedRun:
         OutputError
             The file is missing, damaged, or without one of the columns.
         """
-        return self._table(RECORDS, RECORD_TYPES, lambda table: table)
+        return self._table(RECORDS, RECORD_TYPES, lambda table: table, check_records)
 
     @cached_property
     def evaluations(self) -> pd.DataFrame:
         """The evaluations, brought to the present version; raises as :attr:`records` does."""
-        return self._table(EVALUATIONS, EVALUATION_TYPES, self._migrated)
+        return self._table(EVALUATIONS, EVALUATION_TYPES, self._migrated, check_evaluations)
 
     @cached_property
     def seed(self) -> int:
         """The scenario's seed, found without parsing the whole of a file that fsim wrote."""
-        found = re.search(r"^seed: (\d+)\s*$", self.scenario, re.MULTILINE)
-        if found is None:
+        found = re.search(r"^seed: ([0-9]{1,19})[ \r]*$", self.scenario, re.MULTILINE)
+        if found is None or int(found[1]) > LARGEST_SEED:
             raise OutputError(f"{self.folder / SCENARIO}: found no line 'seed: NUMBER'")
         return int(found[1])
 
@@ -108,12 +115,10 @@ class SavedRun:
         OutputError
             The file is missing or damaged.
         """
-        # The loader in C is ten times as quick; PyYAML may have been built without it.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            tree = yaml.load(self.scenario, Loader=loader)
-        except (yaml.YAMLError, RecursionError) as error:
-            raise _unreadable(self.folder, error) from None
+            tree = parse_yaml(self.scenario)
+        except ValueError as error:
+            raise _unreadable(self.folder / SCENARIO, error) from None
         if not isinstance(tree, dict):
             raise OutputError(f"{self.folder / SCENARIO}: found no settings by name")
         return dict(_flat(tree))
@@ -122,9 +127,9 @@ class SavedRun:
     def scenario(self) -> str:
         """The text of its ``scenario.yaml``; raises as :attr:`settings` does."""
         try:
-            return (self.folder / SCENARIO).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise _unreadable(self.folder, error) from None
+            return read_text(self.folder / SCENARIO, LARGEST_SETTINGS)
+        except ValueError as error:
+            raise _unreadable(self.folder / SCENARIO, error) from None
 
     def _migrated(self, evaluations: pd.DataFrame) -> pd.DataFrame:
         for version in range(self.summary["schema"], SCHEMA):
@@ -136,12 +141,21 @@ class SavedRun:
         name: str,
         types: Mapping[str, str],
         migrate: Callable[[pd.DataFrame], pd.DataFrame],
+        check: Callable[[pd.DataFrame], None],
     ) -> pd.DataFrame:
+        path = self.folder / name
         try:
-            table = migrate(pd.read_parquet(self.folder / name))
-            return table[list(types)].astype(dict(types))
-        except (OSError, ValueError, KeyError) as error:
-            raise _unreadable(self.folder, error) from None
+            if not path.is_file():  # a pipe would be waited for
+                raise ValueError("found no such file")
+            table = migrate(read_table(path))
+            if missing := [column for column in types if column not in table]:
+                raise ValueError(f"found no column {', '.join(missing)}")
+            table = table[list(types)].astype(dict(types))
+            check(table)
+            return table
+        # Damaged bytes fail in as many ways as there are encodings of a column.
+        except (OSError, ValueError, TypeError, KeyError, ArithmeticError, *_ARROW) as error:
+            raise _unreadable(path, error) from None
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -156,6 +170,5 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return leaves
 
 
-def _unreadable(folder: Path, error: Exception) -> OutputError:
-    first = " ".join(str(error).split())
-    return OutputError(f"{folder}: the results cannot be read: {first}")
+def _unreadable(path: Path, error: Exception) -> OutputError:
+    return OutputError(f"{path}: the results cannot be read: {error}")

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import pandas as pd
 
 from fsim.results.output import replacing_file
-from fsim.results.records import SERVER, Kind
+from fsim.results.records import SERVER, Kind, details_of
 
 MICROSECONDS = 1e6
 TICKS = 1024
@@ -110,8 +110,7 @@ def _slice(row: Any, tracks: _Tracks) -> Event:
     begins, ends = _ticked(row.time_s), _ticked(row.time_s + row.duration_s)
     told: dict[str, Any] = {"round": int(row.round), "bytes": int(row.bytes)}
     told["energy_j"] = float(row.energy_j)
-    if row.details:
-        told |= json.loads(row.details)
+    told |= details_of(row.details)
     label = f"round {row.round}" if kind is Kind.ROUND else kind.value
     process, track, begins = tracks.place(client, begins, ends)
     event: Event = {"name": label, "cat": kind.value, "pid": process, "tid": track}
@@ -146,9 +145,7 @@ def _under_way(rows: pd.DataFrame, amounts: pd.Series, name: str) -> Iterator[Ev
 
 def _capacities(rows: pd.DataFrame) -> pd.Series:
     """What the link of each transfer could have carried, B/s; 0 where no record tells."""
-    told = (
-        json.loads(details).get("capacity", 0.0) if details else 0.0 for details in rows["details"]
-    )
+    told = (details_of(details).get("capacity", 0.0) for details in rows["details"])
     return pd.Series(list(told), index=rows.index, dtype=float)
 
 

@@ -19,7 +19,8 @@ from pydantic import (
 )
 
 from fsim.choosing import parse_choice
-from fsim.errors import ScenarioError
+from fsim.errors import ScenarioError, shown
+from fsim.validation import LONGEST_PATH
 
 T = TypeVar("T")
 
@@ -27,13 +28,15 @@ T = TypeVar("T")
 class Settings(BaseModel):
     """A part of a scenario: unknown keys are refused, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False
+    )
 
 
 def one_of(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
     """The name, if it is one of them; ValueError if not."""
     if name not in names:
-        raise ValueError(f"found {name!r}, allowed are {', '.join(names)}")
+        raise ValueError(f"found {shown(name)}, allowed are {', '.join(names)}")
     return name
 
 
@@ -79,7 +82,9 @@ def _gather(data: Mapping[str, Any], own: Sequence[str], kind: type | None) -> d
         allowed = [*own, *(field.name for field in fields(kind) if field.init)]
         for key in data:
             if key not in allowed:
-                raise ValueError(f"{key}: unknown key, allowed are {', '.join(allowed)}")
+                raise ValueError(
+                    f"{str(key)[:LONGEST_PATH]}: unknown key, allowed are {', '.join(allowed)}"
+                )
     kept = {key: value for key, value in data.items() if key in own}
     return {**kept, "options": {key: data[key] for key in data if key not in own}}
 
@@ -93,8 +98,14 @@ def find_file(path: str, folders: Sequence[Path]) -> Path:
         There is none.
     """
     for folder in folders:
-        if (folder / path).exists():
-            return folder / path
+        try:
+            found = folder / path
+            if found.is_file() or found.is_dir():
+                return found
+            if found.exists():
+                raise ScenarioError(f"{path}: found a device or a pipe, allowed is a file")
+        except (OSError, ValueError) as error:  # no name that a file could have
+            raise ScenarioError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     raise ScenarioError(f"{path}: no such file, here or beside or above the scenario")
 
 
@@ -122,9 +133,9 @@ class Choice:
             try:
                 return cls(*parse_choice("", data))
             except ScenarioError:
-                raise ValueError(f"found {data!r}, allowed is NAME:OPTION=VALUE:...") from None
+                raise ValueError(f"found {shown(data)}, allowed is NAME:OPTION=VALUE:...") from None
         if not isinstance(data, dict) or not isinstance(data.get("kind"), str):
-            raise ValueError(f"found {data!r}, allowed is a name, or a mapping with `kind`")
+            raise ValueError(f"found {shown(data)}, allowed is a name, or a mapping with `kind`")
         return cls(data["kind"], {key: data[key] for key in data if key != "kind"})
 
     def make(self, make: Callable[[str, Mapping[str, Any]], T]) -> T:

@@ -11,7 +11,6 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     PositiveFloat,
-    PositiveInt,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -234,6 +233,12 @@ AvailabilitySettings = Annotated[
 ]
 
 
+MOST_CLIENTS = 10_000_000
+"""Some 40 bytes each are held for as long as a run takes."""
+
+Clients = Annotated[int, Field(gt=0, le=MOST_CLIENTS)]
+
+
 class CellSettings(Settings):
     """Cells that clients share, each client dealt into one of them.
 
@@ -241,7 +246,7 @@ class CellSettings(Settings):
     one that is no bottleneck. Its clients share a cell max-min fairly.
     """
 
-    count: PositiveInt
+    count: Clients
     uplink: RateLaw | None = None
     downlink: RateLaw | None = None
 
@@ -265,8 +270,8 @@ class FleetSettings(Settings):
     ``cells`` are bottlenecks that clients share.
     """
 
-    clients: PositiveInt
-    devices: dict[str, PositiveFloat] = {"jetson-orin-nano": 1.0}
+    clients: Clients
+    devices: dict[str, Annotated[float, Field(gt=0, le=1e9)]] = {"jetson-orin-nano": 1.0}
     seconds_per_step: dict[str, Duration] = {}
     uplink: LinkSettings
     downlink: LinkSettings

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    Field,
     NonNegativeFloat,
     PositiveFloat,
-    PositiveInt,
     field_validator,
     model_validator,
 )
@@ -16,7 +16,11 @@ from pydantic import (
 from fsim.errors import ScenarioError
 from fsim.learning.models import model_folder
 from fsim.learning.tasks import TASKS, Task, make_task
+from fsim.quantities import Count
 from fsim.settings.base import SectionWithOptions, Settings
+
+MOST_STEPS = 100_000
+"""Local steps, whose batches are drawn before the first."""
 
 
 class PartitionSettings(Settings):
@@ -27,7 +31,7 @@ class PartitionSettings(Settings):
 
     kind: Literal["dirichlet", "iid", "quantity", "one-label", "natural"] = "dirichlet"
     alpha: PositiveFloat = 0.1
-    minimum: PositiveInt = 8
+    minimum: Count = 8
 
 
 class TaskSettings(SectionWithOptions):
@@ -40,7 +44,7 @@ class TaskSettings(SectionWithOptions):
 
     name: str = "medical"
     partition: PartitionSettings = PartitionSettings()
-    max_prompt_tokens: PositiveInt = 64
+    max_prompt_tokens: Annotated[int, Field(gt=0, le=100_000)] = 64
 
     @classmethod
     def make_named(cls, name: str, options: Mapping[str, Any]) -> Task:
@@ -55,7 +59,7 @@ class TaskSettings(SectionWithOptions):
 class LoraModelSettings(Settings):
     """peft's LoRA configuration."""
 
-    rank: PositiveInt = 8
+    rank: Annotated[int, Field(gt=0, le=4096)] = 8
     alpha: PositiveFloat = 16
     targets: str | tuple[str, ...] = "all-linear"
 
@@ -95,11 +99,11 @@ class TrainingSettingsModel(Settings):
     learning_rate: PositiveFloat = 3e-3
     weight_decay: NonNegativeFloat = 0.0
     max_gradient_norm: PositiveFloat | None = 1.0
-    local_steps: PositiveInt | None = 8
-    local_epochs: PositiveFloat | None = None
-    batch_size: PositiveInt = 8
-    threads: PositiveInt = 1
-    cohort_width: PositiveInt | None = None
+    local_steps: Annotated[int, Field(gt=0, le=MOST_STEPS)] | None = 8
+    local_epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
+    batch_size: Annotated[int, Field(gt=0, le=65_536)] = 8
+    threads: Annotated[int, Field(gt=0, le=1024)] = 1
+    cohort_width: Annotated[int, Field(gt=0, le=4096)] | None = None
     compile: bool = False
     proximal: NonNegativeFloat = 0.0
     measure_memory: bool = False
@@ -147,5 +151,5 @@ class EvaluationSettings(Settings):
     """
 
     metric: str | None = None
-    every: PositiveInt = 1
-    examples: PositiveInt = 300
+    every: Count = 1
+    examples: Count = 300

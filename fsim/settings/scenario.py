@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, model_validator
 
+from fsim.quantities import Seed
 from fsim.server.aggregation import make_aggregation
 from fsim.settings.base import Settings
 from fsim.settings.corrections import check_correction
@@ -31,8 +32,8 @@ from fsim.settings.server import (
 class Scenario(Settings):
     """A run, whole and checked."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seed: NonNegativeInt = 0
+    name: Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Seed = 0
     task: TaskSettings = TaskSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettingsModel = TrainingSettingsModel()

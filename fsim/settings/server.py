@@ -7,14 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
-    PositiveInt,
     field_validator,
     model_validator,
 )
 
 from fsim.choosing import choose
 from fsim.compression import POLICIES, Policy, make_policy
-from fsim.quantities import Duration, Rate, Size
+from fsim.quantities import Count, Duration, Rate, Size
 from fsim.server.aggregation import make_aggregation
 from fsim.server.corrections import make_correction
 from fsim.server.optimizers import make_optimizer
@@ -50,8 +49,8 @@ class ProtocolSettings(SectionWithOptions):
     registry: ClassVar[Mapping[str, type]] = PROTOCOLS
 
     kind: str = "synchronous"
-    clients_per_round: PositiveInt = 10
-    rounds: PositiveInt = 60
+    clients_per_round: Count = 10
+    rounds: Count = 60
     dropout_timeout: Duration = 30.0
     selection: choice_of(make_selector) = Choice("uniform", {})  # type: ignore[valid-type]
     ask: Literal["available", "all"] = "available"
@@ -134,6 +133,9 @@ class FailureSettings(Settings):
     clock_skew: Duration = 0.0
 
 
+Parameters = Annotated[int, Field(gt=0, le=10**15)]
+
+
 class BillingSettings(Settings):
     """The larger model whose bytes and seconds are billed while a small one is trained.
 
@@ -141,8 +143,8 @@ class BillingSettings(Settings):
     compute seconds by ``model_parameters`` over the small model's own. None bills what there is.
     """
 
-    adapter_parameters: PositiveInt | None = None
-    model_parameters: PositiveInt | None = None
+    adapter_parameters: Parameters | None = None
+    model_parameters: Parameters | None = None
 
     @property
     def scales(self) -> bool:
@@ -192,4 +194,4 @@ class TargetSettings(Settings):
 
     metric: Literal["accuracy"] = "accuracy"
     value: Annotated[float, Field(gt=0, le=1)]
-    window: PositiveInt = 1
+    window: Count = 1

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from fsim.assembly import build_workbench
-from fsim.compression import EncodingContext, make_policy
+from fsim.compression import POLICIES, EncodingContext, make_policy
 from fsim.compression.floats import Float32
+from fsim.compression.inner import Wrapper
 from fsim.errors import PayloadError
 from fsim.network import Datagram, Tcp
+from fsim.network.transport import TRANSPORTS, make_transport
 from fsim.recent import Recent
 from fsim.simulation import simulate
 from fsim.store import Store
+from fsim.vocabulary import Layout
 from fsim.world.parcel import Parcel, Parcels
 
 
@@ -110,3 +113,31 @@ def test_runs_on_one_workbench_are_what_they_are_alone(tiny, tmp_path, policy):
     assert again.records.equals(alone.records)
     assert again.evaluations.equals(alone.evaluations)
     assert all(np.array_equal(again.adapter[name], alone.adapter[name]) for name in alone.adapter)
+
+
+SHAPES = {"x.lora_A.weight": (8, 512), "x.lora_B.weight": (512, 8), "y.lora_B.weight": (700, 8)}
+INSIDE = {f"{around}:inner={inside}": {"inner": inside}
+          for around, kind in POLICIES.items() if issubclass(kind, Wrapper)
+          for inside, own in POLICIES.items() if not issubclass(own, Wrapper)}  # fmt: skip
+
+
+@pytest.mark.parametrize("round_number", [1, 2])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("choice", [*POLICIES, *INSIDE])
+def test_every_policy_goes_over_every_transport(choice, transport, round_number):
+    """What a policy trains arrives, and what it leaves alone stays as it is."""
+    policy = make_policy(choice.partition(":")[0], INSIDE.get(choice, {}))
+    rng = np.random.default_rng(0)
+    drawn = {name: rng.laplace(size=shape, scale=1e-3) for name, shape in SHAPES.items()}
+    trained = {name for name in drawn if policy.trains(name, round_number)}
+    update = {name: (a if name in trained else 0 * a).astype("f4") for name, a in drawn.items()}
+    asked = context(
+        round_number=round_number,
+        fisher={name: array**2 + np.float32(1e-12) for name, array in update.items()},
+        scales=dict.fromkeys(update, 1e-3),
+    )
+    decoded = Parcel.of(update, policy, asked, make_transport(transport, {})).decoded
+    assert Layout.of(decoded) == Layout.of(update)
+    assert trained
+    for name, array in decoded.items():
+        assert np.vdot(array, update[name]) > 0 if name in trained else not array.any(), name

@@ -3,7 +3,9 @@
 Unpickling runs what the pickle says (the Python manual's warning of :mod:`pickle`), so of the
 machine's instructions only those are left that make and fill dicts, lists, texts and numbers.
 Nothing can be imported or called; tuples and sets, whose hashes can be made to overflow the stack,
-are not needed. What a pickle makes is counted, so that a small file cannot fill the memory.
+are not needed. What a pickle makes is counted, so that a small file cannot fill the memory; its
+whole numbers have 64 bits, for any number of longer ones can have one hash, by which a dict of them
+is looked up one after another; and what it remembers cannot be told more often than it has bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,11 @@ from fsim.network.formats.text import read_bytes
 
 MOST_THINGS = 5_000_000
 """Containers, texts and remembered things in a pickle; FedScale's largest makes some 2 million."""
+
+MOST_INSTRUCTIONS = 20_000_000
+"""A few for each thing."""
+
+LARGEST_INTEGER = 2**63 - 1
 
 DEEPEST = 64
 """Open containers within each other."""
@@ -39,6 +46,8 @@ _MAKES = frozenset(
     or "STRING" in name
 )
 
+_INTEGERS = frozenset(("INT", "LONG", "LONG1", "LONG4"))
+
 
 class _Refused(Exception):
     """An instruction, or an amount, that is not allowed."""
@@ -48,13 +57,21 @@ class _Refused(Exception):
 # that a pickle names, and its instructions cannot be taken away.
 class _PlainUnpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {}
+    stack: list[Any]
+    memo: dict[int, Any]
+    readline: Callable[[], bytes]
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content), encoding="utf-8")
-        self.made = 0
+        self.made = self.done = 0
 
     def find_class(self, module: str, name: str) -> Any:
         raise _Refused(f"{module}.{name}")
+
+    def step(self) -> None:
+        self.done += 1
+        if self.done > MOST_INSTRUCTIONS:
+            raise _Refused(f"more than {MOST_INSTRUCTIONS} instructions")
 
     def count(self) -> None:
         self.made += 1
@@ -64,12 +81,41 @@ class _PlainUnpickler(pickle._Unpickler):
             raise _Refused(f"containers more than {DEEPEST} deep")
 
 
+def _stepping(load: Callable[..., None]) -> Callable[..., None]:
+    def stepping(unpickler: _PlainUnpickler) -> None:
+        unpickler.step()
+        load(unpickler)
+
+    return stepping
+
+
 def _counted(load: Callable[..., None]) -> Callable[..., None]:
     def counting(unpickler: _PlainUnpickler) -> None:
+        unpickler.step()
         unpickler.count()
         load(unpickler)
 
     return counting
+
+
+def _integer(load: Callable[..., None]) -> Callable[..., None]:
+    def reading(unpickler: _PlainUnpickler) -> None:
+        unpickler.step()
+        load(unpickler)
+        if abs(unpickler.stack[-1]) > LARGEST_INTEGER:
+            raise _Refused("a whole number of more than 64 bits")
+
+    return reading
+
+
+def _remembered(unpickler: _PlainUnpickler) -> None:
+    """PUT, whose place is a text of any length."""
+    unpickler.step()
+    unpickler.count()
+    place = int(unpickler.readline()[:-1])
+    if not 0 <= place < 2**32:
+        raise _Refused("a thing remembered at a place beyond 32 bits")
+    unpickler.memo[place] = unpickler.stack[-1]
 
 
 def _refuse(code: int) -> Callable[..., None]:
@@ -87,11 +133,23 @@ def _dispatch() -> dict[int, Callable[..., None]]:
     for name in _ALLOWED:
         code = getattr(pickle, name)[0]
         load = pickle._Unpickler.dispatch[code]
-        table[code] = _counted(load) if name in _MAKES else load
+        kind = _counted if name in _MAKES else _integer if name in _INTEGERS else _stepping
+        table[code] = kind(load)
+    table[pickle.PUT[0]] = _remembered
     return table
 
 
 _PlainUnpickler.dispatch = _dispatch()
+
+
+def _told(found: Any) -> int:
+    """Values that there are to read in the lists of all clients, one that is shared each time."""
+    if not isinstance(found, dict):
+        return 0
+    clients = (client for client in found.values() if isinstance(client, dict))
+    return sum(
+        len(value) for client in clients for value in client.values() if isinstance(value, list)
+    )
 
 
 def read_plain_pickle(path: Path) -> Any:
@@ -105,7 +163,10 @@ def read_plain_pickle(path: Path) -> Any:
     """
     content = read_bytes(path)
     try:
-        return _PlainUnpickler(content).load()
+        found = _PlainUnpickler(content).load()
+        if _told(found) > len(content):
+            raise _Refused("lists that are told of many clients")
+        return found
     except _Refused as error:
         raise TraceError(
             f"{path}: found {error} in the pickle, allowed are plain dicts, lists, texts and "

@@ -5,12 +5,12 @@ What a file can cost is bounded by its size: readers use time and memory in prop
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fsim import documents
 from fsim.errors import TraceError
 
 LARGEST_FILE = 64 * 2**20
@@ -35,7 +35,7 @@ def read_bytes(path: Path) -> bytes:
         size = path.stat().st_size
         if size > LARGEST_FILE:
             raise TraceError(f"{path}: found {size} bytes, allowed are {LARGEST_FILE}")
-        return path.read_bytes()
+        return documents.read_bytes(path, LARGEST_FILE)
     except (OSError, ValueError) as error:
         raise TraceError(f"{path}: cannot be read: {error}") from None
 
@@ -109,12 +109,10 @@ def read_json(path: Path) -> Any:
     Raises
     ------
     TraceError
-        As :func:`read_text`, or it is not JSON, or too deeply nested.
+        As :func:`read_text`, or it is not JSON, too deeply nested, or has a key twice.
     """
     try:
-        return json.loads(read_text(path))
-    except RecursionError:
-        raise TraceError(f"{path}: the JSON is nested too deeply") from None
+        return documents.parse_json(read_text(path))
     except ValueError as error:
         raise TraceError(f"{path}: not a JSON file: {error}") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import pandas as pd
 
 from fsim.results.contents.content import Content, FigureImpossible, time_scale
 from fsim.results.contents.series import Look, by_series, looks
+from fsim.results.records import labels_of
 
 MOST_LABELS = 24
 
@@ -87,7 +87,7 @@ def label_table(evaluations: pd.DataFrame) -> pd.DataFrame:
     rows = []
     columns = ["run", "time_s", "round", "accuracy_by_label"]
     for run, time, number, text in evaluations[columns].itertuples(index=False):
-        for label, share in (json.loads(text) if text else {}).items():
+        for label, share in labels_of(text).items():
             rows.append((run, time, number, label, share))
     if not rows:
         raise FigureImpossible("found no evaluation that tells accuracy by label")

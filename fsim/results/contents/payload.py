@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import pandas as pd
 
 from fsim.results.contents.content import Content, FigureImpossible, byte_scale
 from fsim.results.contents.series import COLORS, HATCHES, Part, looks, series_of
+from fsim.results.records import details_of
 
 MOST_BARS = 24
 SHADES = (COLORS[1], COLORS[5], COLORS[6], "#F2F2F2", COLORS[3], COLORS[4], COLORS[2], COLORS[7])
@@ -71,7 +71,7 @@ def payload_breakdown(records: pd.DataFrame, summary: pd.DataFrame) -> PayloadBr
 def section_means(records: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """Mean bytes by series (rows) and section (columns), the largest section first."""
     telling = records[records["details"].str.contains('"payload"', regex=False)]
-    told = [json.loads(text).get("payload") for text in telling["details"]]
+    told = [details_of(text).get("payload") for text in telling["details"]]
     names = dict(zip(summary["run"], series_of(summary), strict=True))
     rows = [
         {"series": names[run], **sections}
