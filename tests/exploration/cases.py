@@ -116,7 +116,7 @@ def cases(draw: st.DrawFn) -> Case:
     tagged = draw(st.sampled_from((False, False, True)))
     policies = {name: POLICIES[name] for name in EXACT} if tagged else POLICIES
     compression = draw(chosen_from(policies, "policy"))
-    server = draw(_servers(tagged))
+    server = draw(_servers(tagged, _protocol_of(protocol)))
     training = draw(_trainings())
     transport = draw(chosen_from(TRANSPORTS))
     correction = draw(sometimes(chosen_from(_corrections(protocol, transport))))
@@ -156,15 +156,20 @@ def cases(draw: st.DrawFn) -> Case:
 
 def _corrections(protocol: Data, transport: Data) -> dict[str, type]:
     """Those that are not refused because of one of these."""
-    kind = PROTOCOLS[protocol["kind"]]
-    named = {field.name for field in dataclasses.fields(kind)}
-    made_of = made(kind, {key: value for key, value in protocol.items() if key in named})
+    made_of = _protocol_of(protocol)
     refused = set()
     if not made_of.in_its_round or transport["kind"] == "datagram":
         refused.add("scaffold")
     if getattr(made_of, "buffer", None) == 1:
         refused.add("fednova")
     return {name: kind for name, kind in CORRECTIONS.items() if name not in refused}
+
+
+def _protocol_of(data: Data) -> RoundProtocol:
+    kind = PROTOCOLS[data["kind"]]
+    named = {field.name for field in dataclasses.fields(kind)}
+    protocol: RoundProtocol = made(kind, {k: v for k, v in data.items() if k in named})
+    return protocol
 
 
 @st.composite
@@ -211,7 +216,11 @@ def _possible(kind: type[RoundProtocol], clients: int, at_a_time: int) -> bool:
 
 
 @st.composite
-def _servers(draw: st.DrawFn, tagged: bool) -> Data:
+def _servers(draw: st.DrawFn, tagged: bool, protocol: RoundProtocol) -> Data:
+    def averages(aggregation: Any) -> None:
+        if getattr(aggregation, "denominator", "") == "selected" and not protocol.of_its_cohort:
+            raise ValueError("updates of several cohorts")
+
     downlink = {name: POLICIES[name] for name in EXACT} if tagged else POLICIES
     crash = st.fixed_dictionaries(
         {
@@ -222,7 +231,7 @@ def _servers(draw: st.DrawFn, tagged: bool) -> Data:
         }
     )
     return {
-        "aggregation": draw(chosen_from(AGGREGATIONS)),
+        "aggregation": draw(chosen_from(AGGREGATIONS, fits=averages)),
         "optimizer": draw(chosen_from(OPTIMIZERS)),
         "screen": draw(sometimes(options_of(Screen), {})),
         "downlink": draw(st.sampled_from(("adapter", "delta"))),
