@@ -33,8 +33,8 @@ LARGEST = float(np.finfo(np.float16).max)
 goes well gets there: such an update is refused under every policy, be it one that could send it."""
 
 LEAST_PATIENCE = 1.0
-"""Seconds that the server waits at the least for a client that is lost without having taken any time,
-or whose transfer never ends, so that to ask it again and again takes time."""
+"""Seconds that the server waits at the least for a client that is lost in no time, or whose
+transfer never ends, so that to ask it again and again takes time."""
 
 
 @dataclass(frozen=True)
@@ -324,7 +324,7 @@ class ClientRound:
     def _give_up(
         self, trouble: Trouble, never: str = "", wasted: int = 0, least: float = 0.0
     ) -> Generator[simpy.Event, Any, None]:
-        """The server waits for a sign of life, ``least`` seconds or more, in vain; raises always."""
+        """The server waits for a sign of life, ``least`` seconds at least; raises always."""
         least = LEAST_PATIENCE if never else least
         yield self.around.env.timeout(max(self.around.dropout_timeout, least))
         self._record(Kind.LOST, size=wasted, details={"reason": trouble})

@@ -24,7 +24,7 @@ from tests.exploration.cases import Case
 from tests.exploration.learner import RecordedLearner
 from tests.exploration.watching import Stalled, TooLong, Watched, WatchedWorld
 
-MOST_SECONDS = 10.0
+MOST_SECONDS = 5.0
 """Of the processor's time that a case may take: a hundred times what it usually takes."""
 
 TICKS = 5

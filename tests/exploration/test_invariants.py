@@ -224,6 +224,12 @@ def stopping(**rule):
     return spoil
 
 
+def too_early(book):
+    """Neither all rounds, nor the moment at which it was to stop."""
+    ended(version=5)(book)
+    stopping(after=1e4)(book)
+
+
 def evaluated(column, value):
     def spoil(book):
         book.evaluations.loc[book.evaluations.index[-1], column] = value
@@ -311,7 +317,7 @@ SPOILT = [
     ("runs-end-where-they-should", ended(version=5)),
     ("runs-end-where-they-should", stopping(after=1.0)),
     ("runs-end-where-they-should", stopping(uplink=1.0)),
-    ("runs-end-where-they-should", lambda book: (ended(version=5)(book), stopping(after=1e4)(book))),
+    ("runs-end-where-they-should", too_early),
     ("time-without-an-update-is-limited", ended(ended_s=1e6)),
     ("time-without-an-update-is-limited", stopping(without_update=1.0)),
     ("time-without-an-update-is-limited", ended(failure=f"{NO_UPDATE} 7 d")),

@@ -25,8 +25,8 @@ from fsim.world.failures import PayloadFailures
 from fsim.world.parcel import Parcel, Parcels
 from tests.exploration.learner import RecordedLearner
 
-MOST_ASKINGS = 1000
-"""Times that clients are asked in a run: fifty times what its rounds want."""
+MOST_ASKINGS = 400
+"""Times that clients are asked in a run: twenty times what its rounds want."""
 
 ENOUGH = "enough is seen"
 """What a run is ended with that has asked so often; nothing is wrong with that."""
