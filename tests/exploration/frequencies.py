@@ -99,11 +99,11 @@ def draws_of(book: Book) -> Iterator[tuple[str, float, bool]]:
     in_packets = scenario.transport.kind == "datagram"
     received = [row for row in book.rows if row.kind == Kind.RECEIVE]
     if failures.duplicated:
-        twice = Counter(row.time_s for row in book.rows if '"duplicate"' in row.details)
+        twice = Counter((r.time_s, r.client) for r in book.rows if '"duplicate"' in r.details)
         for row in received:
             if row.bytes:
-                yield "duplication", failures.duplicated, bool(twice[row.time_s])
-                twice[row.time_s] -= 1
+                yield "duplication", failures.duplicated, twice[row.time_s, row.client] > 0
+                twice[row.time_s, row.client] -= 1
     if in_packets and loss and scenario.billing.adapter_parameters is None:
         sent = {row.bytes for row in book.rows if row.kind == Kind.UPLOAD and row.bytes}
         if sent and max(sent) <= DATAGRAM_PAYLOAD:  # in one packet each
