@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fsim.cli.options import Overrides, StorePlace, console, cores, open_store, plain_table
+from fsim.cli.options import (
+    Overrides,
+    Overwrite,
+    StorePlace,
+    console,
+    cores,
+    open_store,
+    plain_table,
+)
 from fsim.errors import FsimError
 from fsim.units import format_bytes, format_duration
 
@@ -47,17 +55,19 @@ def sweep(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; runs/NAME-sweep by default.")
     ] = None,
+    overwrite: Overwrite = False,
     store: StorePlace = None,
 ) -> None:
     """Run a scenario under every combination of values; run again, it goes on where it was."""
     from fsim.experiments.engines import make_engine
     from fsim.experiments.request import SweepRequest, parse_seeds
-    from fsim.experiments.sweep import TABLE, run_sweep, sweep_folder
+    from fsim.experiments.sweep import run_sweep, sweep_folder
+    from fsim.results.manifest import TABLE
 
     chosen = parse_seeds(seeds) if seeds is not None else []
     request = SweepRequest.read(scenario, over or (), chosen, override or ())
     cells = request.cells()
-    folder = out or sweep_folder(cells)
+    folder = sweep_folder(cells) if out is None else out
     if jobs is None:
         jobs = cores()
     try:
@@ -69,6 +79,7 @@ def sweep(
                 folder,
                 open_store(store),
                 update,
+                overwrite=overwrite,
             )
     except KeyboardInterrupt:
         typer.echo("fsim: interrupted; the same command goes on where it was", err=True)

@@ -1,0 +1,351 @@
+"""Folders of results: how new results take the place of old ones, and nothing is lost meanwhile.
+
+Whoever works on ``DIR/NAME`` (resolved: links followed, ``..`` gone) has a hidden folder beside it,
+``DIR/.NAME.fsim``, the work folder, and in it ``lock``, held until the end. That file is also how a
+work folder is known as fsim's. New results are written to ``half`` in it. Then, step by step, each
+safe to be killed after:
+
+1. ``half`` gets its manifest. The old results were not touched.
+2. ``half`` becomes ``whole``: now it is complete, and its manifest names all that it holds.
+3. If NAME is of version 0.1.0, it gets a manifest, which adds a file and changes none.
+4. ``whole`` and NAME are exchanged, in one step where the system can (``renameat2`` of Linux). NAME
+   holds the new results whole, and ``whole`` the old ones. If nothing was at NAME, ``whole`` just
+   becomes NAME. Where there is no such step, NAME becomes ``old`` and then ``whole`` becomes NAME;
+   killed in between, the next command finds no NAME and a ``whole``, and makes that NAME.
+5. Of ``whole`` (or ``old``) each file that its manifest names is removed, and each other one, which
+   somebody else put there, moves back to NAME. The manifest goes last: killed, the next command
+   reads it and goes on. A file whose name is taken by then gets another one, and that is told.
+6. ``lock`` and the work folder are removed.
+
+So at any moment NAME holds the old results or the new ones, and what others wrote is at NAME or,
+between 4 and 5, in the work folder, from which it is only ever moved. What a killed command left is
+cleared by the next one for the same folder, in the same way (:func:`_recover`), before it begins.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fsim.errors import OutputError
+from fsim.results.manifest import (
+    COLLECTION,
+    DRAWN,
+    FILES,
+    MANIFEST,
+    REPORT,
+    TIMELINES,
+    UNFINISHED,
+    Identity,
+    Manifest,
+    found_in,
+    free_name,
+    tell,
+    tell_kept,
+    written_below,
+)
+from fsim.results.places import resolved
+
+LOCK, HALF, WHOLE, OLD = "lock", "half", "whole", "old"
+
+_EXCHANGE, _NOREPLACE = 2, 1
+_AT_FDCWD = -100
+_NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+
+
+@contextmanager
+def replacing(folder: Path, identity: Identity, *, overwrite: bool = False) -> Iterator[Path]:
+    """A folder to write to, which becomes ``folder`` when all is written.
+
+    If writing fails, what ``folder`` held before is left as it was.
+
+    Parameters
+    ----------
+    folder
+        New, empty, or one of results. Files in it that fsim did not write stay.
+    identity
+        What the new results are of. Results of something else are refused.
+    overwrite
+        They are replaced.
+
+    Raises
+    ------
+    OutputError
+        Before anything is written: the folder holds something else, cannot be written or replaced,
+        or another process is at work on it. Later: the disk is full, or the place has changed.
+    """
+    with _work(folder) as (place, work), _told(folder, place, work):
+        _check(folder, place, identity, overwrite=overwrite)
+        with _staged(folder, place, work, identity, overwrite=overwrite) as half:
+            yield half
+
+
+@contextmanager
+def growing(folder: Path, identity: Identity, *, overwrite: bool = False) -> Iterator[Path]:
+    """A folder to write to: ``folder`` itself, unless results of something else are to be replaced.
+
+    These are, when all is written; see :func:`replacing`.
+    """
+    with _work(folder) as (place, work), _told(folder, place, work):
+        found = _check(folder, place, identity, overwrite=overwrite)
+        if found is not None and found.identity.loses(identity) is not None:
+            with _staged(folder, place, work, identity, overwrite=overwrite) as half:
+                Manifest(identity, frozenset()).write(half)
+                yield half
+            return
+        _check_runs(folder, place, identity)
+        place.mkdir(exist_ok=True)
+        _try_names(place, identity)
+        runs = {f"{name}/{MANIFEST}" for name in identity.runs.values()}
+        Manifest(identity, (found.files if found else frozenset()) | runs).write(place)
+        yield place
+
+
+@contextmanager
+def _told(folder: Path, *places: Path) -> Iterator[None]:
+    """Tell in a line that a folder cannot be written; errors of files elsewhere stay their own."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename
+        if isinstance(name, str | os.PathLike) and not any(
+            Path(name).is_relative_to(place) for place in places
+        ):
+            raise
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def _work(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The resolved folder and its work folder, which nobody else has meanwhile."""
+    place = resolved(folder)
+    work = place.parent / f".{place.name}.fsim"
+    lock = FileLock(work / LOCK)
+    with _told(folder, place.parent, *place.parents):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(work) and not _is_work_folder(work):
+            raise OutputError(f"{work}: found something that fsim did not make, allowed is none")
+        try:
+            work.mkdir(exist_ok=True)
+            lock.acquire(blocking=False)
+        except (Timeout, FileNotFoundError):  # not found: its owner has just removed it
+            raise OutputError(f"{folder}: another process is at work on it") from None
+    try:
+        with _told(folder, place, work):
+            _recover(place, work)
+        yield place, work
+    finally:
+        try:
+            _recover(place, work)
+        except OSError as error:
+            tell(f"{folder}: what was there before is left in {work}: {error.strerror or error}")
+        with suppress(OSError):
+            if os.listdir(work) == [LOCK]:
+                (work / LOCK).unlink()
+                work.rmdir()
+        lock.release()
+
+
+def _is_work_folder(work: Path) -> bool:
+    if work.is_symlink() or not work.is_dir():
+        return False
+    names = os.listdir(work)
+    return LOCK in names or not names
+
+
+def _check(
+    folder: Path, place: Path, identity: Identity, *, overwrite: bool, strangers: bool = False
+) -> Manifest | None:
+    """What fsim wrote at a place, if new results may replace it.
+
+    Parameters
+    ----------
+    strangers
+        Whether a folder may hold other files and no results, as it may once there are new ones.
+
+    Raises
+    ------
+    OutputError
+        They may not: it holds something else.
+    """
+    if not place.is_dir():
+        return None
+    found = found_in(place)
+    if found is None or found.identity.kind == COLLECTION:
+        if any(place.iterdir()) and not strangers:
+            raise OutputError(
+                f"{folder}: found a folder with other files in it, allowed is an empty one or an "
+                f"earlier {identity.kind}'s"
+            )
+        return found
+    lost = found.identity.loses(identity)
+    if lost is not None and not overwrite:
+        raise OutputError(
+            f"{folder}: found {lost}; allowed is another --out, or --overwrite, which replaces it"
+        )
+    if not strangers:
+        for name in (*FILES[identity.kind], *DRAWN):
+            _check_free(folder, place, name, found)
+    return found
+
+
+def _check_free(folder: Path, place: Path, name: str, found: Manifest) -> None:
+    """Refuse a file of somebody else's where a new one has to be."""
+    taken = place / name
+    above, _, _ = name.rpartition("/")
+    if above and os.path.lexists(place / above) and not _is_folder(place / above):
+        taken = place / above
+    elif not os.path.lexists(taken) or name in found.files:
+        return
+    raise OutputError(
+        f"{folder}: found {taken.relative_to(place)}, which fsim did not write and whose name the "
+        "new results need; allowed is another --out, or another name for it"
+    )
+
+
+def _check_runs(folder: Path, place: Path, identity: Identity) -> None:
+    """Refuse folders of somebody else's where those of runs have to be."""
+    for name in identity.runs.values():
+        below = place / name
+        if os.path.lexists(below) and (
+            not _is_folder(below) or (any(below.iterdir()) and found_in(below) is None)
+        ):
+            raise OutputError(
+                f"{folder}: found {name}, which fsim did not write and whose name the new results "
+                "need; allowed is another --out, or another name for it"
+            )
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _try_names(place: Path, identity: Identity) -> None:
+    """Find out now whether the longest name of a run's folder is too long; OSError if it is."""
+    if identity.runs:
+        longest = max(identity.runs.values(), key=lambda name: len(os.fsencode(name)))
+        trial = place / f".{longest}.fsim"
+        if not trial.exists():
+            trial.mkdir()
+            trial.rmdir()
+
+
+@contextmanager
+def _staged(
+    folder: Path, place: Path, work: Path, identity: Identity, *, overwrite: bool
+) -> Iterator[Path]:
+    """The folder ``half``, put in place when all is written."""
+    half, whole = work / HALF, work / WHOLE
+    half.mkdir()
+    _try_names(half, identity)
+    yield half
+    Manifest(identity, written_below(half)).write(half)
+    os.rename(half, whole)
+    # The run took its time: what is there now may be something else than what was there before.
+    found = _check(folder, place, identity, overwrite=overwrite, strangers=True)
+    if found is not None and not os.path.lexists(place / MANIFEST):
+        found.write(place)
+    if place.is_dir():
+        shutil.copymode(place, whole)
+    _put(whole, place, work / OLD)
+
+
+def _put(whole: Path, place: Path, old: Path) -> None:
+    """Make new results those of the place; what was there is then at ``whole`` or ``old``."""
+    if not os.path.lexists(place):
+        os.rename(whole, place)
+    elif not _renameat2(whole, place, _EXCHANGE):
+        os.rename(place, old)
+        try:
+            os.rename(whole, place)
+        except OSError:
+            os.rename(old, place)
+            raise
+
+
+def _renameat2(source: Path, target: Path, how: int) -> bool:
+    """Rename in Linux's own way; False where that cannot be done, OSError where it fails."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return False
+    paths = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target))
+    if call(*paths, ctypes.c_uint(how)) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _NO_SUCH_CALL:
+        return False
+    raise OSError(code, os.strerror(code), str(target))
+
+
+def _recover(place: Path, work: Path) -> None:
+    """Clear what is in a work folder, whenever it was left; OSError if that cannot be done."""
+    if not os.path.lexists(place):
+        for left in (work / WHOLE, work / OLD):
+            if left.is_dir():
+                os.rename(left, place)
+                break
+    if (half := work / HALF).is_dir():
+        _remove_unfinished(half)
+        if half.is_dir() and not place.is_dir():
+            os.rename(half, free_name(half))
+    if place.is_dir():
+        for left in sorted(work.iterdir()):
+            if _is_folder(left):
+                _settle(left, place)
+
+
+def _settle(left: Path, place: Path) -> None:
+    """Remove from a folder what its manifest names, and move all else to the place."""
+    try:
+        found = Manifest.read(left)
+    except OutputError:  # damaged by somebody: then nothing is known as fsim's
+        found = None
+    _give_back(left, place, frozenset() if found is None else found.files)
+
+
+def _give_back(left: Path, place: Path, files: frozenset[str], prefix: str = "") -> None:
+    # The manifest goes last, because it tells the rest.
+    for entry in sorted(os.scandir(left), key=lambda entry: (entry.name == MANIFEST, entry.name)):
+        name, source, target = prefix + entry.name, left / entry.name, place / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            own = any(each.startswith(f"{name}/") for each in files)
+            if own or _is_folder(target):
+                _give_back(source, target, files, f"{name}/")
+            else:
+                _move(source, target)
+        elif name in files or entry.name.startswith(UNFINISHED):
+            os.unlink(source)
+        else:
+            _move(source, target)
+    os.rmdir(left)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move what somebody else wrote, onto nothing else."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    taken = os.path.lexists(target)
+    kept = free_name(target) if taken else target
+    if not _renameat2(source, kept, _NOREPLACE):
+        os.rename(source, kept)
+    if taken:
+        tell_kept(target, kept)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove a folder that was never whole, except what has a name that fsim gives to nothing."""
+    # It has no manifest yet, and others have no cause to write there; if they did, that stays.
+    ours = {Path(name).name for names in FILES.values() for name in names}
+    ours |= {MANIFEST, REPORT, *TIMELINES, LOCK, *DRAWN}
+    for place, _, files in os.walk(folder, topdown=False):
+        for name in files:
+            if name in ours or name.startswith(UNFINISHED):
+                (Path(place) / name).unlink()
+        with suppress(OSError):
+            os.rmdir(place)
