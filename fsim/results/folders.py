@@ -20,6 +20,10 @@ safe to be killed after:
 So at any moment NAME holds the old results or the new ones, and what others wrote is at NAME or,
 between 4 and 5, in the work folder, from which it is only ever moved. What a killed command left is
 cleared by the next one for the same folder, in the same way (:func:`_recover`), before it begins.
+
+A sweep is written where it stays, for it goes on from its finished cells; only one that is to
+replace something else is written to ``grown`` first, which is left there until such a sweep is done
+or anything else is.
 """
 
 from __future__ import annotations
@@ -53,10 +57,12 @@ from fsim.results.manifest import (
 )
 from fsim.results.places import resolved
 
-LOCK, HALF, WHOLE, OLD = "lock", "half", "whole", "old"
+LOCK, HALF, GROWN, WHOLE, OLD = "lock", "half", "grown", "whole", "old"
 
 _EXCHANGE, _NOREPLACE = 2, 1
 _AT_FDCWD = -100
+_WRITING = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""Of errors that name no file: those of writing one."""
 _NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
@@ -83,29 +89,60 @@ def replacing(folder: Path, identity: Identity, *, overwrite: bool = False) -> I
     """
     with _work(folder) as (place, work), _told(folder, place, work):
         _check(folder, place, identity, overwrite=overwrite)
-        with _staged(folder, place, work, identity, overwrite=overwrite) as half:
-            yield half
+        _discard(work / GROWN)
+        with _staged(folder, place, work / HALF, identity, overwrite=overwrite):
+            yield work / HALF
 
 
 @contextmanager
 def growing(folder: Path, identity: Identity, *, overwrite: bool = False) -> Iterator[Path]:
-    """A folder to write to: ``folder`` itself, unless results of something else are to be replaced.
+    """A folder to write to bit by bit, in which an earlier call that was killed left its part.
 
-    These are, when all is written; see :func:`replacing`.
+    It is ``folder`` itself, unless results of something else are to be replaced: these are when all
+    is written, as by :func:`replacing`, and the part is left in the work folder until then.
     """
     with _work(folder) as (place, work), _told(folder, place, work):
         found = _check(folder, place, identity, overwrite=overwrite)
         if found is not None and found.identity.loses(identity) is not None:
-            with _staged(folder, place, work, identity, overwrite=overwrite) as half:
-                Manifest(identity, frozenset()).write(half)
-                yield half
+            grown = work / GROWN
+            part = _part(grown)
+            if part is None or part.identity.loses(identity) is not None:
+                _discard(grown)
+                part = None
+            with _staged(folder, place, grown, identity, overwrite=overwrite):
+                _begin(grown, identity, part)
+                yield grown
             return
         _check_runs(folder, place, identity)
+        _discard(work / GROWN)
         place.mkdir(exist_ok=True)
-        _try_names(place, identity)
-        runs = {f"{name}/{MANIFEST}" for name in identity.runs.values()}
-        Manifest(identity, (found.files if found else frozenset()) | runs).write(place)
-        yield place
+        _begin(place, identity, found)
+        try:
+            yield place
+        finally:
+            with suppress(OSError):
+                if os.listdir(place) == [MANIFEST]:  # nothing came of it
+                    (place / MANIFEST).unlink()
+                    place.rmdir()
+
+
+def _begin(place: Path, identity: Identity, earlier: Manifest | None) -> None:
+    """Write the manifest, and clear what killed runs left beside the folders of finished ones."""
+    for name in identity.runs.values():
+        if _work_folder(place / name).is_dir():
+            with suppress(OutputError), _work(place / name):
+                pass
+    files = frozenset() if earlier is None else earlier.files
+    runs = {f"{name}/{MANIFEST}" for name in identity.runs.values()}
+    Manifest(identity, files | runs).write(place)
+
+
+def _part(left: Path) -> Manifest | None:
+    """The manifest of a folder in the work folder; None if it has none that can be read."""
+    try:
+        return Manifest.read(left)
+    except OutputError:
+        return None
 
 
 @contextmanager
@@ -114,10 +151,11 @@ def _told(folder: Path, *places: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name = error.filename
-        if isinstance(name, str | os.PathLike) and not any(
-            Path(name).is_relative_to(place) for place in places
-        ):
+        if isinstance(error.filename, str | os.PathLike):
+            ours = any(Path(error.filename).is_relative_to(place) for place in places)
+        else:
+            ours = error.errno in _WRITING
+        if not ours:
             raise
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
@@ -126,7 +164,7 @@ def _told(folder: Path, *places: Path) -> Iterator[None]:
 def _work(folder: Path) -> Iterator[tuple[Path, Path]]:
     """The resolved folder and its work folder, which nobody else has meanwhile."""
     place = resolved(folder)
-    work = place.parent / f".{place.name}.fsim"
+    work = _work_folder(place)
     lock = FileLock(work / LOCK)
     with _told(folder, place.parent, *place.parents):
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -153,6 +191,10 @@ def _work(folder: Path) -> Iterator[tuple[Path, Path]]:
         lock.release()
 
 
+def _work_folder(place: Path) -> Path:
+    return place.with_name(f".{place.name}.fsim")
+
+
 def _is_work_folder(work: Path) -> bool:
     if work.is_symlink() or not work.is_dir():
         return False
@@ -175,11 +217,15 @@ def _check(
     OutputError
         They may not: it holds something else.
     """
-    if not place.is_dir():
+    if not os.path.lexists(place):
         return None
+    if not _is_folder(place):
+        raise OutputError(f"{folder}: found a file, allowed is a folder for the results")
     found = found_in(place)
     if found is None or found.identity.kind == COLLECTION:
-        if any(place.iterdir()) and not strangers:
+        # What was never finished is nobody's.
+        held = [each for each in place.iterdir() if not each.name.startswith(UNFINISHED)]
+        if held and not strangers:
             raise OutputError(
                 f"{folder}: found a folder with other files in it, allowed is an empty one or an "
                 f"earlier {identity.kind}'s"
@@ -231,7 +277,7 @@ def _try_names(place: Path, identity: Identity) -> None:
     """Find out now whether the longest name of a run's folder is too long; OSError if it is."""
     if identity.runs:
         longest = max(identity.runs.values(), key=lambda name: len(os.fsencode(name)))
-        trial = place / f".{longest}.fsim"
+        trial = _work_folder(place / longest)
         if not trial.exists():
             trial.mkdir()
             trial.rmdir()
@@ -239,13 +285,13 @@ def _try_names(place: Path, identity: Identity) -> None:
 
 @contextmanager
 def _staged(
-    folder: Path, place: Path, work: Path, identity: Identity, *, overwrite: bool
-) -> Iterator[Path]:
-    """The folder ``half``, put in place when all is written."""
-    half, whole = work / HALF, work / WHOLE
-    half.mkdir()
+    folder: Path, place: Path, half: Path, identity: Identity, *, overwrite: bool
+) -> Iterator[None]:
+    """A folder in the work folder, put in place when all is written."""
+    whole = half.with_name(WHOLE)
+    half.mkdir(exist_ok=True)
     _try_names(half, identity)
-    yield half
+    yield
     Manifest(identity, written_below(half)).write(half)
     os.rename(half, whole)
     # The run took its time: what is there now may be something else than what was there before.
@@ -254,7 +300,7 @@ def _staged(
         found.write(place)
     if place.is_dir():
         shutil.copymode(place, whole)
-    _put(whole, place, work / OLD)
+    _put(whole, place, half.with_name(OLD))
 
 
 def _put(whole: Path, place: Path, old: Path) -> None:
@@ -291,22 +337,16 @@ def _recover(place: Path, work: Path) -> None:
             if left.is_dir():
                 os.rename(left, place)
                 break
-    if (half := work / HALF).is_dir():
-        _remove_unfinished(half)
-        if half.is_dir() and not place.is_dir():
-            os.rename(half, free_name(half))
+    _discard(work / HALF)
     if place.is_dir():
         for left in sorted(work.iterdir()):
-            if _is_folder(left):
+            if _is_folder(left) and left.name != GROWN:
                 _settle(left, place)
 
 
 def _settle(left: Path, place: Path) -> None:
     """Remove from a folder what its manifest names, and move all else to the place."""
-    try:
-        found = Manifest.read(left)
-    except OutputError:  # damaged by somebody: then nothing is known as fsim's
-        found = None
+    found = _part(left)  # where it cannot be read nothing is known as fsim's
     _give_back(left, place, frozenset() if found is None else found.files)
 
 
@@ -338,7 +378,7 @@ def _move(source: Path, target: Path) -> None:
         tell_kept(target, kept)
 
 
-def _remove_unfinished(folder: Path) -> None:
+def _discard(folder: Path) -> None:
     """Remove a folder that was never whole, except what has a name that fsim gives to nothing."""
     # It has no manifest yet, and others have no cause to write there; if they did, that stays.
     ours = {Path(name).name for names in FILES.values() for name in names}
@@ -349,3 +389,5 @@ def _remove_unfinished(folder: Path) -> None:
                 (Path(place) / name).unlink()
         with suppress(OSError):
             os.rmdir(place)
+    if folder.is_dir():  # moved to its place with all else that is left
+        os.rename(folder, free_name(folder))

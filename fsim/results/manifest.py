@@ -119,7 +119,8 @@ class Identity:
             return f"{told} with other settings"
         if lost := self.runs.keys() - new.runs.keys():
             another = f"another {self.kind} of scenario {self.name!r}"
-            return f"{another}, with {len(lost)} runs that this one lacks ({min(lost)})"
+            runs = "1 run" if len(lost) == 1 else f"{len(lost)} runs"
+            return f"{another}, with {runs} that this one lacks ({min(lost)})"
         return None
 
 
