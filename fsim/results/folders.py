@@ -40,6 +40,7 @@ from filelock import FileLock, Timeout
 
 from fsim.errors import OutputError
 from fsim.results.manifest import (
+    ADAPTER,
     COLLECTION,
     DRAWN,
     FILES,
@@ -356,7 +357,7 @@ def _give_back(left: Path, place: Path, files: frozenset[str], prefix: str = "")
         name, source, target = prefix + entry.name, left / entry.name, place / entry.name
         if entry.is_dir(follow_symlinks=False):
             own = any(each.startswith(f"{name}/") for each in files)
-            if own or _is_folder(target):
+            if own or entry.name == ADAPTER or _is_folder(target):
                 _give_back(source, target, files, f"{name}/")
             else:
                 _move(source, target)

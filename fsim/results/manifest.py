@@ -32,6 +32,7 @@ SWEEP = "sweep.json"
 TABLE = "sweep.csv"
 REPORT = "report.html"
 TIMELINES = ("timeline.pftrace", "timeline.json")
+ADAPTER = "adapter"
 MANIFEST = "fsim-manifest.json"
 
 MANIFEST_SCHEMA = 1
@@ -49,8 +50,8 @@ FILES: Mapping[str, tuple[str, ...]] = {
         SCENARIO,
         RECORDS,
         EVALUATIONS,
-        "adapter/adapter_model.safetensors",
-        "adapter/adapter_config.json",
+        f"{ADAPTER}/adapter_model.safetensors",
+        f"{ADAPTER}/adapter_config.json",
     ),
     "comparison": (COMPARISON, STATISTICS, BUDGET),
     "sweep": (SWEEP, TABLE),
@@ -81,7 +82,7 @@ COLLECTION = "collection"
 """Kind of a folder in which fsim drew something, and which is none of its results'."""
 
 _SUMMARY_KEYS = ("schema", "label", "status", "metrics", "scenario_sha256")
-_OLDER = ("adapter/README.md", ".lock")
+_OLDER = (f"{ADAPTER}/README.md", ".lock")
 
 _log = logging.getLogger("fsim.results")
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from fsim.errors import OutputError
 from fsim.results.manifest import (
+    ADAPTER,
     COMPARISON,
     EVALUATIONS,
     RECORDS,
@@ -79,7 +80,7 @@ def write_run(
     (folder / SCENARIO).write_text(scenario, encoding="utf-8")
     records.to_parquet(folder / RECORDS, index=False)
     evaluations.to_parquet(folder / EVALUATIONS, index=False)
-    save_adapter(folder / "adapter")
+    save_adapter(folder / ADAPTER)
     text = json.dumps({"schema": SCHEMA, **summary}, indent=2) + "\n"
     (folder / SUMMARY).write_text(text, encoding="utf-8")
 

@@ -118,9 +118,7 @@ def test_a_full_disk_ends_the_sweep_and_it_goes_on(tiny_file, tmp_path, stub_run
 def test_a_folder_that_holds_something_else_is_refused(tiny_file, tmp_path, stub_runs):
     path, out = tiny_file(), tmp_path / "out"
     sweep(path, SEEDS, out=out, store="none")
-    with pytest.raises(
-        OutputError, match="found another sweep .*, with 3 runs that this one lacks"
-    ):
+    with pytest.raises(OutputError, match=r"another sweep .*, with 3 runs that this one lacks"):
         sweep(path, {"training.batch_size": [4, 8]}, out=out, store="none")
     with pytest.raises(OutputError, match="another sweep"):
         sweep(path, SEEDS, overrides=["training.batch_size=5"], out=out, store="none")
