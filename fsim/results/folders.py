@@ -31,7 +31,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,6 +46,7 @@ from fsim.results.manifest import (
     FILES,
     MANIFEST,
     REPORT,
+    SUMMARY,
     TIMELINES,
     UNFINISHED,
     Identity,
@@ -116,14 +117,15 @@ def growing(folder: Path, identity: Identity, *, overwrite: bool = False) -> Ite
             return
         _check_runs(folder, place, identity)
         _discard(work / GROWN)
+        there = place.is_dir()
         place.mkdir(exist_ok=True)
-        _begin(place, identity, found)
         try:
+            _begin(place, identity, found)
             yield place
         finally:
             with suppress(OSError):
-                if os.listdir(place) == [MANIFEST]:  # nothing came of it
-                    (place / MANIFEST).unlink()
+                if not there and set(os.listdir(place)) <= {MANIFEST}:  # nothing came of it
+                    (place / MANIFEST).unlink(missing_ok=True)
                     place.rmdir()
 
 
@@ -238,7 +240,8 @@ def _check(
             f"{folder}: found {lost}; allowed is another --out, or --overwrite, which replaces it"
         )
     if not strangers:
-        for name in (*FILES[identity.kind], *DRAWN):
+        runs = (f"{name}/{SUMMARY}" for name in identity.runs.values())
+        for name in (*FILES[identity.kind], *DRAWN, *runs):
             _check_free(folder, place, name, found)
     return found
 
@@ -299,9 +302,10 @@ def _staged(
     found = _check(folder, place, identity, overwrite=overwrite, strangers=True)
     if found is not None and not os.path.lexists(place / MANIFEST):
         found.write(place)
-    if place.is_dir():
-        shutil.copymode(place, whole)
+    mode = place.stat().st_mode if place.is_dir() else None
     _put(whole, place, half.with_name(OLD))
+    if mode is not None:
+        place.chmod(stat.S_IMODE(mode))
 
 
 def _put(whole: Path, place: Path, old: Path) -> None:

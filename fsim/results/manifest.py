@@ -12,6 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -180,8 +181,13 @@ class Manifest:
         }
         text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
         temporary = folder / f"{UNFINISHED}{MANIFEST}"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, folder / MANIFEST)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, folder / MANIFEST)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
 
 
 def found_in(folder: Path) -> Manifest | None:

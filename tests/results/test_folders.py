@@ -82,6 +82,7 @@ def test_what_others_wrote_before_and_meanwhile_stays_in_its_place(tmp_path, ove
     (target / "empty").mkdir()
     (target / "link").symlink_to("notes.txt")
     inode = (target / first).stat().st_ino
+    target.chmod(0o750)
     write(
         target,
         identity=OTHERS["other settings"] if overwrite else RUN,
@@ -92,6 +93,7 @@ def test_what_others_wrote_before_and_meanwhile_stays_in_its_place(tmp_path, ove
     assert (target / "link").is_symlink()
     assert (target / "empty").is_dir()
     assert (target / first).stat().st_ino == inode
+    assert target.stat().st_mode & 0o777 == 0o750
     assert os.listdir(tmp_path) == ["one"]
 
 
@@ -154,6 +156,17 @@ def test_a_name_that_is_taken_is_refused_before_and_kept_after(tmp_path, name, c
     if name == "pareto.png":
         assert (target / "pareto.png.1").read_text() == "mine"
         assert "now pareto.png.1" in caplog.text
+
+
+def test_a_file_where_a_run_has_to_be_is_refused(tmp_path):
+    two = OTHERS["a comparison"]
+    write(tmp_path / "out", "old", two)
+    (tmp_path / "out" / "topk").write_text("mine")
+    with pytest.raises(OutputError, match="found topk, which fsim did not write"):
+        write(tmp_path / "out", "new", two)
+    with pytest.raises(OutputError, match="found topk, which fsim did not write"):
+        write(tmp_path / "out", "new", Identity("sweep", "made", "", two.runs), overwrite=True)
+    assert content(tmp_path / "out") == results("old") | {"topk": "mine"}
 
 
 def test_what_is_drawn_later_is_known_as_fsims(tmp_path):

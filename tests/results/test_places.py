@@ -122,6 +122,27 @@ def test_a_place_that_must_not_be_written(there, which):
         closed.chmod(0o700)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+@pytest.mark.parametrize("which", ["out", "."])
+def test_a_place_that_is_closed_meanwhile(there, which):
+    write(Path("above/out"))
+    closed = Path("above") / which
+
+    def close():
+        with replacing(Path("above/out"), RUN) as staged:
+            (staged / "summary.json").write_text("newer")
+            closed.chmod(0o500)
+
+    try:
+        with pytest.raises(OutputError, match="cannot be written: Permission denied"):
+            close()
+    finally:
+        closed.chmod(0o700)
+    assert Path("above/out/summary.json").read_text() == "new"
+    write(Path("above/out"))
+    assert os.listdir("above") == ["out"]
+
+
 def test_a_folder_of_another_user_in_a_shared_one(there, monkeypatch):
     Path("shared/out").mkdir(parents=True)
     Path("shared").chmod(0o1777)
