@@ -63,7 +63,7 @@ LOCK, HALF, GROWN, WHOLE, OLD = "lock", "half", "grown", "whole", "old"
 
 _EXCHANGE, _NOREPLACE = 2, 1
 _AT_FDCWD = -100
-_WRITING = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """Of errors that name no file: those of writing one."""
 _NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
@@ -120,7 +120,7 @@ def growing(folder: Path, identity: Identity, *, overwrite: bool = False) -> Ite
         there = place.is_dir()
         place.mkdir(exist_ok=True)
         try:
-            _begin(place, identity, found)
+            _begin(place, identity, Manifest.read(place) or found)
             yield place
         finally:
             with suppress(OSError):
@@ -143,7 +143,8 @@ def _begin(place: Path, identity: Identity, earlier: Manifest | None) -> None:
 def _part(left: Path) -> Manifest | None:
     """The manifest of a folder in the work folder; None if it has none that can be read."""
     try:
-        return Manifest.read(left)
+        found = Manifest.read(left)
+        return None if found is None else found.with_runs(left)
     except OutputError:
         return None
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -135,7 +135,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest | None:
-        """A folder's manifest, with the files of the runs below it; None if it has none.
+        """A folder's manifest as it is there; None if it has none.
 
         Raises
         ------
@@ -146,6 +146,8 @@ class Manifest:
         if not os.path.lexists(path):
             return None
         try:
+            if not path.is_file():
+                raise ValueError("found no file")
             told = json.loads(path.read_text(encoding="utf-8"))
             if told["schema"] != MANIFEST_SCHEMA:
                 raise OutputError(
@@ -156,16 +158,26 @@ class Manifest:
             words += [*identity.runs.keys(), *identity.runs.values()]
             if not all(isinstance(word, str) for word in words):
                 raise TypeError("found something other than text")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise OutputError(
                 f"{path}: cannot be read: {' '.join(str(error).split())}; allowed is another --out"
             ) from None
-        files = {MANIFEST, *told["files"]}
-        for name in told["files"]:
+        return cls(identity, frozenset({MANIFEST, *told["files"]}))
+
+    def with_runs(self, folder: Path) -> Manifest:
+        """The manifest, and what those of the runs below the folder say of these.
+
+        Raises
+        ------
+        OutputError
+            One of them cannot be read.
+        """
+        files = set(self.files)
+        for name in self.files:
             below, _, last = name.rpartition("/")
             if below and last == MANIFEST and _is_below(folder, below):
-                files |= set(_prefixed(below, _files_of(folder / below)))
-        return cls(identity, frozenset(files))
+                files |= {f"{below}/{each}" for each in _files_of(folder / below)}
+        return replace(self, files=frozenset(files))
 
     def write(self, folder: Path) -> None:
         """Write it whole or not at all; OSError if it cannot be written."""
@@ -198,7 +210,8 @@ def found_in(folder: Path) -> Manifest | None:
     OutputError
         The manifest cannot be read.
     """
-    return Manifest.read(folder) or _older(folder)
+    found = Manifest.read(folder)
+    return _older(folder) if found is None else found.with_runs(folder)
 
 
 def written_below(folder: Path) -> frozenset[str]:
@@ -276,10 +289,6 @@ def _files_of(folder: Path) -> frozenset[str]:
     return frozenset() if found is None else found.files
 
 
-def _prefixed(below: str, names: frozenset[str] | list[str]) -> Iterator[str]:
-    return (f"{below}/{name}" for name in names)
-
-
 def _older(folder: Path) -> Manifest | None:
     """What version 0.1.0 left in a folder, by the content of its files."""
     try:
@@ -300,22 +309,23 @@ def _older(folder: Path) -> Manifest | None:
             identity = Identity("comparison", _name(folder, below), "")
         else:
             return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     drawn = [*DRAWN, REPORT, *TIMELINES]
     files = {*FILES[identity.kind], *_OLDER, *drawn}
     for name in below:
         if "/" not in name and _summary(folder / name) is not None:
             own = _files_of(folder / name) or [*FILES["run"], *_OLDER, *drawn]
-            files |= set(_prefixed(name, own))
+            files |= {f"{name}/{each}" for each in own}
     return Manifest(identity, frozenset(files & written_below(folder)))
 
 
 def _summary(folder: Path) -> dict[str, Any] | None:
     """The summary that fsim wrote of a run; None for anything else."""
+    path = folder / SUMMARY
     try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
         return None
     known = isinstance(summary, dict) and all(key in summary for key in _SUMMARY_KEYS)
     return summary if known else None

@@ -199,7 +199,7 @@ def test_a_run_within_is_known_by_its_own_manifest(tmp_path):
 
 @pytest.mark.parametrize(
     "told",
-    ["{", "[]", "null", '{"schema": 99}', '{"schema": 1}',
+    ["{", "[]", "null", "[" * 100_000, '{"schema": 99}', '{"schema": 1}',
      '{"schema": 1, "kind": "run", "name": "made", "digest": "1", "runs": [], "files": []}',
      '{"schema": 1, "kind": "run", "name": "made", "digest": "1", "runs": {}, "files": [3]}'],
 )  # fmt: skip

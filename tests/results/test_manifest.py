@@ -73,6 +73,7 @@ def test_the_same_run_of_version_0_1_0_is_replaced_unasked(tmp_path):
         ("summary.json", "{}"),
         ("summary.json", '{"total": 3}'),
         ("summary.json", "[1, 2]"),
+        ("summary.json", "[" * 100_000),
         ("summary.json", "not JSON"),
         ("summary.json", '{"schema": 1, "label": "a", "status": "b", "metrics": {}}'),
         ("comparison.csv", "policy\nfloat16\n"),
