@@ -3,8 +3,8 @@ import json
 import pytest
 
 from fsim.experiments import jobs
-from fsim.experiments.run import code_version
-from fsim.results.output import replacing
+from fsim.experiments.run import code_version, run_identity
+from fsim.results.folders import replacing
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def stub_runs(monkeypatch):
     """Runs in this process leave a summary and train nothing; returns the cells that were run."""
     done = []
 
-    def run_to_folder(loaded, folder, label, on_progress, store, *, prune, build=None):
+    def run_to_folder(loaded, folder, label, on_progress, store, *, prune, build, overwrite):
         done.append(folder.name)
         summary = {
             "schema": 1, "label": label, "status": "completed", "failure": None,
@@ -20,7 +20,7 @@ def stub_runs(monkeypatch):
             "facts": {"jobs_trained": 1, "jobs_reused": 0},
             "scenario_sha256": loaded.digest, "code_sha256": code_version(),
         }  # fmt: skip
-        with replacing(folder) as temporary:
+        with replacing(folder, run_identity(loaded), overwrite=overwrite) as temporary:
             (temporary / "summary.json").write_text(json.dumps(summary))
         return summary
 

@@ -27,11 +27,11 @@ def test_the_marker_is_where_tables_say_that_the_target_was_reached(tmp_path):
         write_made(tmp_path / f"{seed}", seed=seed)
     results = load(tmp_path)
     last = results.evaluations.groupby("run", observed=True)["time_s"].max()
-    summary = results.summary.assign(time_to_target_s=[last.iloc[0], last.iloc[1] / 2])
+    summary = results.series.assign(time_to_target_s=[last.iloc[0], last.iloc[1] / 2])
 
     def markers(summary):
         lines = accuracy_over_time(results.evaluations, summary).axes[0].lines
-        return [line.get_xdata()[0] for line in lines if len(line.get_xdata()) == 1]
+        return [line.get_xdata()[0] for line in lines if line.get_marker() != "None"]
 
     assert markers(summary) == pytest.approx([(last.iloc[0] + last.iloc[1] / 2) / 2])
     assert markers(summary.assign(time_to_target_s=[last.iloc[0], np.nan])) == []
