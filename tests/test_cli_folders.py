@@ -149,10 +149,10 @@ def test_a_comparison_may_grow_and_not_shrink(tiny_file, tmp_path):
 
 def test_a_failed_run_is_written_and_may_be_replaced(tiny_file, tmp_path):
     path, out = tiny_file(), tmp_path / "out"
-    diverges = {"training": "{optimizer: adamw, learning_rate: 1e37, local_steps: 4, "
-                "max_gradient_norm: null}"}  # fmt: skip
+    stalls = {"fleet.availability": "{kind: dropout, probability: 0.999999}",
+              "protocol.stop": "{without_update: 1 s}"}  # fmt: skip
     for _ in range(2):
-        run_alone(path, out, **diverges)
+        run_alone(path, out, **stalls)
         assert json.loads((out / "summary.json").read_text())["status"] == "failed"
     with pytest.raises(OutputError, match="found a run of scenario 'tiny' with other settings"):
         run_alone(path, out)

@@ -32,7 +32,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         (None, "found no summary.json and no comparison.csv"),
         ("{", "cannot be read"),
         ('{"schema": 99}', "found results of version 99, allowed are 1, 2"),
-        ('{"schema": 1}', "cannot be read: 'label'"),
+        ('{"schema": 1}', "cannot be read: label: is missing"),
     ],
 )
 def test_damaged_results_are_told(tmp_path, summary, message):
