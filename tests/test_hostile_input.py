@@ -99,7 +99,8 @@ def refused(capsys, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize(
-    "command", [["run"], ["sweep", "--seeds=0"], ["compare", "--policies=topk"], ["fleet"], ["partition"]]
+    "command",
+    [["run"], ["sweep", "--seeds=0"], ["compare", "--policies=topk"], ["fleet"], ["partition"]],
 )
 def test_files_that_are_no_scenario(refused, tmp_path, command, name):
     path = tmp_path / "bad.yaml"
