@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -60,6 +61,12 @@ def parse_choice(argument: str, text: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Takes longer to make than a small simulated run does."""
+    return TypeAdapter(kind)
+
+
 def choose(what: str, registry: Mapping[str, type[T]], name: str, options: Mapping[str, Any]) -> T:
     """Make the thing of that name with its options, the defaults for those not given.
 
@@ -77,7 +84,7 @@ def choose(what: str, registry: Mapping[str, type[T]], name: str, options: Mappi
                 f"{what} {name}: {str(option)[:60]}: found {shown(value)}, allowed is no number "
                 f"beyond {LARGEST_OPTION:g}"
             )
-    checked: TypeAdapter[T] = TypeAdapter(registry[name])
+    checked: TypeAdapter[T] = _adapter(registry[name])
     try:
         return checked.validate_python(dict(options))
     except ValidationError as error:
