@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -62,7 +62,7 @@ def parse_choice(argument: str, text: str) -> tuple[str, dict[str, Any]]:
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     """Takes longer to make than a small simulated run does."""
     return TypeAdapter(kind)
 
