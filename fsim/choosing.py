@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +12,8 @@ from fsim.errors import ScenarioError, shown
 from fsim.validation import explain
 
 T = TypeVar("T")
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 LARGEST_OPTION = 1e18
 """Infinity and NaN are no values of any option either."""
@@ -61,10 +62,11 @@ def parse_choice(argument: str, text: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-@cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
-    """Takes longer to make than a small simulated run does."""
-    return TypeAdapter(kind)
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """What checks a class; to make one takes longer than a small simulated run does."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def choose(what: str, registry: Mapping[str, type[T]], name: str, options: Mapping[str, Any]) -> T:
