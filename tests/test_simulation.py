@@ -440,6 +440,21 @@ def test_policies_that_keep_to_no_budget_are_refused_one(tiny, policy):
         tiny(compression__policy=policy, compression__upload_seconds="3 s")
 
 
+@pytest.mark.parametrize(
+    ("policy", "options", "why"),
+    [
+        ("fstq", {"allocation": "budget"}, "allocation budget needs a budget"),
+        ("fisher-rdo", {"budget": 20}, "found a budget of 20 bytes, a payload of this adapter"),
+        ("alternating", {"inner": "fstq:allocation=budget"}, "allocation budget needs a budget"),
+    ],
+)
+@pytest.mark.parametrize("transport", ["tcp", "datagram"])
+def test_a_policy_that_can_send_nothing_is_refused(tiny, policy, options, why, transport):
+    settings = {"compression": {"policy": policy, **options}, "transport": {"kind": transport}}
+    with pytest.raises(ScenarioError, match=f"compression: found {policy}, with which no .* {why}"):
+        simulate(tiny(**settings))
+
+
 def test_too_little_time_for_any_payload_is_refused(tiny):
     loaded = tiny(compression__policy="fisher-rdo", compression__upload_seconds="1 ms")
     found = (

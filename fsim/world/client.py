@@ -33,8 +33,8 @@ LARGEST = float(np.finfo(np.float16).max)
 goes well gets there: such an update is refused under every policy, be it one that could send it."""
 
 LEAST_PATIENCE = 1.0
-"""Seconds that the server waits at the least for a client whose transfer never ends, so that to ask
-it again and again takes time."""
+"""Seconds that the server waits at the least for a client that is lost in no time, or whose
+transfer never ends, so that to ask it again and again takes time."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class ClientRound:
         vanishing = self.profile.availability.drops_out(self.round_number, self.repeat)
         yield from self._wait_until_available()
         if vanishing is not None and vanishing.moment == "before-download":
-            yield from self._give_up(Trouble.DROPPED_OUT)
+            yield from self._give_up(Trouble.DROPPED_OUT, least=LEAST_PATIENCE)
         yield from self._download()
         result = yield from self._train(vanishing)
         return (yield from self._upload(result, started, vanishing))
@@ -322,11 +322,11 @@ class ClientRound:
         yield from self._give_up(Trouble.DROPPED_OUT, wasted=sent)
 
     def _give_up(
-        self, trouble: Trouble, never: str = "", wasted: int = 0
+        self, trouble: Trouble, never: str = "", wasted: int = 0, least: float = 0.0
     ) -> Generator[simpy.Event, Any, None]:
-        """The server waits for a sign of life, in vain; raises always."""
-        patience = self.around.dropout_timeout
-        yield self.around.env.timeout(max(patience, LEAST_PATIENCE) if never else patience)
+        """The server waits for a sign of life, ``least`` seconds at least; raises always."""
+        least = LEAST_PATIENCE if never else least
+        yield self.around.env.timeout(max(self.around.dropout_timeout, least))
         self._record(Kind.LOST, size=wasted, details={"reason": trouble})
         raise ClientLost(trouble, never)
 

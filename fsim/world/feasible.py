@@ -129,15 +129,22 @@ def check_budget(
     transport: Transport,
     clients: Iterable[ClientProfile],
 ) -> None:
-    """Refuse a time for uploads in which no client can send anything.
+    """Refuse a policy that can send nothing, or a time for uploads in which no client can.
 
     Raises
     ------
     ScenarioError
-        Naming the time, and what the policy says of the largest budget.
+        Naming the policy or the time, and what the policy says, of the largest budget.
     """
     seconds = scenario.compression.upload_seconds
     if seconds is None:
+        try:
+            _parcel_of_something(scenario, learner, transport)
+        except ValueError as error:
+            raise ScenarioError(
+                f"compression: found {scenario.compression.policy}, with which no client can send "
+                f"an update: {error}"
+            ) from None
         return
     refused: dict[int, str] = {}
     for profile in clients:
@@ -145,7 +152,7 @@ def check_budget(
         if refused and budget <= max(refused):
             continue
         try:
-            _parcel_of_zeros(scenario, learner, transport, budget)
+            _parcel_of(0.0, scenario, learner, transport, budget)
             return
         except ValueError as error:
             refused[budget] = str(error)
@@ -158,23 +165,35 @@ def check_budget(
 def _least_payload(scenario: Scenario, learner: Learner, transport: Transport) -> int:
     """Bytes of an update of zeros: no shorter one is there for policies of fixed length."""
     try:
-        return max(HEADER_BYTES, _parcel_of_zeros(scenario, learner, transport, None).size)
+        return max(HEADER_BYTES, _parcel_of(0.0, scenario, learner, transport).size)
     except ValueError:
         return HEADER_BYTES  # of a policy that has nothing to say of zeros
 
 
-def _parcel_of_zeros(
-    scenario: Scenario, learner: Learner, transport: Transport, budget: int | None
+def _parcel_of_something(scenario: Scenario, learner: Learner, transport: Transport) -> Parcel:
+    try:
+        return _parcel_of(0.0, scenario, learner, transport)
+    except ValueError:
+        return _parcel_of(1.0, scenario, learner, transport)
+
+
+def _parcel_of(
+    value: float,
+    scenario: Scenario,
+    learner: Learner,
+    transport: Transport,
+    budget: int | None = None,
 ) -> Parcel:
-    zeros = {spec.name: np.zeros(spec.shape, np.float32) for spec in learner.layout.tensors}
+    """What becomes of an update that is the same everywhere."""
+    update = {spec.name: np.full(spec.shape, value, np.float32) for spec in learner.layout.tensors}
     context = EncodingContext(
         stream(scenario.seed, "compression", 0, 0),
-        fisher=zeros,
-        scales=dict.fromkeys(zeros, 1.0),
+        fisher=update,
+        scales=dict.fromkeys(update, 1.0),
         round_number=1,
         budget=budget,
     )
-    return Parcel.of(zeros, scenario.compression.make(), context, transport)
+    return Parcel.of(update, scenario.compression.make(), context, transport)
 
 
 def check_presence(rule: Rule, clients: Iterable[ClientProfile], least: LeastRound) -> None:

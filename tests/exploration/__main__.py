@@ -51,9 +51,9 @@ def _parser() -> argparse.ArgumentParser:
 def _show(case: Case) -> int:
     print(case.to_yaml())
     found: Found = explore(case)
-    print(f"# {found.outcome}")
+    print(f"# {found.outcome} {found.why}")
     if found.book is not None and found.book.failure:
-        print(f"# {found.book.failed_as}: {found.book.failure}")
+        print(f"# {found.book.failure}")
     for name, text in found.broken.items():
         print(f"# BROKEN {name}: {text}")
     return int(bool(found.broken))

@@ -26,7 +26,7 @@ from fsim.server.protocols import PROTOCOLS, RoundProtocol
 from fsim.server.robustness import Screen
 from fsim.server.selection import SELECTORS
 from fsim.settings.fleet import AvailabilitySettings
-from tests.exploration.learner import Learning
+from tests.exploration.learner import OVERFLOWS, Learning
 from tests.exploration.options import chosen_from, made, options_of
 
 Data = dict[str, Any]
@@ -116,7 +116,7 @@ def cases(draw: st.DrawFn) -> Case:
     tagged = draw(st.sampled_from((False, False, True)))
     policies = {name: POLICIES[name] for name in EXACT} if tagged else POLICIES
     compression = draw(chosen_from(policies, "policy"))
-    server = draw(_servers(tagged))
+    server = draw(_servers(tagged, _protocol_of(protocol)))
     training = draw(_trainings())
     transport = draw(chosen_from(TRANSPORTS))
     correction = draw(sometimes(chosen_from(_corrections(protocol, transport))))
@@ -156,9 +156,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 def _corrections(protocol: Data, transport: Data) -> dict[str, type]:
     """Those that are not refused because of one of these."""
-    kind = PROTOCOLS[protocol["kind"]]
-    named = {field.name for field in dataclasses.fields(kind)}
-    made_of = made(kind, {key: value for key, value in protocol.items() if key in named})
+    made_of = _protocol_of(protocol)
     refused = set()
     if not made_of.in_its_round or transport["kind"] == "datagram":
         refused.add("scaffold")
@@ -167,15 +165,25 @@ def _corrections(protocol: Data, transport: Data) -> dict[str, type]:
     return {name: kind for name, kind in CORRECTIONS.items() if name not in refused}
 
 
+def _protocol_of(data: Data) -> RoundProtocol:
+    kind = PROTOCOLS[data["kind"]]
+    named = {field.name for field in dataclasses.fields(kind)}
+    protocol: RoundProtocol = made(kind, {k: v for k, v in data.items() if k in named})
+    return protocol
+
+
 @st.composite
 def _learnings(draw: st.DrawFn, clients: int, tagged: bool) -> Learning:
     sizes = st.lists(st.integers(1, 40), min_size=clients, max_size=clients)
+    # What is at the edge enters, and no tag could be read beside it.
+    overflows = [name for name in OVERFLOWS if not (tagged and name == "edge")]
     return Learning(
         examples=tuple(draw(sizes)),
         operations=draw(st.sampled_from((1e12, 1e9, 1e13, 0.0))),
         tagged=tagged,
-        diverging=draw(sometimes(sometimes(st.sampled_from((0.05, 0.3)), 0.0), 0.0)),
-        overflowing=draw(sometimes(sometimes(st.sampled_from((0.05, 0.3)), 0.0), 0.0)),
+        diverging=draw(sometimes(sometimes(st.sampled_from((0.05, 0.3, 1.0)), 0.0), 0.0)),
+        overflowing=draw(sometimes(sometimes(st.sampled_from((0.3, 0.05, 1.0)), 0.0), 0.0)),
+        overflow=draw(st.sampled_from(overflows)),
         remembered=draw(st.booleans()),
     )
 
@@ -197,6 +205,7 @@ def _protocols(draw: st.DrawFn, clients: int, at_a_time: int) -> Data:
             "at_target": draw(sometimes(st.just(True), False)),
             "after": draw(sometimes(st.sampled_from(("0 s", "20 s", "10 min", "1 d")))),
             "uplink": draw(sometimes(st.sampled_from(("0 B", "2 kB", "1 MB")))),
+            "without_update": draw(st.sampled_from(("10 min", "1 min", "3 h", "7 d"))),
         },
     }
 
@@ -207,7 +216,11 @@ def _possible(kind: type[RoundProtocol], clients: int, at_a_time: int) -> bool:
 
 
 @st.composite
-def _servers(draw: st.DrawFn, tagged: bool) -> Data:
+def _servers(draw: st.DrawFn, tagged: bool, protocol: RoundProtocol) -> Data:
+    def averages(aggregation: Any) -> None:
+        if getattr(aggregation, "denominator", "") == "selected" and not protocol.of_its_cohort:
+            raise ValueError("updates of several cohorts")
+
     downlink = {name: POLICIES[name] for name in EXACT} if tagged else POLICIES
     crash = st.fixed_dictionaries(
         {
@@ -218,7 +231,7 @@ def _servers(draw: st.DrawFn, tagged: bool) -> Data:
         }
     )
     return {
-        "aggregation": draw(chosen_from(AGGREGATIONS)),
+        "aggregation": draw(chosen_from(AGGREGATIONS, fits=averages)),
         "optimizer": draw(chosen_from(OPTIMIZERS)),
         "screen": draw(sometimes(options_of(Screen), {})),
         "downlink": draw(st.sampled_from(("adapter", "delta"))),
@@ -318,7 +331,7 @@ _AVAILABILITY = {
     "always": lambda files: st.just({}),
     "dropout": lambda files: st.fixed_dictionaries(
         {
-            "probability": st.sampled_from((0.3, 0.05, 0.9)),
+            "probability": st.sampled_from((0.3, 0.05, 0.9, 0.999999)),
             "moment": st.sampled_from(get_args(Moment)),
         }
     ),

@@ -109,7 +109,6 @@ def draws_of(book: Book) -> Iterator[tuple[str, float, bool]]:
         if sent and max(sent) <= DATAGRAM_PAYLOAD:  # in one packet each
             for row in received:
                 yield "loss of a packet", loss, row.bytes == 0
-    if failures.corrupted and not in_packets and not book.case.learning.overflowing:
-        for asking in book.seen.askings:
-            if asking.arrival is not None:
-                yield "corruption", failures.corrupted, asking.arrival.update is None
+    if failures.corrupted and not in_packets:
+        for damaged in book.seen.damaged:
+            yield "corruption", failures.corrupted, damaged

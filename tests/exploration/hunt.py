@@ -13,11 +13,12 @@ from functools import cache
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import InMemoryExampleDatabase
 
+from fsim.errors import ScenarioError
 from tests.exploration.cases import Case, cases
 from tests.exploration.frequencies import Tally
 from tests.exploration.invariants import broken, differences
 from tests.exploration.running import Book, run
-from tests.exploration.watching import Stalled
+from tests.exploration.watching import Stalled, TooLong
 
 STRAY, ENDLESS, TWICE = "errors-are-told", "runs-end", "the-same-twice"
 """What is broken by an error that is not fsim's own, whose kind and place follow; by a run without
@@ -34,30 +35,35 @@ class Found:
     Attributes
     ----------
     outcome
-        ``"completed"``, ``"failed"``, ``"refused"`` or ``"broken off"``.
+        ``"completed"``, ``"failed"``, ``"refused"``, ``"too long"`` or ``"broken off"``.
     broken
         Name of each invariant that does not hold -> what shows it.
     book
         Of the run; None if there was none or it was broken off.
+    why
+        What a scenario is refused for.
     """
 
     outcome: str
     broken: dict[str, str]
     book: Book | None = None
+    why: str = ""
 
 
 def explore(case: Case) -> Found:
     """Run a case and check all that must hold of it."""
     try:
         books = run(case)
+    except ScenarioError as error:
+        return Found("refused", {}, why=str(error))
+    except TooLong:
+        return Found("too long", {})
     except Stalled as stalled:
         return Found("broken off", {ENDLESS: str(stalled)})
     except Exception as error:
         kind, where = type(error).__name__, _place(error)
         text = " ".join(f"{kind}: {error} ({where})".split())
         return Found("broken off", {f"{STRAY}:{kind}:{where.partition(':')[0]}": text})
-    if books is None:
-        return Found("refused", {})
     wrong = broken(books[0])
     if (different := next(differences(*books), None)) is not None:
         wrong[TWICE] = different
@@ -161,7 +167,7 @@ class Summary:
     def to_text(self) -> str:
         """Lines to print."""
         protocols = sorted({protocol for protocol, _ in self.outcomes})
-        names = ("completed", "failed", "refused", "broken off")
+        names = ("completed", "failed", "refused", "too long", "broken off")
         lines = [f"{'':16}" + "".join(f"{name:>12}" for name in names)]
         for protocol in protocols:
             counts = "".join(f"{self.outcomes[protocol, name]:>12}" for name in names)

@@ -7,20 +7,23 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from fsim.compression import EncodingContext, make_policy
 from fsim.errors import TraceError
 from fsim.fleet import Link
+from fsim.network.interruption import Rule
 from fsim.results.records import SERVER, Kind
 from fsim.server.aggregation import WeightedMean, make_aggregation
 from fsim.server.optimizers import FedAvg, make_optimizer
 from fsim.server.protocols.deadline import Deadline
 from fsim.vocabulary import Update
-from tests.exploration.learner import STEP, tag_of, tags_in
+from fsim.world.trouble import Trouble
+from tests.exploration.learner import STEP, Learning, tag_of, tags_in
 from tests.exploration.running import Book
-from tests.exploration.watching import Use
+from tests.exploration.watching import ENOUGH, MOST_ASKINGS, Use
 
 Check = Callable[[Book], Iterator[str]]
 
@@ -213,6 +216,8 @@ def answers_take_their_time(book: Book) -> Iterator[str]:
                 and row.round == asking.round_number
                 and '"duplicate"' not in row.details
             ]
+            if not sizes and kind == Kind.UPLOAD and asking.arrival.update is None:
+                continue  # it has said that it has none to send
             if not sizes:
                 yield f"client {asking.client} answered at {asking.answered_s} s without a {kind}"
             else:
@@ -247,6 +252,8 @@ def only_what_is_aggregated_moves_the_adapter(book: Book) -> Iterator[str]:
 
 def _tags_tell(book: Book, moves: list[Use]) -> Iterator[str]:
     """What the adapter itself says of who moved it."""
+    # Of an update in packets a part may be missing.
+    in_packets = book.scenario.transport.kind == "datagram"
     linear = isinstance(book.scenario.server.optimizer.make(make_optimizer), FedAvg)
     mean = isinstance(book.scenario.server.aggregation.make(make_aggregation), WeightedMean)
     screened: Counter[tuple[float, int]] = Counter(
@@ -280,7 +287,7 @@ def _tags_tell(book: Book, moves: list[Use]) -> Iterator[str]:
         )
         for client, (tagged, one) in enumerate(zip(ones.tolist(), others.tolist(), strict=True)):
             if abs(one) <= precision * 100:
-                if mean and client in sure and precision < 1e-5 and one == 0 and _counts(book, use):
+                if mean and client in sure and precision < 1e-5 and one == 0 and not in_packets:
                     yield f"at {use.time_s} s the update of client {client} is not in the adapter"
                 continue
             if client not in possible:
@@ -290,11 +297,6 @@ def _tags_tell(book: Book, moves: list[Use]) -> Iterator[str]:
             ratio, error = tagged / one, 2 * precision / abs(one)
             if error < STEP / 4 and not min(tags) - error <= ratio <= max(tags) + error:
                 yield f"at {use.time_s} s the adapter has a tag of {ratio} of client {client}"
-
-
-def _counts(book: Book, use: Use) -> bool:
-    """Whether every update of a use has some weight in it."""
-    return not book.case.learning.overflowing and book.scenario.transport.kind != "datagram"
 
 
 def _step_of(use: Use) -> tuple[Any, Any]:
@@ -341,47 +343,161 @@ def runs_end_where_they_should(book: Book) -> Iterator[str]:
     ]
     for at, use in enumerate(closed):
         sent = sum(size for end, size in uploads if end < use.time_s * (1 - ROUNDING))
-        met = (stop.after is not None and use.time_s > stop.after) or (
-            stop.uplink is not None and sent >= stop.uplink
-        )
-        if met and at + 1 < len(closed):
+        if stop.uplink is not None and sent >= stop.uplink and at + 1 < len(closed):
             yield f"the run went on after {use.time_s} s, its rule was met"
             break
-    if book.failure is None and book.version < rounds:
-        any_rule = stop.at_target or stop.after is not None or stop.uplink is not None
-        if not any_rule:
-            yield f"{book.version} rounds of {rounds}, and no reason told"
+    if stop.after is not None and book.ended_s > stop.after:
+        yield f"the run ended at {book.ended_s} s, it was to at {stop.after} s"
+    if book.failure is None and book.version < rounds and book.ended_s != stop.after:
+        sent = sum(size for _, size in uploads)
+        if not (stop.at_target or (stop.uplink is not None and sent >= stop.uplink)):
+            yield f"{book.version} rounds of {rounds} at {book.ended_s} s, and no reason told"
+
+
+@invariant
+def time_without_an_update_is_limited(book: Book) -> Iterator[str]:
+    """An update enters in time, or the run fails at that moment; meanwhile time does not stand."""
+    patience = book.scenario.protocol.stop.without_update
+    moved = [0.0, *(use.time_s for use in book.seen.uses if use.aggregated)]
+    for time, then in pairwise([*moved, book.ended_s]):
+        if then - time > patience + _slack(then):
+            yield f"no update entered from {time} s to {then} s, allowed are {patience} s"
+    waited = book.ended_s - moved[-1]
+    if NO_UPDATE in (book.failure or "") and waited < patience - 1e-6 - _slack(book.ended_s):
+        yield f"given up after {waited} s without an update, allowed are {patience} s"
+    asked = Counter((each.client, each.asked_s) for each in book.seen.askings)
+    for (client, time), times in asked.items():
+        if times > 1:
+            yield f"client {client} was asked {times} times at {time} s"
+
+
+NO_UPDATE = "no update has entered the global adapter for"
+
+FAILURES: dict[str, Callable[[Book], bool]] = {
+    NO_UPDATE: lambda book: True,
+    "none will ever be available again": lambda book: _never_back(book),
+    "nobody is left who could ever answer": lambda book: _dead(book) < book.ended_s,
+    "cannot be sent (server.downlink_policy: ": lambda book: not _can_be_sent(book),
+    "past_end: loop or hold would say": lambda book: "error" in _links(book, "past_end"),
+    ENOUGH: lambda book: len(book.seen.askings) == MOST_ASKINGS,
+}
+"""What runs fail by -> whether one could; all else is a fault, a global adapter that is not finite
+among it: updates that could make it so are refused."""
 
 
 @invariant
 def failures_say_why(book: Book) -> Iterator[str]:
-    """A run that fails says in one line why, and there is such a reason in its scenario."""
+    """A run that fails says in one line why, and it is so."""
     if book.failure is None:
         return
     if not book.failure.strip() or "\n" in book.failure:
         yield f"the failure is told as {book.failure!r}"
-    fleet, learning = book.scenario.fleet, book.case.learning
-    policy = book.scenario.compression.make()
-    traced = [link for link in (fleet.uplink, fleet.downlink) if link.trace is not None]
-    reasons = {
-        "TraceError": any(link.past_end == "error" for link in traced),
-        "TrainingDiverged": learning.diverging > 0,
-        "EncodingFailed": learning.overflowing > 0 or policy.keeps_to_budget,
-        "TransferNeverEnds": bool(traced) or fleet.availability.kind not in ("always", "dropout"),
-        "NothingLeft": False,
-    }
-    if not reasons.get(str(book.failed_as), True):
-        yield f"{book.failed_as}: {book.failure}"
+    told = [could for text, could in FAILURES.items() if text in book.failure]
+    if len(told) != 1 or not told[0](book):
+        yield f"no run of this scenario may fail so: {book.failure}"
+
+
+def _links(book: Book, what: str) -> list[Any]:
+    fleet = book.scenario.fleet
+    return [getattr(link, what) for link in (fleet.uplink, fleet.downlink) if link.trace]
+
+
+def _dead(book: Book) -> float:
+    """When the last uplink carries its last byte, seconds."""
+    people = book.world.people
+    return max(people[client].uplink.capacity.dies_at for client in range(len(people)))
+
+
+def _never_back(book: Book) -> bool:
+    """Whether none of those who have nothing to do comes back; of a tier, whether one does not."""
+    people, now = book.world.people, book.ended_s
+    gone = [math.isinf(people[c].availability.next_available(now)) for c in range(len(people))]
+    return any(gone) if book.scenario.protocol.kind == "tiered" else all(gone)
+
+
+def _can_be_sent(book: Book) -> bool:
+    server = book.scenario.server
+    policy = server.downlink_policy.make(make_policy)
+    if server.downlink == "delta":  # whose, is not known here
+        return policy.name == "float32"
+    try:
+        policy.encode(book.adapter, EncodingContext(np.random.default_rng(0)))
+    except ValueError:
+        return False
+    return True
+
+
+CAUSES: dict[Trouble, Callable[[Book], bool]] = {
+    Trouble.DROPPED_OUT: lambda book: book.scenario.fleet.availability.kind == "dropout",
+    Trouble.LEFT_DOWNLOADING: lambda book: _goes_away(book, "lost"),
+    Trouble.LEFT_COMPUTING: lambda book: _goes_away(book, *get_args(Rule)),
+    Trouble.LEFT_UPLOADING: lambda book: _goes_away(book, "lost"),
+    Trouble.DOWNLOAD_NEVER_ENDS: lambda book: _stays_away(book),
+    Trouble.UPLOAD_NEVER_ENDS: lambda book: _stays_away(book),
+    Trouble.FORGOTTEN: lambda book: bool(book.scenario.server.crashes),
+    Trouble.DIVERGED: lambda book: _diverges(book.case.learning),
+    Trouble.NOT_ENCODED: lambda book: (
+        book.scenario.compression.upload_seconds is not None or _at_the_edge(book.case.learning)
+    ),
+    Trouble.DAMAGED: lambda book: book.scenario.failures.corrupted > 0,
+}
+"""What nothing comes of clients by -> whether that can be in a scenario."""
+
+NOT_USABLE = (Trouble.DIVERGED, Trouble.NOT_ENCODED, Trouble.DAMAGED)
+"""Troubles after which the server has heard of the client, and has no update of it."""
+
+
+def _goes_away(book: Book, *rules: Rule) -> bool:
+    fleet = book.scenario.fleet
+    return fleet.availability.kind not in ("always", "dropout") and fleet.when_away in rules
+
+
+def _stays_away(book: Book) -> bool:
+    """Whether a transfer may wait for ever, or be given up after thousands of interruptions."""
+    return "hold" in _links(book, "past_end") or _goes_away(book, "restart", "resume")
+
+
+def _diverges(learning: Learning) -> bool:
+    overflows = learning.overflowing > 0 and learning.overflow != "edge"
+    return learning.diverging > 0 or overflows
+
+
+def _at_the_edge(learning: Learning) -> bool:
+    return learning.overflowing > 0 and learning.overflow == "edge"
 
 
 @invariant
-def payloads_can_be_read(book: Book) -> Iterator[str]:
-    """What arrives undamaged is an update."""
-    if book.scenario.failures.corrupted or book.case.learning.overflowing:
-        return
-    for number, asking in enumerate(book.seen.askings):
-        if asking.arrival is not None and asking.arrival.update is None:
-            yield f"asking {number}, of client {asking.client}: its payload could not be read"
+def troubles_have_a_cause(book: Book) -> Iterator[str]:
+    """What nothing came of a client by is told, as often as it was so, and can be in the scenario.
+
+    What arrives undamaged can be read, what can be encoded is.
+    """
+    for name in book.troubles:
+        if not CAUSES[Trouble(name)](book):
+            yield f"{book.troubles[name]} times: {name}, for which there is no cause"
+    answered = [each for each in book.seen.askings if each.answered_s is not None]
+    numbers = {
+        "unusable": (
+            sum(book.troubles.get(trouble, 0) for trouble in NOT_USABLE),
+            sum(each.arrival is not None and not each.readable for each in answered),
+        ),
+        "lost": (
+            sum(book.troubles.get(t, 0) for t in Trouble if t not in NOT_USABLE),
+            sum(each.arrival is None for each in answered),
+        ),
+    }
+    # What ends at the very moment of the run's end may have been told only.
+    more = len(book.seen.askings) - len(answered)
+    for what, (told, seen) in numbers.items():
+        if not seen <= told <= seen + more:
+            yield f"{told} troubles of clients that were {what}, seen were {seen}"
+    for row in book.rows:
+        if row.kind in (Kind.LOST, Kind.REJECTED):
+            reason = json.loads(row.details or "{}").get("reason", "")
+            if row.kind == Kind.LOST and reason not in list(Trouble):
+                yield f"no reason that there is: {row}"
+            if row.kind == Kind.REJECTED and not reason:
+                yield f"no reason: {row}"
 
 
 @invariant
@@ -398,6 +514,9 @@ def draws_are_of_one_asking(book: Book) -> Iterator[str]:
     for what, times in Counter(book.submitted).items():
         if times > 1:
             yield f"client, round, repetition {what}: trained {times} times on the same draws"
+    for (purpose, key), times in Counter(book.seen.draws).items():
+        if times > 1:
+            yield f"{purpose}: drawn {times} times by {key}"
     shares = Counter(
         (client, found.share) for client, _, found in book.seen.vanishings if found is not None
     )

@@ -16,9 +16,16 @@ from fsim.learning.evaluation import Evaluation
 from fsim.learning.training import TrainingJob, TrainingResult
 from fsim.recent import Recent
 from fsim.vocabulary import FloatArray, Layout, TrainingRequest, Update
+from fsim.world.client import LARGEST
 
-HUGE = 2.0**123
-"""Beyond float16, within float32 when a few are added up, and exact in bfloat16."""
+OVERFLOWS: dict[str, float] = {
+    "huge": 2.0**123,
+    "over": float(np.nextafter(LARGEST, np.inf, dtype=np.float32)),
+    "edge": LARGEST,
+    "inf": np.inf,
+    "nan": np.nan,
+}
+"""Name -> the largest coordinate of an update that overflows; only that at the edge is allowed."""
 
 STEP = 1 / 64
 """By which the tags of askings that follow one another differ: exact in float16 and bfloat16."""
@@ -40,7 +47,9 @@ class Learning:
     tagged
         Whether updates say who made them, and are otherwise zero; if not they are random.
     diverging, overflowing
-        Shares of the trainings whose loss becomes NaN, and whose update is :data:`HUGE`.
+        Shares of the trainings whose loss becomes NaN, and whose update overflows.
+    overflow
+        How it does, of :data:`OVERFLOWS`.
     remembered
         Whether results have keys, so that their payloads are remembered.
     """
@@ -50,6 +59,7 @@ class Learning:
     tagged: bool = False
     diverging: float = 0.0
     overflowing: float = 0.0
+    overflow: str = "huge"
     remembered: bool = False
 
     @classmethod
@@ -153,10 +163,10 @@ class RecordedLearner:
                 "local step 1"
             )
         delta = self._tag(job.client, asking) if self._learning.tagged else self._drawn(rng, 1e-2)
-        if overflows < self._learning.overflowing:
-            delta = {name: array * np.float32(HUGE) for name, array in delta.items()}
         for name in job.frozen:
             delta[name] = np.zeros_like(delta[name])
+        if overflows < self._learning.overflowing:
+            delta = _overflown(delta, OVERFLOWS[self._learning.overflow])
         asks = self._request
         return TrainingResult(
             delta=delta,
@@ -203,6 +213,18 @@ def tag_of(asking: int) -> float:
 def tags_in(step: Update) -> tuple[FloatArray, FloatArray]:
     """What a step of the adapter holds of each client's two tags, shape (clients,) each."""
     return step[TAGS[0]][0], step[TAGS[1]][:, 0]
+
+
+def _overflown(delta: Update, largest: float) -> Update:
+    """As many times an update that its largest coordinate is that one."""
+    highest = max(float(np.abs(array).max()) for array in delta.values())
+    grown = {}
+    for name, array in delta.items():
+        whole = array.astype(np.float64) / highest
+        # Zeros stay, that a NaN or an infinity touches nothing else.
+        with np.errstate(invalid="ignore"):
+            grown[name] = np.where(whole == 0, 0, whole * largest).astype(np.float32)
+    return grown
 
 
 def _squares(update: Update) -> Update:

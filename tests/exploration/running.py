@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from fsim.assembly import build_shared_links
-from fsim.errors import ScenarioError
 from fsim.recent import Recent
 from fsim.scenario import LoadedScenario
 from fsim.settings import Scenario
@@ -25,10 +22,13 @@ from fsim.vocabulary import Update
 from fsim.world.accounts import Accounts
 from tests.exploration.cases import Case
 from tests.exploration.learner import RecordedLearner
-from tests.exploration.watching import Stalled, Watched, WatchedWorld
+from tests.exploration.watching import Stalled, TooLong, Watched, WatchedWorld
 
-MOST_SECONDS = 4.0
-"""Of the processor's time that a run may take: a hundred times what it usually takes."""
+MOST_SECONDS = 5.0
+"""Of the processor's time that a case may take: a hundred times what it usually takes."""
+
+TICKS = 5
+"""Times that the clock is looked at meanwhile."""
 
 
 Row = Any
@@ -51,8 +51,8 @@ class Book:
         The global one at the end.
     failure
         Why it could not go on; None if it came to its end.
-    failed_as
-        The class of that error.
+    troubles
+        What nothing came of clients by -> how often.
     version
         Updates of the global adapter made.
     seen
@@ -72,7 +72,7 @@ class Book:
     accounts: Accounts
     adapter: Update
     failure: str | None
-    failed_as: str | None
+    troubles: dict[str, int]
     version: int
     ended_s: float
     seen: Watched
@@ -86,34 +86,34 @@ class Book:
         return list(self.records.itertuples(index=False, name="Row"))
 
 
-def run(case: Case) -> tuple[Book, Book] | None:
-    """Run a case twice; None if its scenario is refused before anything happens.
+def run(case: Case) -> tuple[Book, Book]:
+    """Run a case twice.
 
     Raises
     ------
+    ScenarioError
+        It is refused before anything happens.
     Stalled
-        It did not end.
+        It did not go on.
+    TooLong
+        It went on for longer than anyone waits for.
     Exception
         Whatever is not one of fsim's own errors: a fault.
     """
     recent = Recent()
-    with tempfile.TemporaryDirectory() as folder, _in_time():
-        try:
-            loaded = case.load(Path(folder))
-            first = _run(case, loaded, recent)
-        except ScenarioError:
-            return None
-        return first, _run(case, loaded, recent)
+    with tempfile.TemporaryDirectory() as folder, Watchdog() as watchdog:
+        loaded = case.load(Path(folder))
+        return _run(case, loaded, recent, watchdog), _run(case, loaded, recent, watchdog)
 
 
-def _run(case: Case, loaded: LoadedScenario, recent: Recent) -> Book:
+def _run(case: Case, loaded: LoadedScenario, recent: Recent, watchdog: Watchdog) -> Book:
     """As :func:`fsim.simulation.simulate` does it, with a learner that does not train."""
     scenario = loaded.scenario
     policy = scenario.compression.make()
     learner = RecordedLearner(
         case.learning, scenario.seed, policy.training_request(), policy.trains, recent
     )
-    world = WatchedWorld(loaded, learner)
+    world = watchdog.world = WatchedWorld(loaded, learner)
     with np.errstate(over="ignore"):
         done = run_world(world)
     ups, downs = build_shared_links(scenario)
@@ -125,7 +125,7 @@ def _run(case: Case, loaded: LoadedScenario, recent: Recent) -> Book:
         accounts=world.accounts,
         adapter=world.adapter,
         failure=done.failure,
-        failed_as=None if done.failure is None else "NothingLeft",
+        troubles=done.facts["troubles"],
         version=world.version,
         ended_s=world.env.now,
         seen=world.seen,
@@ -135,18 +135,36 @@ def _run(case: Case, loaded: LoadedScenario, recent: Recent) -> Book:
     )
 
 
-@contextmanager
-def _in_time() -> Iterator[None]:
-    """Ends what takes too long, by this process's own time: others on the machine do not count."""
+class Watchdog:
+    """Ends what stands still or takes too long, by this process's own time: others do not count.
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Stalled(f"not over after {MOST_SECONDS:g} s of the processor's time")
+    Attributes
+    ----------
+    world
+        The one that is run.
+    """
 
-    before = signal.signal(signal.SIGPROF, stop)
-    # More than once: where Python calls back by itself, what is raised is thrown away.
-    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS, MOST_SECONDS / 8)
-    try:
-        yield
-    finally:
+    def __init__(self) -> None:
+        self.world: WatchedWorld | None = None
+        self._ticks = 0
+        self._seen: tuple[WatchedWorld | None, float] = (None, 0.0)
+
+    def __enter__(self) -> Watchdog:
+        self._before = signal.signal(signal.SIGPROF, self._look)
+        # More than once: where Python calls back by itself, what is raised is thrown away.
+        signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS / TICKS, MOST_SECONDS / TICKS)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+        signal.signal(signal.SIGPROF, self._before)
+
+    def _look(self, number: int, frame: FrameType | None) -> None:
+        self._ticks += 1
+        world, now = self.world, 0.0 if self.world is None else self.world.env.now
+        known, then = self._seen
+        if known is world and now - then <= 1e-6 * now:
+            raise Stalled(f"the clock stood at {now:g} s for {MOST_SECONDS / TICKS:g} s")
+        if self._ticks >= TICKS:
+            raise TooLong
+        self._seen = world, now

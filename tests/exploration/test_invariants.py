@@ -3,20 +3,23 @@
 import copy
 import dataclasses
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import tests.exploration.invariants as invariants
 import tests.exploration.running as running
 import tests.exploration.watching as watching
 from fsim.results.records import Kind
+from fsim.world.trouble import Trouble
 from tests.exploration.cases import Case
 from tests.exploration.frequencies import Sum, draws_of
 from tests.exploration.hunt import ENDLESS, STRAY, TWICE, case_of, explore, smallest
-from tests.exploration.invariants import INVARIANTS, broken, differences
+from tests.exploration.invariants import FAILURES, INVARIANTS, NO_UPDATE, broken, differences
 from tests.exploration.learner import Learning
 from tests.exploration.running import run
-from tests.exploration.watching import Stalled
+from tests.exploration.watching import ENOUGH, Stalled, TooLong
 
 CASE = Case(
     {
@@ -48,9 +51,7 @@ CASE = Case(
 
 @pytest.fixture(scope="module")
 def sound():
-    books = run(CASE)
-    assert books is not None
-    return books[0]
+    return run(CASE)[0]
 
 
 @pytest.fixture
@@ -223,6 +224,12 @@ def stopping(**rule):
     return spoil
 
 
+def too_early(book):
+    """Neither all rounds, nor the moment at which it was to stop."""
+    ended(version=5)(book)
+    stopping(after=1e4)(book)
+
+
 def evaluated(column, value):
     def spoil(book):
         book.evaluations.loc[book.evaluations.index[-1], column] = value
@@ -230,9 +237,35 @@ def evaluated(column, value):
     return spoil
 
 
-def undamaged(book):
-    failures = book.scenario.failures.model_copy(update={"corrupted": 0.0})
-    book.scenario = book.scenario.model_copy(update={"failures": failures})
+def without_failures(**rates):
+    def spoil(book):
+        failures = book.scenario.failures.model_copy(update=rates)
+        book.scenario = book.scenario.model_copy(update={"failures": failures})
+
+    return spoil
+
+
+def trouble(kind):
+    """One more of a kind than there were."""
+
+    def spoil(book):
+        book.troubles = {**book.troubles, str(kind): book.troubles.get(str(kind), 0) + 1}
+
+    return spoil
+
+
+def asked_again_at_once(book):
+    book.seen.askings.append(book.seen.askings[-1])
+
+
+PURPOSES = ("a policy's seed", "encoding", "loss", "corruption", "duplication")
+
+
+def drawn_twice(purpose):
+    def spoil(book):
+        book.seen.draws.append(next(each for each in book.seen.draws if each[0] == purpose))
+
+    return spoil
 
 
 SPOILT = [
@@ -284,16 +317,29 @@ SPOILT = [
     ("runs-end-where-they-should", ended(version=5)),
     ("runs-end-where-they-should", stopping(after=1.0)),
     ("runs-end-where-they-should", stopping(uplink=1.0)),
-    ("failures-say-why", ended(failure="", failed_as="ScenarioError")),
-    ("failures-say-why", ended(failure="one\ntwo", failed_as="ScenarioError")),
-    ("failures-say-why", ended(failure="nobody", failed_as="NothingLeft")),
-    ("failures-say-why", ended(failure="at 3 s", failed_as="TransferNeverEnds")),
-    ("failures-say-why", ended(failure="at 3 s", failed_as="TraceError")),
-    ("failures-say-why", ended(failure="nan", failed_as="TrainingDiverged")),
-    ("failures-say-why", ended(failure="inf", failed_as="EncodingFailed")),
-    ("payloads-can-be-read", undamaged),
+    ("runs-end-where-they-should", too_early),
+    ("time-without-an-update-is-limited", ended(ended_s=1e6)),
+    ("time-without-an-update-is-limited", stopping(without_update=1.0)),
+    ("time-without-an-update-is-limited", ended(failure=f"{NO_UPDATE} 7 d")),
+    ("time-without-an-update-is-limited", asked_again_at_once),
+    ("failures-say-why", ended(failure="")),
+    ("failures-say-why", ended(failure=f"{NO_UPDATE}\n7 d")),
+    ("failures-say-why", ended(failure="a fault")),
+    ("failures-say-why", ended(failure="the global adapter is not finite after update 1")),
+    *(("failures-say-why", ended(failure=text)) for text in FAILURES if text != NO_UPDATE),
+    ("troubles-have-a-cause", without_failures(corrupted=0.0)),
+    ("troubles-have-a-cause", trouble(Trouble.DAMAGED)),
+    ("troubles-have-a-cause", trouble(Trouble.DROPPED_OUT)),
+    ("troubles-have-a-cause", change(Kind.LOST, "details", lambda text: '{"reason": "who knows"}')),
+    ("troubles-have-a-cause", change(Kind.REJECTED, "details", lambda text: "")),
+    *(
+        ("troubles-have-a-cause", trouble(kind))
+        for kind in Trouble
+        if kind not in (Trouble.DAMAGED, Trouble.DROPPED_OUT)
+    ),
     ("adapters-are-finite", not_a_number),
     ("draws-are-of-one-asking", trained_twice),
+    *(("draws-are-of-one-asking", drawn_twice(purpose)) for purpose in PURPOSES),
     ("draws-are-of-one-asking", vanished_alike),
 ]  # fmt: skip
 
@@ -343,19 +389,29 @@ def test_two_runs_that_differ_are_told(sound, book, spoil):
     assert list(differences(sound, book))
 
 
-def test_a_run_without_end_is_told(monkeypatch):
-    monkeypatch.setattr(running, "MOST_SECONDS", 0.05)
+def test_what_stands_still_is_told_and_what_takes_long_is_not(monkeypatch):
+    monkeypatch.setattr(running, "MOST_SECONDS", 0.1)
+    world = SimpleNamespace(env=SimpleNamespace(now=0.0))
     with pytest.raises(Stalled):
-        _endless()
-    monkeypatch.setattr(running, "MOST_SECONDS", 4.0)
-    monkeypatch.setattr(watching, "MOST_ASKINGS", 3)
-    assert explore(CASE).broken.keys() == {ENDLESS}
+        _go_on(world, seconds=0.0)
+    with pytest.raises(TooLong):
+        _go_on(world, seconds=1.0)
 
 
-def _endless():
-    with running._in_time():
+def _go_on(world, seconds):
+    with running.Watchdog() as watchdog:
+        watchdog.world = world
         while True:
-            pass
+            world.env.now += seconds
+
+
+def test_a_run_that_asks_and_asks_is_broken_off_with_its_books_closed(monkeypatch):
+    for module in (watching, invariants):
+        monkeypatch.setattr(module, "MOST_ASKINGS", 3)
+    found = explore(CASE)
+    assert (found.outcome, found.broken) == ("failed", {})
+    assert found.book.failure == ENOUGH
+    assert found.book.accounts.selected == 3
 
 
 def test_an_error_that_is_not_of_fsim_is_told():
@@ -363,6 +419,15 @@ def test_an_error_that_is_not_of_fsim_is_told():
     found = explore(other)
     assert found.outcome == "broken off"
     assert list(found.broken) == [f"{STRAY}:IndexError:world/roster.py"]
+
+
+def test_a_clock_that_stands_is_told(monkeypatch):
+    monkeypatch.setattr("tests.exploration.hunt.run", _stands)
+    assert explore(CASE).broken == {ENDLESS: "the clock stood"}
+
+
+def _stands(case):
+    raise Stalled("the clock stood")
 
 
 def test_what_differs_is_told_by_exploring(monkeypatch):

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import simpy
 
 from fsim.assembly import build_population
+from fsim.compression import EncodingContext
+from fsim.errors import NothingLeft
 from fsim.fleet import Availability, ClientProfile
 from fsim.fleet.availability import Vanishing
 from fsim.fleet.population import DrawnPopulation
+from fsim.network import Transport
+from fsim.recent import Recent
 from fsim.scenario import LoadedScenario
 from fsim.server.protocols.world import Answer, Arrival
 from fsim.vocabulary import Update
 from fsim.world import SimulatedWorld
+from fsim.world.failures import PayloadFailures
+from fsim.world.parcel import Parcel, Parcels
 from tests.exploration.learner import RecordedLearner
 
-MOST_ASKINGS = 600
-"""Times that clients are asked in a run: thirty times what its rounds want."""
+MOST_ASKINGS = 400
+"""Times that clients are asked in a run: twenty times what its rounds want."""
+
+ENOUGH = "enough is seen"
+"""What a run is ended with that has asked so often; nothing is wrong with that."""
 
 
 class Stalled(BaseException):
-    """A run does not end; not for anyone to catch on the way."""
+    """A run stands still; not for anyone to catch on the way."""
+
+
+class TooLong(BaseException):
+    """A run goes on, but for longer than there is time; nothing is wrong with that."""
 
 
 @dataclass
@@ -95,12 +108,22 @@ class Watched:
         Of each selection: when, how many were wanted, who was chosen, and who of them was at work.
     vanishings
         Client, what its availability was asked, and what it said: every time.
+    draws
+        Purpose and key of every draw that is an asking's own: keys of its stream, or its state.
+    damaged
+        Of each payload that arrived, whether it was damaged.
     """
 
     askings: list[Asking] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     chosen: list[tuple[float, int, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
     vanishings: list[tuple[int, tuple[Any, ...], Vanishing | None]] = field(default_factory=list)
+    draws: list[tuple[str, Any]] = field(default_factory=list)
+    damaged: list[bool] = field(default_factory=list)
+
+    def note(self, purpose: str, rng: np.random.Generator) -> None:
+        """A generator from which something is about to be drawn."""
+        self.draws.append((purpose, rng.bit_generator.state["state"]["state"]))
 
 
 class WatchedAvailability:
@@ -119,6 +142,51 @@ class WatchedAvailability:
         return found
 
 
+class WatchedParcels(Parcels):
+    """Parcels that keep a list of what they are drawn by."""
+
+    def __init__(self, watched: Parcels, transport: Transport, seen: Watched, recent: Recent):
+        super().__init__(watched.policy, transport, recent, watched.memory)
+        self._seen = seen
+
+    def of(self, update: Update, context: EncodingContext, origin: str) -> Parcel:
+        """As it is, and told."""
+        self._seen.draws.append(("a policy's seed", context.seed))
+        self._seen.note("encoding", context.rng)
+        return super().of(update, context, origin)
+
+
+@dataclass(frozen=True)
+class WatchedFailures(PayloadFailures):
+    """Failures of payloads that keep a list of their keys."""
+
+    seen: Watched = field(default_factory=Watched)
+
+    def corrupted(self, payload: bytes, *keys: int) -> bytes:
+        """As it is, and told."""
+        self.seen.draws.append(("corruption", keys))
+        arrived = super().corrupted(payload, *keys)
+        self.seen.damaged.append(arrived != payload)
+        return arrived
+
+    def duplicated(self, *keys: int) -> bool:
+        """As it is, and told."""
+        self.seen.draws.append(("duplication", keys))
+        return super().duplicated(*keys)
+
+
+def watched_transport(transport: Transport, seen: Watched) -> Transport:
+    """A transport of the same kind that keeps a list of what packets are lost by."""
+    kind = type(transport)
+
+    def lost(self: Any, size: int, rng: np.random.Generator) -> Any:
+        seen.note("loss", rng)
+        return kind.lost(self, size, rng)
+
+    options = {option.name: getattr(transport, option.name) for option in fields(transport)}
+    return type(kind.__name__, (kind,), {"lost": lost})(**options)
+
+
 class WatchedWorld(SimulatedWorld):
     """A simulated world that tells what is done with it.
 
@@ -135,6 +203,16 @@ class WatchedWorld(SimulatedWorld):
         self._processes: dict[int, simpy.Process] = {}
         self.people = self._watch(build_population(loaded))
         super().__init__(loaded, learner, population=self.people)
+        around = self._around
+        transport = watched_transport(around.uplink.transport, self.seen)
+        self._around = replace(
+            around,
+            uplink=replace(around.uplink, transport=transport),
+            parcels=WatchedParcels(around.parcels, transport, self.seen, learner.recent),
+            failures=WatchedFailures(
+                around.failures.seed, around.failures.settings, seen=self.seen
+            ),
+        )
 
     def _watch(self, population: DrawnPopulation) -> DrawnPopulation:
         def draw(clients: Sequence[int]) -> list[ClientProfile]:
@@ -172,7 +250,7 @@ class WatchedWorld(SimulatedWorld):
         )
         number = len(self.seen.askings)
         if number >= MOST_ASKINGS:
-            raise Stalled(f"{number} clients were asked, {self.version} rounds are closed")
+            raise NothingLeft(ENOUGH)
         self.seen.askings.append(asking)
         self._recorded.asking_of[client] = number
         process = self._processes[client] = super().start(client, round_number)
