@@ -15,7 +15,7 @@ $(STAMP): setup.cfg constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/fsim compare scenarios/quickstart.yaml --policies float16,qsgd,topk,fstq --out runs/quickstart
+	$(BIN)/fsim compare scenarios/quickstart.yaml --policies float16,qsgd,topk,fstq --out runs/demo
 
 lint: install
 	$(BIN)/ruff check .

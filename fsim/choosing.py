@@ -13,6 +13,8 @@ from fsim.validation import explain
 
 T = TypeVar("T")
 
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+
 LARGEST_OPTION = 1e18
 """Infinity and NaN are no values of any option either."""
 
@@ -60,6 +62,13 @@ def parse_choice(argument: str, text: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """What checks a class; to make one takes longer than a small simulated run does."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
 def choose(what: str, registry: Mapping[str, type[T]], name: str, options: Mapping[str, Any]) -> T:
     """Make the thing of that name with its options, the defaults for those not given.
 
@@ -77,7 +86,7 @@ def choose(what: str, registry: Mapping[str, type[T]], name: str, options: Mappi
                 f"{what} {name}: {str(option)[:60]}: found {shown(value)}, allowed is no number "
                 f"beyond {LARGEST_OPTION:g}"
             )
-    checked: TypeAdapter[T] = TypeAdapter(registry[name])
+    checked: TypeAdapter[T] = _adapter(registry[name])
     try:
         return checked.validate_python(dict(options))
     except ValidationError as error:

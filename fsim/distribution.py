@@ -103,6 +103,11 @@ class Distribution:
         return float(rng.exponential(self.parameters[0]))
 
     @property
+    def quantities(self) -> tuple[float, ...]:
+        """The parameters that are amounts, in base units: all but a sigma."""
+        return self.parameters[:1] if self.kind == "lognormal" else self.parameters
+
+    @property
     def always_zero(self) -> bool:
         """True when every draw is 0."""
         return self.parameters[-1 if self.kind == "uniform" else 0] == 0

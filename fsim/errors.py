@@ -9,7 +9,7 @@ from typing import Final
 LONGEST: Final = 380
 """Characters of a message: its beginning says where and what, its end what is allowed."""
 
-_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 class _Repr(reprlib.Repr):
@@ -35,8 +35,8 @@ def shown(found: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text without line breaks and control characters, its middle left out where it is long."""
-    line = _BREAKS.sub(" ", text[: 20 * LONGEST] if len(text) <= 20 * LONGEST else _ends(text))
+    """A text as one line that can be printed, its middle left out where it is long."""
+    line = _BREAKS.sub(" ", text)
     return line if len(line) <= LONGEST else _ends(line)
 
 

@@ -28,9 +28,6 @@ UNITS: Final[dict[str, dict[str, float]]] = {
 BASE_UNITS: Final = {"rate": "B/s", "duration": "s", "power": "W", "size": "B"}
 """Dimension -> the unit that values are kept in."""
 
-LARGEST: Final = {"rate": 1e15, "duration": 1e12, "power": 1e9, "size": 1e18}
-"""Dimension -> the largest amount, in the base unit, with which sums and products stay numbers."""
-
 LONGEST: Final = 100
 """Characters of a quantity."""
 
@@ -50,8 +47,8 @@ def parse_quantity(text: object, dimension: str) -> float:
     Raises
     ------
     ValueError
-        Not a number with a unit of that dimension, negative, or beyond :data:`LARGEST`. The
-        message says what was found and what is allowed.
+        Not a number with a unit of that dimension, negative, or not finite. The message says what
+        was found and what is allowed.
     """
     allowed = UNITS[dimension]
     hint = f"a {dimension} with a unit: {', '.join(allowed)}"
@@ -62,9 +59,6 @@ def parse_quantity(text: object, dimension: str) -> float:
     value = float(match["number"]) * allowed[match["unit"].strip()]
     if value < 0 or not math.isfinite(value):
         raise ValueError(f"found {shown(text)}, a {dimension} cannot be negative or infinite")
-    if value > LARGEST[dimension]:
-        most = f"{LARGEST[dimension]:g} {BASE_UNITS[dimension]}"
-        raise ValueError(f"found {shown(text)}, allowed is a {dimension} of at most {most}")
     return value
 
 

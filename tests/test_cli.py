@@ -31,6 +31,7 @@ def test_run_writes_everything(tiny_file, tmp_path):
     figures = {name for name in written if name.endswith((".png", ".svg"))}
     assert written - figures == {
         "scenario.yaml", "records.parquet", "evaluations.parquet", "summary.json", "adapter",
+        "fsim-manifest.json",
     }  # fmt: skip
     for name in ("accuracy_over_time", "accuracy_over_uplink", "round_breakdown", "stragglers"):
         assert {f"{name}.png", f"{name}.svg"} <= figures

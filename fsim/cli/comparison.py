@@ -72,7 +72,7 @@ def print_budget(folder: Path) -> None:
     """What each policy was tuned to so that it kept to a budget."""
     import pandas as pd
 
-    from fsim.experiments.compare import BUDGET
+    from fsim.results.manifest import BUDGET
 
     for row in pd.read_csv(folder / BUDGET, keep_default_na=False).to_dict("records"):
         reached = f"{format_bytes(row['payload_bytes'])} of {format_bytes(row['budget_bytes'])}"

@@ -37,6 +37,10 @@ StorePlace = Annotated[
 Out = Annotated[
     Path | None, typer.Option("--out", help="Folder for the results; runs/NAME by default.")
 ]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace results of something else in the folder."),
+]
 
 
 def open_store(given: str | None) -> Store | None:

@@ -21,10 +21,14 @@ def report(
 ) -> None:
     """Write a report of a run, a comparison or a sweep: one HTML file that needs no network."""
     from fsim.results.loading import load
+    from fsim.results.manifest import REPORT, adopt
     from fsim.results.report import write_report
 
-    path = out or folder / "report.html"
-    write_report(load(folder), path)
+    results = load(folder)
+    if out is None:
+        adopt(folder)
+    path = folder / REPORT if out is None else out
+    write_report(results, path)
     console.print(f"Report: {path}", soft_wrap=True, highlight=False)
 
 
@@ -44,6 +48,7 @@ def timeline(
 ) -> None:
     """Write a run's time line: .pftrace for Perfetto, .json for Speedscope or Chrome."""
     from fsim.results.loading import load
+    from fsim.results.manifest import TIMELINES, adopt
     from fsim.results.perfetto import write_perfetto
     from fsim.results.timeline import write_timeline
 
@@ -57,7 +62,9 @@ def timeline(
     if run is not None and run not in results.names:
         raise OutputError(f"--run: found {run!r}, allowed are {_some(results.names)}")
     chosen = results.runs[0 if run is None else results.names.index(run)]
-    paths = [chosen.folder / f"timeline{suffix}" for suffix in writers] if out is None else [out]
+    if out is None:
+        adopt(chosen.folder)
+    paths = [chosen.folder / name for name in TIMELINES] if out is None else [out]
     for path in paths:
         write = writers[path.suffix]
         written = write(chosen.records, chosen.evaluations, path, chosen.label)

@@ -15,6 +15,7 @@ from fsim.cli.options import (
     MOST_PROCESSES,
     Out,
     Overrides,
+    Overwrite,
     ScenarioFile,
     StorePlace,
     console,
@@ -40,6 +41,7 @@ def run(
     scenario: ScenarioFile,
     override: Overrides = None,
     out: Out = None,
+    overwrite: Overwrite = False,
     store: StorePlace = None,
     workers: Annotated[
         int | None,
@@ -59,7 +61,7 @@ def run(
     from fsim.trackers import make_tracker
 
     loaded = load_scenario(scenario, override or ())
-    folder = out or Path("runs") / loaded.scenario.name
+    folder = Path("runs") / loaded.scenario.name if out is None else out
     trackers = [make_tracker(each) for each in track or ()]
     from fsim.experiments.run import run_to_folder
 
@@ -76,6 +78,7 @@ def run(
             open_store(store),
             workers=workers,
             trackers=trackers,
+            overwrite=overwrite,
         )
     metrics = summary["metrics"]
     table = Table(title=f"{summary['name']}: {summary['task']}, {label}", title_justify="left")
@@ -97,7 +100,11 @@ def compare(
         typer.Option(help="Comma-separated, each NAME or NAME:OPTION=VALUE; see `fsim policies`."),
     ],
     override: Overrides = None,
-    out: Out = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the results; runs/NAME-comparison by default."),
+    ] = None,
+    overwrite: Overwrite = False,
     baseline: Annotated[
         str | None, typer.Option(help="What ratios are taken to; the first policy by default.")
     ] = None,
@@ -114,14 +121,15 @@ def compare(
     ] = None,
 ) -> None:
     """Run a scenario under several policies and compare them."""
-    from fsim.experiments.compare import STATISTICS, parse_policies, run_name
     from fsim.experiments.compare import compare as compare_policies
+    from fsim.experiments.compare import parse_policies, run_name
     from fsim.experiments.request import parse_seeds
+    from fsim.results.manifest import STATISTICS
     from fsim.scenario import load_scenario
 
     loaded = load_scenario(scenario, override or ())
     choices = parse_policies(policies)
-    folder = out or Path("runs") / loaded.scenario.name
+    folder = Path("runs") / f"{loaded.scenario.name}-comparison" if out is None else out
     base = baseline or choices[0].label
     jobs = within("--jobs", cores() if jobs is None else jobs, MOST_PROCESSES)
     if match_budget is not None:
@@ -140,6 +148,7 @@ def compare(
             open_store(store),
             seeds=chosen,
             budget=match_budget,
+            overwrite=overwrite,
         )
     if match_budget is not None:
         print_budget(folder)
@@ -206,7 +215,9 @@ def _save_figures(
 ) -> list[Path]:
     from fsim.results.figures import FORMATS, save_figures
     from fsim.results.loading import load
+    from fsim.results.manifest import adopt
 
     results = load(folder)
     print_billing(results.series)
+    adopt(folder)
     return save_figures(results, folder, names or None, formats or FORMATS)

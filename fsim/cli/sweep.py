@@ -13,6 +13,7 @@ from rich.table import Table
 from fsim.cli.options import (
     MOST_PROCESSES,
     Overrides,
+    Overwrite,
     StorePlace,
     console,
     cores,
@@ -56,17 +57,19 @@ def sweep(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; runs/NAME-sweep by default.")
     ] = None,
+    overwrite: Overwrite = False,
     store: StorePlace = None,
 ) -> None:
     """Run a scenario under every combination of values; run again, it goes on where it was."""
     from fsim.experiments.engines import make_engine
     from fsim.experiments.request import SweepRequest, parse_seeds
-    from fsim.experiments.sweep import TABLE, run_sweep, sweep_folder
+    from fsim.experiments.sweep import run_sweep, sweep_folder
+    from fsim.results.manifest import TABLE
 
     chosen = parse_seeds(seeds) if seeds is not None else []
     request = SweepRequest.read(scenario, over or (), chosen, override or ())
     cells = request.cells()
-    folder = out or sweep_folder(cells)
+    folder = sweep_folder(cells) if out is None else out
     jobs = within("--jobs", cores() if jobs is None else jobs, MOST_PROCESSES)
     try:
         with _progress(len(cells)) as update:
@@ -77,6 +80,7 @@ def sweep(
                 folder,
                 open_store(store),
                 update,
+                overwrite=overwrite,
             )
     except KeyboardInterrupt:
         typer.echo("fsim: interrupted; the same command goes on where it was", err=True)

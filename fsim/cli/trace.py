@@ -125,11 +125,11 @@ def trace_convert(
 
     pieces = _read(file, source, "--from")
     name, options = parse_choice("--to", target) if target else (format_of_suffix(out), {})
-    try:
-        with replacing_file(out) as temporary:
+    with replacing_file(out) as temporary:
+        try:
             write_trace(pieces, temporary, name, **options)
-    except TraceError as error:
-        raise TraceError(str(error).replace(str(out.with_name(f".{out.name}")), str(out))) from None
+        except TraceError as error:
+            raise TraceError(str(error).replace(str(temporary), str(out))) from None
     console.print(f"{name}: {out}", soft_wrap=True, highlight=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,15 +18,14 @@ from fsim.experiments.budget import Tuned, match_budget
 from fsim.experiments.engines import make_engine
 from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
 from fsim.results.comparison import comparison_table
-from fsim.results.output import COMPARISON, folder_name, replacing
+from fsim.results.folders import replacing
+from fsim.results.manifest import BUDGET, COMPARISON, STATISTICS, Identity
+from fsim.results.output import folder_name
 from fsim.results.statistics import statistics
 from fsim.scenario import LoadedScenario
 from fsim.simulation import Progress
 from fsim.store import Store
 from fsim.validation import repeated
-
-STATISTICS = "statistics.csv"
-BUDGET = "budget.csv"
 
 LONGEST_LABEL = 200
 """Characters of a policy with its options, by which its folder is called."""
@@ -93,6 +93,7 @@ def compare(
     seeds: Sequence[int] = (),
     budget: int | None = None,
     on_tuned: Callable[[Tuned], None] | None = None,
+    overwrite: bool = False,
 ) -> pd.DataFrame:
     """Run a scenario under each policy, and write ``comparison.csv`` beside the runs.
 
@@ -106,7 +107,8 @@ def compare(
     choices
         The policies.
     folder
-        Each run goes to a folder below it.
+        Each run goes to a folder below it. New, empty, or an earlier comparison's of the same
+        scenario and not of more policies or seeds, which is replaced.
     baseline
         Label of the policy that ratios are taken to.
     jobs
@@ -124,6 +126,8 @@ def compare(
         written to ``budget.csv``.
     on_tuned
         Called after each policy that was.
+    overwrite
+        Whether other results in the folder are replaced.
 
     Returns
     -------
@@ -135,13 +139,14 @@ def compare(
     ScenarioError
         The scenario cannot be run, or the baseline is not among the policies.
     OutputError
-        The folder holds something else, or cannot be written.
+        The folder holds something else, cannot be written, or another process is at work on it.
     """
     labels = [choice.label for choice in choices]
     if baseline not in labels:
         raise ScenarioError(f"--baseline: found {baseline!r}, allowed are {', '.join(labels)}")
     several = seeds if len(seeds) > 1 else [None]
-    with replacing(folder) as temporary:
+    identity = _identity(loaded, labels, seeds, budget)
+    with replacing(folder, identity, overwrite=overwrite) as temporary:
         engine = make_engine("local", jobs)
         if seeds:
             loaded = _with_seed(loaded, seeds[0])
@@ -188,6 +193,25 @@ def budget_table(tuned: Sequence[Tuned], budget: int) -> pd.DataFrame:
         for each in tuned
     ]
     return pd.DataFrame(rows)
+
+
+def _identity(
+    loaded: LoadedScenario, labels: Sequence[str], seeds: Sequence[int], budget: int | None
+) -> Identity:
+    """What a comparison is of: a scenario but for policy and seed, and which of these were run."""
+    scenario = loaded.scenario
+    none = type(scenario.compression).model_validate({"policy": "float32"})
+    rest = scenario.model_copy(update={"compression": none, "seed": 0})
+    digest = loaded.model_copy(update={"scenario": rest}).digest
+    if budget is not None:
+        digest = hashlib.sha256(f"{digest} {budget}".encode()).hexdigest()
+    several = len(seeds) > 1
+    runs = {
+        run_name(label, seed): folder_name(run_name(label, seed if several else None))
+        for seed in seeds or [scenario.seed]
+        for label in labels
+    }
+    return Identity("comparison", scenario.name, digest, runs)
 
 
 def _with_seed(loaded: LoadedScenario, seed: int) -> LoadedScenario:

@@ -96,6 +96,7 @@ def do_job(job: Job, on_progress: Callable[[Progress], None] | None = None) -> O
                 job.store,
                 prune=False,
                 build=last_workbench.build,
+                overwrite=True,  # the whole that it is part of has been asked
             )
         )
     except FsimError as error:

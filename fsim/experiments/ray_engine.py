@@ -16,7 +16,9 @@ from typing import Any
 from fsim.errors import ScenarioError
 from fsim.experiments.engines import RETRIES
 from fsim.experiments.jobs import Job, JobFailed, Outcome, do_job
-from fsim.results.output import replacing
+from fsim.experiments.run import run_identity
+from fsim.results.folders import replacing
+from fsim.results.manifest import MANIFEST
 from fsim.simulation import Progress
 
 Files = dict[str, bytes]
@@ -81,7 +83,7 @@ class RayEngine:
             try:
                 outcome, files = self._ray.get(task)
                 if outcome.error is None:
-                    _unpack(files, job.folder)
+                    _unpack(files, job)
             except self._ray.exceptions.RayError as error:
                 first = str(error).strip().splitlines()[0]
                 outcome = Outcome(error=JobFailed(f"its Ray worker failed: {first}"))
@@ -125,12 +127,12 @@ def _do_and_pack(job: Job) -> tuple[Outcome, Files]:
     with tempfile.TemporaryDirectory(prefix="fsim-") as place:
         folder = Path(place) / "run"
         outcome = do_job(replace(job, folder=folder))
-        paths = [path for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
+        paths = [path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST]
         return outcome, {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def _unpack(files: Files, folder: Path) -> None:
-    with replacing(folder) as temporary:
+def _unpack(files: Files, job: Job) -> None:
+    with replacing(job.folder, run_identity(job.loaded), overwrite=True) as temporary:
         for name, content in files.items():
             path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,9 +11,11 @@ from typing import Any
 
 from fsim.assembly import Workbench, build_workbench
 from fsim.compression.registry import registered, source_of
-from fsim.results.output import check_folder, replacing, write_run
+from fsim.results.folders import replacing
+from fsim.results.manifest import Identity
+from fsim.results.output import write_run
 from fsim.scenario import LoadedScenario
-from fsim.simulation import Progress, simulate
+from fsim.simulation import Progress, Run, simulate
 from fsim.store import Store
 from fsim.trackers import Tracker
 
@@ -55,6 +57,7 @@ def run_to_folder(
     build: Callable[[LoadedScenario], Workbench] = build_workbench,
     workers: int = 1,
     trackers: Sequence[Tracker] = (),
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Run a scenario, write its results, and return its summary.
 
@@ -63,7 +66,7 @@ def run_to_folder(
     loaded
         The scenario.
     folder
-        New, empty, or an earlier run's, which is replaced.
+        New, empty, or an earlier run's of the same scenario, which is replaced.
     label
         What tables and figures call the run; the policy's name if None.
     on_progress
@@ -78,20 +81,41 @@ def run_to_folder(
         Processes that share training and evaluation.
     trackers
         Told of the run while it goes on; no result depends on them.
+    overwrite
+        Whether results of another scenario, or of another kind, are replaced.
 
     Raises
     ------
     OutputError
-        The folder holds something else, or cannot be written.
+        The folder holds something else, cannot be written, or another process is at work on it.
     ScenarioError
         The scenario cannot be run.
     """
-    check_folder(folder)
+    identity = run_identity(loaded)
+    with replacing(folder, identity, overwrite=overwrite) as temporary:
+        run = simulate(loaded, on_progress, store, build, workers, trackers)
+        if store is not None and prune:
+            store.tidy()
+        summary = _summary(loaded, run, label, identity.digest)
+        write_run(
+            temporary,
+            loaded.scenario.to_yaml(),
+            run.records,
+            run.evaluations,
+            summary,
+            run.save_adapter,
+        )
+    return summary
+
+
+def run_identity(loaded: LoadedScenario) -> Identity:
+    """What the results of a scenario's run are of."""
+    return Identity("run", loaded.scenario.name, loaded.digest)
+
+
+def _summary(loaded: LoadedScenario, run: Run, label: str | None, digest: str) -> dict[str, Any]:
     scenario = loaded.scenario
-    run = simulate(loaded, on_progress, store, build, workers, trackers)
-    if store is not None and prune:
-        store.tidy()
-    summary = {
+    return {
         "name": scenario.name,
         "label": label or scenario.compression.policy,
         "status": "completed" if run.failure is None else "failed",
@@ -102,17 +126,7 @@ def run_to_folder(
         "target": scenario.target.value,
         "metrics": run.metrics.as_dict(),
         "facts": run.facts,
-        "scenario_sha256": loaded.digest,
+        "scenario_sha256": digest,
         "code_sha256": code_version(),
         "versions": {package: version(package) for package in VERSIONS_OF},
     }
-    with replacing(folder) as temporary:
-        write_run(
-            temporary,
-            scenario.to_yaml(),
-            run.records,
-            run.evaluations,
-            summary,
-            run.save_adapter,
-        )
-    return summary

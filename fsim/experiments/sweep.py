@@ -9,35 +9,28 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
-from pydantic import TypeAdapter
 
-from fsim.documents import LARGEST_FILE, parse_json, read_text
-from fsim.errors import OutputError, shown
+from fsim.documents import parse_json, read_text
+from fsim.errors import OutputError
 from fsim.experiments.engines import make_engine
 from fsim.experiments.grid import Cell
 from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
 from fsim.experiments.request import SweepRequest
 from fsim.experiments.run import code_version
-from fsim.results.checking import check_summary
-from fsim.results.output import SUMMARY, replacing_file
+from fsim.results.folders import growing
+from fsim.results.manifest import SUMMARY, SWEEP, SWEEP_SCHEMA, TABLE, Identity
+from fsim.results.output import replacing_file
 from fsim.results.saved import LARGEST_SUMMARY
 from fsim.simulation import Progress
 from fsim.store import Store, place
-
-SWEEP = "sweep.json"
-TABLE = "sweep.csv"
-SWEEP_SCHEMA = 1
-"""Version of ``sweep.json``."""
 
 TRAILING = ("jobs_trained", "jobs_reused", "error")
 
@@ -79,6 +72,7 @@ def sweep(
     ray_address: str | None = None,
     store: str | None = None,
     on_progress: Callable[[SweepProgress], None] | None = None,
+    overwrite: bool = False,
 ) -> pd.DataFrame:
     """Run a scenario under every combination of values.
 
@@ -108,6 +102,8 @@ def sweep(
         default.
     on_progress
         Called whenever something has happened.
+    overwrite
+        Whether results of something else in the folder are replaced, once this sweep has ended.
 
     Returns
     -------
@@ -121,7 +117,8 @@ def sweep(
     ScenarioError
         A cell that cannot be run as it is; none has been run then.
     OutputError
-        The folder holds something else or cannot be written; the cells finished by then are kept.
+        The folder holds something else, cannot be written, or another process is at work on it;
+        the cells finished by then are kept.
     """
     request = SweepRequest.read(Path(scenario), over, seeds, overrides)
     cells = request.cells()
@@ -132,6 +129,7 @@ def sweep(
         sweep_folder(cells) if out is None else Path(out),
         None if (folder := place(store)) is None else Store(folder),
         on_progress,
+        overwrite=overwrite,
     )
 
 
@@ -142,16 +140,19 @@ def run_sweep(
     folder: Path,
     store: Store | None,
     on_progress: Callable[[SweepProgress], None] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> pd.DataFrame:
     """As :func:`sweep`, from its parts; ``start`` makes the engine once the folder may be used."""
-    _check(folder, cells)
-    with closing(start()) as engine, _alone(folder):
-        _begin(folder, request, cells)
-        outcomes = _run(cells, folder, engine, store, on_progress)
+    runs = {cell.name: cell.name for cell in cells}
+    identity = Identity("sweep", cells[0].loaded.scenario.name, "", runs)
+    with growing(folder, identity, overwrite=overwrite) as place, closing(start()) as engine:
+        _begin(place, request, cells)
+        outcomes = _run(cells, place, engine, store, on_progress)
         if store is not None:
             store.tidy()
         table = sweep_table(cells, outcomes)
-        with replacing_file(folder / TABLE) as temporary:
+        with replacing_file(place / TABLE) as temporary:
             table.to_csv(temporary, index=False)
     return table
 
@@ -224,11 +225,11 @@ def _finished(cell: Cell, folder: Path) -> Outcome | None:
     """What an earlier call made of a cell, if it was completed and would come out the same."""
     try:
         summary = parse_json(read_text(folder / SUMMARY, LARGEST_SUMMARY))
-        check_summary(summary)
-    except (ValueError, TypeError):
+    except ValueError:
         return None
     same = (
         isinstance(summary, dict)
+        and all(isinstance(summary.get(part), dict) for part in ("metrics", "facts"))
         and summary.get("status") == "completed"
         and summary.get("code_sha256") == code_version()
         and summary.get("scenario_sha256") == cell.loaded.digest
@@ -236,70 +237,8 @@ def _finished(cell: Cell, folder: Path) -> Outcome | None:
     return Outcome(summary) if same else None
 
 
-def _check(folder: Path, cells: Sequence[Cell]) -> None:
-    """Refuse a folder that holds anything but this sweep, or less of it.
-
-    Raises
-    ------
-    OutputError
-        Naming the folder, what was found and what is allowed.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: found a file, allowed is a folder for the results")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    path = folder / SWEEP
-    if not path.is_file():
-        raise OutputError(
-            f"{folder}: found a folder with other files in it, allowed is an empty one or this "
-            "sweep's own"
-        )
-    try:
-        found = parse_json(read_text(path, LARGEST_FILE))
-        schema, keys = found["schema"], found["keys"]
-        earlier = {cell["folder"] for cell in found["cells"]}
-        TypeAdapter(list[str]).validate_python([*keys, *earlier], strict=True)
-    except (ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{path}: cannot be read: {error}") from None
-    if schema != SWEEP_SCHEMA:
-        raise OutputError(
-            f"{path}: found a sweep of version {shown(schema)}, allowed is {SWEEP_SCHEMA}"
-        )
-    if missing := earlier - {cell.name for cell in cells}:
-        raise OutputError(
-            f"{folder}: found another sweep, over {', '.join(keys)}, with {len(missing)} cells "
-            f"that this one lacks ({min(missing)}); allowed is an empty folder or this sweep's own"
-        )
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else is at work on the sweep of this folder meanwhile.
-
-    Raises
-    ------
-    OutputError
-        Somebody is, or the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise OutputError(f"{folder}: another process is at work on this sweep") from None
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _begin(folder: Path, request: SweepRequest, cells: Sequence[Cell]) -> None:
-    """Write what is swept, and remove what a killed sweep left half-written."""
-    for cell in cells:
-        for leftover in folder.glob(f".{cell.name}-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+    """Write what is swept."""
     told = {
         "schema": SWEEP_SCHEMA,
         "fsim": version("fsim"),

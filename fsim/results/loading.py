@@ -182,6 +182,8 @@ def _compared(path: Path) -> list[str]:
     try:
         table = pd.read_csv(path, dtype={"policy": str})
         labels = table["policy"]
+        if labels.isna().any():
+            raise ValueError("found a row without a policy")
     except (OSError, ValueError, KeyError) as error:
         raise OutputError(f"{path}: cannot be read: {error}") from None
     if "seed" in table:

@@ -1,11 +1,9 @@
-"""The folder that a run leaves: its files, and how they come to be there whole."""
+"""The files that a run leaves, and how a file comes to be there whole."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,77 +13,50 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from fsim.errors import OutputError
+from fsim.results.manifest import (
+    ADAPTER,
+    COMPARISON,
+    EVALUATIONS,
+    RECORDS,
+    SCENARIO,
+    SUMMARY,
+    UNFINISHED,
+    enter,
+)
 
-SUMMARY = "summary.json"
-SCENARIO = "scenario.yaml"
-RECORDS = "records.parquet"
-EVALUATIONS = "evaluations.parquet"
-COMPARISON = "comparison.csv"
+__all__ = [
+    "COMPARISON",
+    "EVALUATIONS",
+    "RECORDS",
+    "SCENARIO",
+    "SCHEMA",
+    "SUMMARY",
+    "folder_name",
+    "replacing_file",
+    "write_run",
+]
 
 SCHEMA = 2
 """Version of the files' layout, written to every summary; ``docs/results.md`` tells the changes."""
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that holds something other than an earlier output of fsim.
-
-    Raises
-    ------
-    OutputError
-        Naming the folder and what was found.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: found a file, allowed is a folder for the results")
-    if folder.is_dir() and any(folder.iterdir()):
-        ours = (folder / SUMMARY).exists() or (folder / COMPARISON).exists()
-        if not ours:
-            raise OutputError(
-                f"{folder}: found a folder with other files in it, allowed is an empty one or "
-                "an earlier run's"
-            )
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A folder to write to, which becomes ``folder`` when all is written.
-
-    If writing fails, what ``folder`` held before is left as it was.
-
-    Raises
-    ------
-    OutputError
-        The disk is full, or the place cannot be written.
-    """
-    check_folder(folder)
-    temporary: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        yield temporary
-        temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary)
 
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
     """A path to write a file to, which becomes ``path`` when all is written.
 
+    In a folder of results it is entered in the manifest, and a file there that fsim did not write
+    is kept under another name (:func:`fsim.results.manifest.enter`).
+
     Raises
     ------
     OutputError
         The disk is full, or the place cannot be written.
     """
-    temporary = path.with_name(f".{path.name}")
+    temporary = path.with_name(f"{UNFINISHED}{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        enter(path)
         os.replace(temporary, path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -110,7 +81,7 @@ def write_run(
     (folder / SCENARIO).write_text(scenario, encoding="utf-8")
     write_table(records, folder / RECORDS)
     write_table(evaluations, folder / EVALUATIONS)
-    save_adapter(folder / "adapter")
+    save_adapter(folder / ADAPTER)
     text = json.dumps({"schema": SCHEMA, **summary}, indent=2) + "\n"
     (folder / SUMMARY).write_text(text, encoding="utf-8")
 

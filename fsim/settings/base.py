@@ -63,6 +63,10 @@ class SectionWithOptions(Settings):
             return data
         own = [key for key in cls.model_fields if key != "options"]
         name = data.get(own[0], cls.model_fields[own[0]].default)
+        if own[0] in data and not isinstance(name, str):
+            raise ValueError(
+                f"{own[0]}: found {shown(name)}, allowed are {', '.join(cls.registry)}"
+            )
         if not isinstance(name, str):
             return data
         gathered = _gather(data, own, cls.registry.get(name))

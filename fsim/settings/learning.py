@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from fsim.errors import ScenarioError
+from fsim.errors import ScenarioError, shown
 from fsim.learning.models import model_folder
 from fsim.learning.tasks import TASKS, Task, make_task
 from fsim.quantities import Count
@@ -79,6 +79,8 @@ class ModelSettings(Settings):
             model_folder(name)
         except ScenarioError as error:
             raise ValueError(str(error).removeprefix("model.name: ")) from None
+        except OSError as error:  # no name that a folder could have
+            raise ValueError(f"found {shown(name)}: {error.strerror}") from None
         return name
 
 

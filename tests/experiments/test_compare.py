@@ -53,4 +53,6 @@ def test_one_seed_is_a_plain_comparison(tiny, tmp_path, stub_runs, monkeypatch):
     table = compare(tiny(), choices, out, "float16", 1, seeds=[7])
     assert list(table.columns) == list(COLUMNS)
     assert stub_runs == ["float16", "topk"]
-    assert {path.name for path in out.iterdir()} == {"comparison.csv", "float16", "topk"}
+    assert {path.name for path in out.iterdir()} == {
+        "comparison.csv", "float16", "fsim-manifest.json", "topk",
+    }  # fmt: skip

@@ -10,14 +10,15 @@ import time
 import pandas as pd
 import pytest
 import typer
-from filelock import FileLock
 from typer.testing import CliRunner
 
 import fsim.experiments.engines as engines
 from fsim.cli.sweep import sweep as sweep_command
 from fsim.errors import OutputError, ScenarioError
 from fsim.experiments import jobs
-from fsim.experiments.sweep import SWEEP, TABLE, sweep
+from fsim.experiments.sweep import sweep
+from fsim.results.folders import growing
+from fsim.results.manifest import SWEEP, TABLE, Identity
 from tests.conftest import ROOT
 
 SEEDS = {"seed": [0, 1, 2]}
@@ -117,7 +118,7 @@ def test_a_full_disk_ends_the_sweep_and_it_goes_on(tiny_file, tmp_path, stub_run
 def test_a_folder_that_holds_something_else_is_refused(tiny_file, tmp_path, stub_runs):
     path, out = tiny_file(), tmp_path / "out"
     sweep(path, SEEDS, out=out, store="none")
-    with pytest.raises(OutputError, match="found another sweep, over seed, with 3 cells that this"):
+    with pytest.raises(OutputError, match=r"another sweep .*, with 3 runs that this one lacks"):
         sweep(path, {"training.batch_size": [4, 8]}, out=out, store="none")
     with pytest.raises(OutputError, match="another sweep"):
         sweep(path, SEEDS, overrides=["training.batch_size=5"], out=out, store="none")
@@ -128,19 +129,14 @@ def test_a_folder_that_holds_something_else_is_refused(tiny_file, tmp_path, stub
         sweep(path, SEEDS, out=thesis, store="none")
     with pytest.raises(OutputError, match="found a file"):
         sweep(path, SEEDS, out=path, store="none")
-    (out / SWEEP).write_text('{"schema": 99, "keys": [], "cells": []}')
-    with pytest.raises(OutputError, match="a sweep of version 99, allowed is 1"):
-        sweep(path, SEEDS, out=out, store="none")
-    (out / SWEEP).write_text("{")
-    with pytest.raises(OutputError, match=r"sweep\.json: cannot be read"):
-        sweep(path, SEEDS, out=out, store="none")
     assert len(stub_runs) == 3
 
 
 def test_two_processes_cannot_do_the_same_sweep(tiny_file, tmp_path, stub_runs):
     path, out = tiny_file(), tmp_path / "out"
     sweep(path, {"seed": [0]}, out=out, store="none")
-    with FileLock(out / ".lock"), pytest.raises(OutputError, match="another process is at work"):
+    another = pytest.raises(OutputError, match="another process is at work")
+    with growing(out, Identity("sweep", "tiny", ""), overwrite=True), another:
         sweep(path, SEEDS, out=out, store="none")
 
 
@@ -222,11 +218,11 @@ def test_a_killed_sweep_goes_on_where_it_was(tiny_file, tmp_path):
     time.sleep(1)  # its workers end themselves
     kept = {path: path.stat().st_mtime_ns for path in out.glob("*/summary.json")}
     assert 1 <= len(kept) < 4
-    (out / f".{next(iter(kept)).parent.name}-half").mkdir()
     states = []
     table = sweep(path, {"seed": [0, 1, 2, 3]}, out=out, store=str(store),
                   on_progress=lambda state: states.append(state.state))  # fmt: skip
     assert table["status"].tolist() == ["completed"] * 4
     assert states.count("kept") == len(kept)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert not list(out.glob(".*-*"))
+    assert not list(out.glob(".*"))
+    assert not list(out.parent.glob(".*"))

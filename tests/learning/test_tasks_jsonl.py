@@ -173,3 +173,12 @@ def test_a_big_file_is_read_a_line_at_a_time(tmp_path):
         tracemalloc.stop()
     assert path.stat().st_size > 20_000_000
     assert peak < 1_000_000
+
+
+def test_a_key_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.jsonl"
+    path.write_text('{"prompt": "a", "answer": "b", "answer": "c"}\n')
+    with pytest.raises(
+        ScenarioError, match=r"twice\.jsonl:1: not JSON: found the key 'answer' twice"
+    ):
+        list(read_lines(path))

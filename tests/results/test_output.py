@@ -1,51 +1,29 @@
+import errno
+
 import pytest
 
 from fsim.errors import OutputError
 from fsim.results.loading import load_runs
-from fsim.results.output import check_folder, folder_name, replacing
+from fsim.results.output import folder_name, replacing_file
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path):
-    target = tmp_path / "runs" / "one"
-    with replacing(target) as temporary:
-        (temporary / "summary.json").write_text("{}")
-        assert not target.exists()
-    assert [p.name for p in target.iterdir()] == ["summary.json"]
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "table.csv"
+    with replacing_file(path) as file:
+        file.write_text("old")
+        assert not path.exists()
 
-    def fail():
-        with replacing(target) as temporary:
-            (temporary / "summary.json").write_text("half")
-            raise RuntimeError("in the middle")
+    def fail(error):
+        with replacing_file(path) as file:
+            file.write_text("half")
+            raise error
 
-    with pytest.raises(RuntimeError, match="in the middle"):
-        fail()
-    assert (target / "summary.json").read_text() == "{}"
-    assert [p.name for p in target.parent.iterdir()] == ["one"]
-
-
-def test_an_earlier_output_is_replaced_and_anything_else_refused(tmp_path):
-    earlier = tmp_path / "earlier"
-    earlier.mkdir()
-    check_folder(earlier)
-    (earlier / "comparison.csv").write_text("policy\n")
-    check_folder(earlier)
-    other = tmp_path / "thesis"
-    other.mkdir()
-    (other / "chapter1.tex").write_text("years of work")
-    with pytest.raises(OutputError, match="other files in it"), replacing(other):
-        pass
-    assert (other / "chapter1.tex").read_text() == "years of work"
-    with pytest.raises(OutputError, match="found a file"):
-        check_folder(other / "chapter1.tex")
-
-
-def test_a_full_disk_is_told_and_loses_nothing(tmp_path):
-    target = tmp_path / "run"
-    with replacing(target) as temporary:
-        (temporary / "summary.json").write_text("{}")
-    with pytest.raises(OutputError, match="cannot be written: No space left"), replacing(target):
-        raise OSError(28, "No space left on device")
-    assert (target / "summary.json").read_text() == "{}"
+    with pytest.raises(OutputError, match=r"table\.csv: cannot be written: No space left"):
+        fail(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(RuntimeError):
+        fail(RuntimeError())
+    assert path.read_text() == "old"
+    assert [each.name for each in path.parent.iterdir()] == ["table.csv"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +32,7 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path):
         (None, "found no summary.json and no comparison.csv"),
         ("{", "cannot be read"),
         ('{"schema": 99}', "found results of version 99, allowed are 1, 2"),
-        ('{"schema": 1}', "cannot be read: 'label'"),
+        ('{"schema": 1}', "cannot be read: label: is missing"),
     ],
 )
 def test_damaged_results_are_told(tmp_path, summary, message):

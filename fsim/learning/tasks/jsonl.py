@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fsim.documents import parse_json
 from fsim.errors import ScenarioError
 from fsim.learning.split import is_held_out
 from fsim.learning.tasks.base import Example, FileFinder, Task, TaskData
@@ -116,7 +117,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _object(line: bytes, place: str) -> dict[str, Any]:
     try:
-        record = json.loads(line.decode("utf-8-sig"))
+        record = parse_json(line.decode("utf-8-sig"))
         if b"\\u" in line:
             # JSON can spell half of a surrogate pair, which no tokenizer and no hash accepts.
             json.dumps(record, ensure_ascii=False).encode("utf-8")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fsim.documents import parse_json
 from fsim.errors import FsimError, ScenarioError
 from fsim.learning.tasks.base import FileFinder
 from fsim.learning.tasks.jsonl import read_lines
@@ -91,7 +92,7 @@ def split_files(folder: Path, split: str) -> list[Path]:
         path
         for place in places
         for path in place.iterdir()
-        if path.suffix in _READERS and path.name not in _NOT_DATA
+        if path.suffix in _READERS and path.name not in _NOT_DATA and path.is_file()
     )
     words = {path: set(re.split(r"[^a-z0-9]+", path.stem.lower())) for path in found}
     files = [path for path in found if split.lower() in words[path]]
@@ -136,7 +137,7 @@ def _json_rows(path: Path, columns: Sequence[str]) -> Rows:
         yield from _jsonl_rows(path, columns)
         return
     try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+        rows = parse_json(path.read_text(encoding="utf-8-sig"))
         json.dumps(rows, ensure_ascii=False).encode("utf-8")  # no half of a surrogate pair
     except UnicodeError:
         raise

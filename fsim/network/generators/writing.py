@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +76,13 @@ def write_csv(name: str, seconds: int, seed: int, path: Path) -> None:
 
 
 def save(text: str, path: Path) -> None:
-    """Write a trace, or say in one line why not."""
+    """Write a trace whole, or say in one line why not."""
+    temporary = path.with_name(f".{path.name}")
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

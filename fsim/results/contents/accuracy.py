@@ -14,6 +14,9 @@ from fsim.results.contents.series import Look, by_series, looks, series_of
 
 Floats = npt.NDArray[np.float64]
 
+_TO_TARGET = {"time_s": "time_to_target_s", "uplink_bytes": "uplink_bytes_to_target"}
+"""Column of an axis -> the metric that says where on it the target was reached."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -30,7 +33,8 @@ class Curve:
     tails
         For each of several runs its curve after the mean has ended, shapes (m,) and (m,).
     reached
-        Where the mean first reached the target; None where it did not.
+        Where the target was reached, the mean over the runs as tables have it (by the mean of the
+        target's window of evaluations), and the curve there; None where not every run reached it.
     """
 
     look: Look
@@ -136,15 +140,18 @@ def seed_band(table: pd.DataFrame, column: str) -> tuple[Floats, Floats, Floats,
 def _curves(
     evaluations: pd.DataFrame, summary: pd.DataFrame, column: str, factor: float
 ) -> dict[str, Curve]:
-    series, target = looks(summary), float(summary["target"].iloc[0])
+    series = looks(summary)
+    to_target = summary.set_index("run")[_TO_TARGET[column]].astype("float64")
     return {
-        name: _curve(rows, column, factor, target, series[name])
+        name: _curve(rows, column, factor, to_target[rows["run"].unique()], series[name])
         for name, rows in by_series(evaluations, summary).items()
         if name in series and len(rows)
     }
 
 
-def _curve(rows: pd.DataFrame, column: str, factor: float, target: float, look: Look) -> Curve:
+def _curve(
+    rows: pd.DataFrame, column: str, factor: float, to_target: pd.Series[float], look: Look
+) -> Curve:
     at, mean, low, high = seed_band(rows, column)
     runs = int(rows["run"].nunique())
     tails = []
@@ -160,8 +167,10 @@ def _curve(rows: pd.DataFrame, column: str, factor: float, target: float, look: 
                     100 * np.append(np.interp(ends, x, y), y[after]),
                 )
             )
-    first = np.flatnonzero(mean >= target)[:1]
-    reached = (float(at[first[0]] / factor), float(100 * mean[first[0]])) if len(first) else None
+    reached = None
+    if to_target.notna().all() and len(at):
+        where = float(to_target.mean())
+        reached = where / factor, 100 * float(np.interp(where, at, mean))
     return Curve(look, at / factor, 100 * mean, 100 * low, 100 * high, runs, tuple(tails), reached)
 
 

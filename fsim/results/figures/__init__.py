@@ -25,10 +25,9 @@ from fsim.results.figures.stragglers import stragglers
 from fsim.results.figures.style import STYLE
 from fsim.results.figures.sweep import sweep_heat_map
 from fsim.results.loading import Results
+from fsim.results.manifest import FORMATS as FORMATS
 from fsim.results.output import replacing_file
 from fsim.results.saved import SavedRun
-
-FORMATS = ("png", "svg")
 
 FIGURES: dict[str, Drawing[Figure]] = {
     "accuracy_over_time": Drawing(accuracy_over_time),

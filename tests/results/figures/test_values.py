@@ -21,6 +21,22 @@ def test_the_line_is_the_accuracy_and_the_marker_where_it_first_reached_the_targ
     assert list(target.get_ydata()) == [50, 50]
 
 
+def test_the_marker_is_where_tables_say_that_the_target_was_reached(tmp_path):
+    """By the mean of a window of evaluations that is later than the first one above the target."""
+    for seed in (0, 1):
+        write_made(tmp_path / f"{seed}", seed=seed)
+    results = load(tmp_path)
+    last = results.evaluations.groupby("run", observed=True)["time_s"].max()
+    summary = results.series.assign(time_to_target_s=[last.iloc[0], last.iloc[1] / 2])
+
+    def markers(summary):
+        lines = accuracy_over_time(results.evaluations, summary).axes[0].lines
+        return [line.get_xdata()[0] for line in lines if line.get_marker() != "None"]
+
+    assert markers(summary) == pytest.approx([(last.iloc[0] + last.iloc[1] / 2) / 2])
+    assert markers(summary.assign(time_to_target_s=[last.iloc[0], np.nan])) == []
+
+
 def test_bars_of_the_last_client_are_as_high_as_the_rounds_are_long(tmp_path):
     results = load(write_made(tmp_path / "run", lost=(3, 2), payload=2000))
     figure = round_breakdown(results.records, results.summary)

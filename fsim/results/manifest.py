@@ -1,0 +1,338 @@
+"""What fsim wrote into a folder: the manifest, by which it tells its own files from all others.
+
+``fsim-manifest.json`` says what the folder's results are of, and names each file that fsim wrote.
+Only these are ever replaced or removed. The runs within a comparison or a sweep have manifests of
+their own, which stand for their files. Folders of version 0.1.0 have none: there the content of
+the files that fsim writes tells whose they are, and their names which may be replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fsim.documents import LARGEST_FILE, parse_json, read_text
+from fsim.errors import OutputError
+
+SUMMARY = "summary.json"
+SCENARIO = "scenario.yaml"
+RECORDS = "records.parquet"
+EVALUATIONS = "evaluations.parquet"
+COMPARISON = "comparison.csv"
+STATISTICS = "statistics.csv"
+BUDGET = "budget.csv"
+SWEEP = "sweep.json"
+TABLE = "sweep.csv"
+REPORT = "report.html"
+TIMELINES = ("timeline.pftrace", "timeline.json")
+ADAPTER = "adapter"
+MANIFEST = "fsim-manifest.json"
+
+MANIFEST_SCHEMA = 1
+"""Version of ``fsim-manifest.json``."""
+
+SWEEP_SCHEMA = 1
+"""Version of ``sweep.json``."""
+
+UNFINISHED = ".fsim-new."
+"""What the names of files begin with that are still being written."""
+
+FILES: Mapping[str, tuple[str, ...]] = {
+    "run": (
+        SUMMARY,
+        SCENARIO,
+        RECORDS,
+        EVALUATIONS,
+        f"{ADAPTER}/adapter_model.safetensors",
+        f"{ADAPTER}/adapter_config.json",
+    ),
+    "comparison": (COMPARISON, STATISTICS, BUDGET),
+    "sweep": (SWEEP, TABLE),
+}
+"""Kind of results -> the files of it, but for those of the runs in folders of their own."""
+
+FIGURES = (
+    "accuracy_over_time",
+    "accuracy_over_uplink",
+    "pareto",
+    "round_breakdown",
+    "payload_breakdown",
+    "stragglers",
+    "accuracy_by_label",
+    "energy_per_round",
+    "battery_drain",
+    "scalability",
+    "sweep_heat_map",
+)
+"""Those of :data:`fsim.results.figures.FIGURES`, which are drawn into folders of results."""
+
+FORMATS = ("png", "svg")
+
+DRAWN = tuple(f"{name}.{kind}" for name in FIGURES for kind in FORMATS)
+"""The files of figures."""
+
+COLLECTION = "collection"
+"""Kind of a folder in which fsim drew something, and which is none of its results'."""
+
+_SUMMARY_KEYS = ("schema", "label", "status", "metrics", "scenario_sha256")
+_OLDER = (f"{ADAPTER}/README.md", ".lock")
+
+_log = logging.getLogger("fsim.results")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What results are of: such of the same may replace them unasked.
+
+    Attributes
+    ----------
+    kind
+        ``run``, ``comparison`` or ``sweep``.
+    name
+        The scenario's.
+    digest
+        SHA-256 of what all runs have in common; empty if that is not known.
+    runs
+        Of a comparison or a sweep: what each run is called, and its folder.
+    """
+
+    kind: str
+    name: str
+    digest: str
+    runs: Mapping[str, str] = field(default_factory=dict)
+
+    def loses(self, new: Identity) -> str | None:
+        """What of this would be lost if the new took its place; None if nothing would."""
+        told = f"a {self.kind} of scenario {self.name!r}"
+        if self.kind != new.kind:
+            return told
+        # A sweep's cells have a digest of all their settings in their names.
+        if self.kind != "sweep" and self.name != new.name:
+            return told
+        if self.kind != "sweep" and (self.digest != new.digest or not self.digest):
+            return f"{told} with other settings"
+        if lost := self.runs.keys() - new.runs.keys():
+            another = f"another {self.kind} of scenario {self.name!r}"
+            runs = "1 run" if len(lost) == 1 else f"{len(lost)} runs"
+            return f"{another}, with {runs} that this one lacks ({min(lost)})"
+        return None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An identity, and the files that fsim wrote, as paths below the folder with ``/``."""
+
+    identity: Identity
+    files: frozenset[str]
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest | None:
+        """A folder's manifest as it is there; None if it has none.
+
+        Raises
+        ------
+        OutputError
+            It is damaged, or of a version that cannot be read.
+        """
+        path = folder / MANIFEST
+        if not os.path.lexists(path):
+            return None
+        try:
+            if not path.is_file():
+                raise ValueError("found no file")
+            told = parse_json(read_text(path, LARGEST_FILE))
+            if told["schema"] != MANIFEST_SCHEMA:
+                raise OutputError(
+                    f"{path}: found version {told['schema']!r}, allowed is {MANIFEST_SCHEMA}"
+                )
+            identity = Identity(*(told[key] for key in ("kind", "name", "digest", "runs")))
+            words = [identity.kind, identity.name, identity.digest, *told["files"]]
+            words += [*identity.runs.keys(), *identity.runs.values()]
+            if not all(isinstance(word, str) for word in words):
+                raise TypeError("found something other than text")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise OutputError(
+                f"{path}: cannot be read: {' '.join(str(error).split())}; allowed is another --out"
+            ) from None
+        return cls(identity, frozenset({MANIFEST, *told["files"]}))
+
+    def with_runs(self, folder: Path) -> Manifest:
+        """The manifest, and what those of the runs below the folder say of these.
+
+        Raises
+        ------
+        OutputError
+            One of them cannot be read.
+        """
+        files = set(self.files)
+        for name in self.files:
+            below, _, last = name.rpartition("/")
+            if below and last == MANIFEST and _is_below(folder, below):
+                files |= {f"{below}/{each}" for each in _files_of(folder / below)}
+        return replace(self, files=frozenset(files))
+
+    def write(self, folder: Path) -> None:
+        """Write it whole or not at all; OSError if it cannot be written."""
+        identity = self.identity
+        told = {
+            "schema": MANIFEST_SCHEMA,
+            "fsim": version("fsim"),
+            "kind": identity.kind,
+            "name": identity.name,
+            "digest": identity.digest,
+            "runs": dict(identity.runs),
+            "files": sorted(self.files - {MANIFEST}),
+        }
+        text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+        temporary = folder / f"{UNFINISHED}{MANIFEST}"
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, folder / MANIFEST)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def found_in(folder: Path) -> Manifest | None:
+    """What fsim wrote into a folder, by its manifest or as version 0.1.0 did; None for nothing.
+
+    Raises
+    ------
+    OutputError
+        The manifest cannot be read.
+    """
+    found = Manifest.read(folder)
+    return _older(folder) if found is None else found.with_runs(folder)
+
+
+def written_below(folder: Path) -> frozenset[str]:
+    """All files below a folder, as a manifest names them."""
+    return frozenset(
+        (Path(place) / name).relative_to(folder).as_posix()
+        for place, _, files in os.walk(folder)
+        for name in files
+    )
+
+
+def adopt(folder: Path) -> None:
+    """Give a folder a manifest before something is drawn in it, if it has none.
+
+    Raises
+    ------
+    OutputError
+        The manifest cannot be read or written.
+    """
+    try:
+        if not os.path.lexists(folder / MANIFEST):
+            none = Manifest(Identity(COLLECTION, folder.resolve().name, ""), frozenset())
+            (_older(folder) or none).write(folder)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def enter(path: Path) -> None:
+    """Enter a file that is about to be written into its folder's manifest, if that has one.
+
+    A file that fsim did not write is kept, under another name, and that is told.
+
+    Raises
+    ------
+    OutputError
+        The manifest cannot be read.
+    """
+    manifest = Manifest.read(path.parent)
+    if manifest is None or path.name in manifest.files:
+        return
+    if os.path.lexists(path):
+        kept = free_name(path)
+        os.rename(path, kept)
+        tell_kept(path, kept)
+    # Entered first: what a killed process wrote is then known as its own.
+    replace(manifest, files=manifest.files | {path.name}).write(path.parent)
+
+
+def free_name(path: Path) -> Path:
+    """``NAME.1``, or the next number that nothing beside it has."""
+    number = 1
+    while os.path.lexists(path.with_name(f"{path.name}.{number}")):
+        number += 1
+    return path.with_name(f"{path.name}.{number}")
+
+
+def tell_kept(path: Path, kept: Path) -> None:
+    """Say that what somebody else wrote has another name now."""
+    tell(f"{path}: found one that fsim did not write, now {kept.name}")
+
+
+def tell(text: str) -> None:
+    """Say in a line what does not end the command."""
+    _log.warning("%s", text)
+
+
+def _is_below(folder: Path, below: str) -> bool:
+    """Whether a name is that of a folder truly within another one."""
+    place = folder / below
+    return place.is_dir() and place.resolve().is_relative_to(folder.resolve()) and place != folder
+
+
+def _files_of(folder: Path) -> frozenset[str]:
+    found = Manifest.read(folder)
+    return frozenset() if found is None else found.files
+
+
+def _older(folder: Path) -> Manifest | None:
+    """What version 0.1.0 left in a folder, by the content of its files."""
+    try:
+        if (summary := _summary(folder)) is not None:
+            identity = Identity("run", str(summary.get("name")), str(summary["scenario_sha256"]))
+            below: list[str] = []
+        elif (folder / SWEEP).is_file():
+            told = parse_json(read_text(folder / SWEEP, LARGEST_FILE))
+            if told["schema"] != SWEEP_SCHEMA:
+                return None
+            below = [str(cell["folder"]) for cell in told["cells"]]
+            name = _name(folder, below)
+            identity = Identity("sweep", name, "", {cell: cell for cell in below})
+        elif (folder / COMPARISON).is_file():
+            below = sorted(each.name for each in folder.iterdir() if _summary(each) is not None)
+            if not below or "policy" not in pd.read_csv(folder / COMPARISON, nrows=0):
+                return None
+            identity = Identity("comparison", _name(folder, below), "")
+        else:
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    drawn = [*DRAWN, REPORT, *TIMELINES]
+    files = {*FILES[identity.kind], *_OLDER, *drawn}
+    for name in below:
+        if "/" not in name and _summary(folder / name) is not None:
+            own = _files_of(folder / name) or [*FILES["run"], *_OLDER, *drawn]
+            files |= {f"{name}/{each}" for each in own}
+    return Manifest(identity, frozenset(files & written_below(folder)))
+
+
+def _summary(folder: Path) -> dict[str, Any] | None:
+    """The summary that fsim wrote of a run; None for anything else."""
+    path = folder / SUMMARY
+    try:
+        summary = parse_json(read_text(path, LARGEST_FILE)) if path.is_file() else None
+    except (OSError, ValueError):
+        return None
+    known = isinstance(summary, dict) and all(key in summary for key in _SUMMARY_KEYS)
+    return summary if known else None
+
+
+def _name(folder: Path, below: list[str]) -> str:
+    """The scenario's name, as the first run tells it."""
+    summaries = (_summary(folder / name) for name in below)
+    return next((str(each.get("name")) for each in summaries if each is not None), "")

@@ -1,0 +1,73 @@
+"""A disk that takes no more, stood for by a limit to the size of a file: one line, exit code 2."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.results.made import write_made
+
+resource = pytest.importorskip("resource")
+
+COMMANDS = [
+    ["run", "{scenario}", "--out", "{folder}/out"],
+    ["compare", "{scenario}", "--policies", "topk", "--jobs", "1", "--out", "{folder}/out"],
+    ["sweep", "{scenario}", "--seeds", "0", "--jobs", "1", "--out", "{folder}/out"],
+    ["fleet", "{scenario}", "--out", "{folder}"],
+    ["partition", "{scenario}", "--out", "{folder}"],
+    ["plot", "{run}"],
+    ["report", "{run}"],
+    ["timeline", "{run}"],
+    ["audit", "--markdown", "{folder}/audit.md"],
+    ["audit", "--measured", "{folder}/measured.json"],
+    ["trace", "convert", "traces/3g-subway.csv", "{folder}/a.csv"],
+    ["trace", "plot", "traces/3g-subway.csv", "--out", "{folder}/a.png"],
+    ["trace", "generate", "att-lte-driving", "--seconds", "900", "--out", "{folder}/a.csv"],
+]
+
+
+def small_files():
+    """In the process of the command: no file of more than 500 bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+def test_a_file_that_cannot_be_written_is_named(tiny_file, tmp_path, command):
+    run = write_made(tmp_path / "made")
+    before = {path: path.stat().st_size for path in run.iterdir()}
+    names = {"scenario": tiny_file(protocol__rounds=1), "folder": tmp_path, "run": run}
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "fsim", *(part.format(**names) for part in command)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=small_files,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "cannot be written: " in done.stderr
+    assert str(tmp_path) in done.stderr
+    assert {path: path.stat().st_size for path in run.iterdir()} == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
+@pytest.mark.parametrize(
+    "command",
+    [["policies"], ["trace", "info", "traces/3g-subway.csv", "--json"], ["audit", "--json"]],
+    ids=" ".join,
+)
+def test_an_output_that_cannot_be_written_is_told(command):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fsim", *command],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "fsim: the output: cannot be written: No space left on device\n"
