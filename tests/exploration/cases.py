@@ -181,8 +181,8 @@ def _learnings(draw: st.DrawFn, clients: int, tagged: bool) -> Learning:
         examples=tuple(draw(sizes)),
         operations=draw(st.sampled_from((1e12, 1e9, 1e13, 0.0))),
         tagged=tagged,
-        diverging=draw(sometimes(sometimes(st.sampled_from((0.05, 0.3, 1.0)), 0.0), 0.0)),
-        overflowing=draw(sometimes(sometimes(st.sampled_from((0.3, 0.05, 1.0)), 0.0), 0.0)),
+        diverging=draw(sometimes(sometimes(st.sampled_from((0.3, 0.1, 1.0)), 0.0), 0.0)),
+        overflowing=draw(sometimes(sometimes(st.sampled_from((0.3, 0.7, 1.0)), 0.0), 0.0)),
         overflow=draw(st.sampled_from(overflows)),
         remembered=draw(st.booleans()),
     )

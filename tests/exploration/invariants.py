@@ -491,6 +491,9 @@ def troubles_have_a_cause(book: Book) -> Iterator[str]:
     for what, (told, seen) in numbers.items():
         if not seen <= told <= seen + more:
             yield f"{told} troubles of clients that were {what}, seen were {seen}"
+    for number in book.useless:
+        if book.seen.askings[number].readable:
+            yield f"asking {number} has an update, of a training that came to nothing"
     for row in book.rows:
         if row.kind in (Kind.LOST, Kind.REJECTED):
             reason = json.loads(row.details or "{}").get("reason", "")

@@ -84,6 +84,8 @@ class RecordedLearner:
         Client -> the number of its asking in progress; the world's observer sets it.
     submitted
         Client, round and repetition of every job that was trained.
+    useless
+        Numbers of the askings whose training diverged or overflowed.
     evaluated
         How many adapters were.
     """
@@ -114,6 +116,7 @@ class RecordedLearner:
         self.facts: dict[str, Any] = {}
         self.asking_of: dict[int, int] = {}
         self.submitted: list[tuple[int, int, int]] = []
+        self.useless: list[int] = []
         self.evaluated = 0
         self._again: dict[int, int] = {}
         self._queue: dict[int, tuple[TrainingJob, int, int]] = {}
@@ -158,6 +161,7 @@ class RecordedLearner:
         rng = np.random.default_rng([self._seed, job.client, job.round_number, asking])
         diverges, overflows = rng.random(2)
         if diverges < self._learning.diverging:
+            self.useless.append(asking)
             raise TrainingDiverged(
                 f"client {job.client}, round {job.round_number}: the training loss became nan at "
                 "local step 1"
@@ -167,6 +171,8 @@ class RecordedLearner:
             delta[name] = np.zeros_like(delta[name])
         if overflows < self._learning.overflowing:
             delta = _overflown(delta, OVERFLOWS[self._learning.overflow])
+            if self._learning.overflow != "edge":
+                self.useless.append(asking)
         asks = self._request
         return TrainingResult(
             delta=delta,

@@ -61,6 +61,8 @@ class Book:
         The world itself, for its clients and links.
     submitted
         Client, round and repetition of each training.
+    useless
+        Numbers of the askings whose training came to nothing.
     shared
         Upwards or not -> bytes/s of each link that clients share.
     """
@@ -78,6 +80,7 @@ class Book:
     seen: Watched
     world: WatchedWorld
     submitted: list[tuple[int, int, int]]
+    useless: list[int]
     shared: dict[bool, list[float]]
 
     @cached_property
@@ -131,6 +134,7 @@ def _run(case: Case, loaded: LoadedScenario, recent: Recent, watchdog: Watchdog)
         seen=world.seen,
         world=world,
         submitted=learner.submitted,
+        useless=learner.useless,
         shared={up: [link.mean for link in way] for up, way in ((True, ups), (False, downs))},
     )
 

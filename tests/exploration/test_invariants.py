@@ -64,6 +64,7 @@ def book(sound):
         accounts=copy.copy(sound.accounts),
         seen=copy.deepcopy(sound.seen),
         submitted=list(sound.submitted),
+        useless=list(sound.useless),
         adapter=copy.deepcopy(sound.adapter),
     )
 
@@ -328,6 +329,7 @@ SPOILT = [
     ("failures-say-why", ended(failure="the global adapter is not finite after update 1")),
     *(("failures-say-why", ended(failure=text)) for text in FAILURES if text != NO_UPDATE),
     ("troubles-have-a-cause", without_failures(corrupted=0.0)),
+    ("troubles-have-a-cause", lambda book: book.useless.append(used(book))),
     ("troubles-have-a-cause", trouble(Trouble.DAMAGED)),
     ("troubles-have-a-cause", trouble(Trouble.DROPPED_OUT)),
     ("troubles-have-a-cause", change(Kind.LOST, "details", lambda text: '{"reason": "who knows"}')),
