@@ -17,6 +17,7 @@ from fsim.results.manifest import (
     ADAPTER,
     COMPARISON,
     EVALUATIONS,
+    MANIFEST,
     RECORDS,
     SCENARIO,
     SUMMARY,
@@ -45,24 +46,37 @@ def replacing_file(path: Path) -> Iterator[Path]:
     """A path to write a file to, which becomes ``path`` when all is written.
 
     In a folder of results it is entered in the manifest, and a file there that fsim did not write
-    is kept under another name (:func:`fsim.results.manifest.enter`).
+    is kept under another name (:func:`fsim.results.manifest.enter`). Elsewhere a link is followed.
 
     Raises
     ------
     OutputError
-        The disk is full, or the place cannot be written.
+        The disk is full, the place cannot be written, or something else than a file is there.
     """
-    temporary = path.with_name(f"{UNFINISHED}{path.name}")
+    place = path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(path.parent / MANIFEST):
+            place = path.resolve()
+        # Put in the place of a device, the file would be all that is left of it.
+        if place.exists() and not place.is_file():
+            raise OutputError(f"{path}: found something else than a file, allowed is a file")
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # of links in a ring, of folders too deep
+        raise OutputError(f"{path}: cannot be written: {_reason(error)}") from None
+    temporary = place.with_name(f"{UNFINISHED}{place.name}")
+    try:
         yield temporary
-        enter(path)
-        os.replace(temporary, path)
+        enter(place)
+        os.replace(temporary, place)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise OutputError(f"{path}: cannot be written: {_reason(error)}") from None
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def write_run(
