@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from fsim.errors import OutputError
+from fsim.files import whole_file
 from fsim.results.manifest import (
     ADAPTER,
     COMPARISON,
@@ -21,7 +22,6 @@ from fsim.results.manifest import (
     RECORDS,
     SCENARIO,
     SUMMARY,
-    UNFINISHED,
     enter,
 )
 
@@ -53,30 +53,13 @@ def replacing_file(path: Path) -> Iterator[Path]:
     OutputError
         The disk is full, the place cannot be written, or something else than a file is there.
     """
-    place = path
-    try:
-        if not os.path.lexists(path.parent / MANIFEST):
-            place = path.resolve()
-        # Put in the place of a device, the file would be all that is left of it.
-        if place.exists() and not place.is_file():
-            raise OutputError(f"{path}: found something else than a file, allowed is a file")
-        place.parent.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError) as error:  # of links in a ring, of folders too deep
-        raise OutputError(f"{path}: cannot be written: {_reason(error)}") from None
-    temporary = place.with_name(f"{UNFINISHED}{place.name}")
-    try:
+    if not os.path.lexists(path.parent / MANIFEST):
+        try:
+            path = path.resolve()
+        except RuntimeError as error:  # of links in a ring
+            raise OutputError(f"{path}: cannot be written: {error}") from None
+    with whole_file(path, enter) as temporary:
         yield temporary
-        enter(place)
-        os.replace(temporary, place)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {_reason(error)}") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
 
 
 def write_run(
