@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
 from fsim.results.manifest import MANIFEST
+from tests.conftest import ROOT
 from tests.results.made import write_made
 
 resource = pytest.importorskip("resource")
