@@ -80,14 +80,16 @@ def choose(what: str, registry: Mapping[str, type[T]], name: str, options: Mappi
     """
     if name not in registry:
         raise ValueError(f"found {what} {shown(name)}, allowed are {', '.join(registry)}")
+    checked: TypeAdapter[T] = _adapter(registry[name])
+    try:
+        made = checked.validate_python(dict(options))
+    except ValidationError as error:
+        raise ValueError(f"{what} {name}: {explain(error, registry[name])}") from None
+    # What the class itself says of its options is plainer, and comes first.
     for option, value in options.items():
         if isinstance(value, int | float) and not abs(value) <= LARGEST_OPTION:
             raise ValueError(
                 f"{what} {name}: {str(option)[:60]}: found {shown(value)}, allowed is no number "
                 f"beyond {LARGEST_OPTION:g}"
             )
-    checked: TypeAdapter[T] = _adapter(registry[name])
-    try:
-        return checked.validate_python(dict(options))
-    except ValidationError as error:
-        raise ValueError(f"{what} {name}: {explain(error, registry[name])}") from None
+    return made
