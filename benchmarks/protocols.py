@@ -76,6 +76,7 @@ class RecordedLearner:
         adapter: Update,
         steps: int,
         drift: Update | None = None,
+        repeat: int = 0,
     ) -> TrainingJob:
         """A job without rows."""
         return TrainingJob(client, round_number, adapter, [()] * steps)
@@ -137,8 +138,7 @@ def run(loaded: Any, population: DrawnPopulation) -> tuple[SimulatedWorld, float
     begun = time.process_time()
     world = SimulatedWorld(loaded, RecordedLearner(), population=population)
     ready = time.process_time()
-    process = world.env.process(loaded.scenario.protocol.make().run(world.env, world))
-    world.env.run(process)
+    world.run()
     ended = time.process_time()
     world.close()
     return world, ready - begun, ended - ready

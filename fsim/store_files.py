@@ -152,6 +152,8 @@ class FolderFiles:
                 raise
         except OSError as error:
             raise OutputError(f"{path.parent}: cannot be written: {error.strerror}") from None
+        except RecursionError:
+            raise OutputError(f"{path.parent}: found too many folders within each other") from None
 
     def remove(self, name: str) -> None:
         """See :class:`Files`."""

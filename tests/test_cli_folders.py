@@ -202,3 +202,13 @@ def test_a_bad_place_is_told_before_any_work(command, words, monkeypatch):
     ):  # fmt: skip
         refused(command(*words, "--out", out), message)
     assert list(files(".")) == ["data/years.csv"]
+
+
+@pytest.mark.parametrize("words", [("run",), COMPARE, SWEEP], ids=lambda words: words[0])
+def test_a_folder_is_found_again_by_the_path_that_was_given(command, words):
+    """By way of a folder that is none, and with a name that looks like a style and a picture."""
+    place = Path("[/x] :smile:")
+    told = done(command(*words, "--out", f"new/../{place}"))
+    assert os.listdir() == ["["]
+    assert (place / MANIFEST).exists()
+    assert str(place) in told.output.replace("\n", "")

@@ -109,5 +109,6 @@ def test_command_needs_a_name_and_a_place_to_write(tmp_path):
         command("--out", tmp_path / "t.csv")
     with pytest.raises(TraceError, match="found no --out"):
         command("lte")
+    (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError, match="cannot be written"):
-        command("lte", "--out", tmp_path / "none" / "t.csv")
+        command("lte", "--out", tmp_path / "file" / "t.csv")

@@ -93,7 +93,7 @@ def _print_all(found: list[Measurement]) -> None:
     console.print(Text(cross.title, style="bold"))
     console.print(_table(_numbered(cross)))
     for number, row in enumerate(cross.rows, 1):
-        console.print(f"{number}. {row[-1]}", markup=False, highlight=False)
+        console.print(f"{number}. {row[-1]}", highlight=False)
     console.print(cross.note, highlight=False)
 
 

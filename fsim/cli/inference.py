@@ -132,7 +132,7 @@ def infer_bench(
         model, adapter, layer, prompt_tokens, steps, batch_size, learning_rate, saliency_prompts,
         window, seed, device, Adaptation(steps=adapt_steps, last=last),
     )  # fmt: skip
-    told = Console(stderr=True)
+    told = Console(stderr=True, markup=False, emoji=False)
     place = open_store(store)
     prepared = prepare(settings, data, place, lambda line: told.print(line, highlight=False))
     # Every so many, so that a part of the test examples is a part of each label.
@@ -218,7 +218,11 @@ def _number(option: str, text: str, kind: Callable[[str], Any]) -> Any:
 def _progress(told: Console, counts: dict[str, int]) -> Iterator[Callable[[str], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+    )
     with Progress(*columns, console=told) as progress:
         lines = {name: progress.add_task(name, total=count) for name, count in counts.items()}
         yield lambda what: progress.advance(lines[what])

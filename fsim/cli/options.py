@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
 MOST_PROCESSES = 1024
 
-console = Console()
+# Names of files and scenarios are shown as they are: [x] is no style, and :x: no picture.
+console = Console(markup=False, emoji=False)
+
+
+def _without_dots(folder: Path | None) -> Path | None:
+    """``new/../x`` as ``x``: once results are there, it leads there whether ``new`` is or not."""
+    try:
+        return folder.resolve() if folder is not None and ".." in folder.parts else folder
+    except (OSError, RuntimeError):  # whoever writes there tells what is wrong with it
+        return folder
+
 
 ScenarioFile = Annotated[Path, typer.Argument(help="A scenario file.")]
 Overrides = Annotated[
@@ -34,9 +44,16 @@ StorePlace = Annotated[
         "default.",
     ),
 ]
-Out = Annotated[
-    Path | None, typer.Option("--out", help="Folder for the results; runs/NAME by default.")
-]
+
+
+def out_option(default: str) -> Any:
+    """The option for a folder of results."""
+    text = f"Folder for the results; {default} by default."
+    return typer.Option("--out", help=text, callback=_without_dots)
+
+
+Out = Annotated[Path | None, out_option("runs/NAME")]
+
 Overwrite = Annotated[
     bool,
     typer.Option("--overwrite", help="Replace results of something else in the folder."),
@@ -91,4 +108,4 @@ def plain_table(title: str, caption: str | None = None) -> Table:
 def line(name: str, summary: str, options: str = "") -> None:
     """Print what may be chosen: its name, what it is, and what can be set of it."""
     text = f"{name:<18} {summary}" + (f" [{options}]" if options else "")
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(text, highlight=False, soft_wrap=True)

@@ -21,6 +21,7 @@ from fsim.cli.options import (
     console,
     cores,
     open_store,
+    out_option,
     print_billing,
     within,
 )
@@ -100,10 +101,7 @@ def compare(
         typer.Option(help="Comma-separated, each NAME or NAME:OPTION=VALUE; see `fsim policies`."),
     ],
     override: Overrides = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for the results; runs/NAME-comparison by default."),
-    ] = None,
+    out: Annotated[Path | None, out_option("runs/NAME-comparison")] = None,
     overwrite: Overwrite = False,
     baseline: Annotated[
         str | None, typer.Option(help="What ratios are taken to; the first policy by default.")
@@ -190,10 +188,10 @@ def _progress(labels: Sequence[str], rounds: int) -> Iterator[Callable[[str, Run
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[state]}"),
+        TextColumn("{task.fields[state]}", markup=False),
     )
     with Progress(*columns, console=console) as progress:
         lines = {

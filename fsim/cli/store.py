@@ -32,7 +32,7 @@ def store_verify(store: StorePlace = None) -> None:
     found = Counter[State]()
     for fault in _required_store(store).faults():
         found[fault.state] += 1
-        console.print(f"{fault.state}: {fault.place}", markup=False, soft_wrap=True)
+        console.print(f"{fault.state}: {fault.place}", soft_wrap=True)
     console.print(
         f"{found[State.STRANGER]} strangers, {found[State.SWAPPED]} swapped entries, "
         f"{found[State.DAMAGED]} damaged entries"

@@ -18,6 +18,7 @@ from fsim.cli.options import (
     console,
     cores,
     open_store,
+    out_option,
     plain_table,
     within,
 )
@@ -54,9 +55,7 @@ def sweep(
     ray_address: Annotated[
         str | None, typer.Option(help="Of a running Ray cluster; one of its own by default.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the results; runs/NAME-sweep by default.")
-    ] = None,
+    out: Annotated[Path | None, out_option("runs/NAME-sweep")] = None,
     overwrite: Overwrite = False,
     store: StorePlace = None,
 ) -> None:
@@ -93,7 +92,7 @@ def sweep(
     console.print(f"Table: {folder / TABLE}; a folder for each cell beside it", soft_wrap=True)
     failed = table[table["status"] != "completed"]
     for row in failed.to_dict("records"):
-        console.print(f"failed: {row['cell']}: {row['error']}", markup=False, soft_wrap=True)
+        console.print(f"failed: {row['cell']}: {row['error']}", soft_wrap=True)
     if len(failed):
         raise CellsFailed(
             f"{len(failed)} of {len(table)} cells failed; the same command runs these again"

@@ -46,7 +46,7 @@ def trace_formats() -> None:
         summary = (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
         can = "read, written" if hasattr(kind, "write") else "read"
         text = f"{name:<10} {summary} ({can})" + (f" [{', '.join(options)}]" if options else "")
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(text, highlight=False, soft_wrap=True)
 
 
 @trace_app.command("info")

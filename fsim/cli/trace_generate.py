@@ -81,7 +81,7 @@ def generate(
     else:
         allowed = ", ".join([*PROFILES, *CUSTOM])
         raise TraceError(f"found trace {name!r}, allowed are {allowed}")
-    console.print(f"Trace: {out}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Trace: {out}", highlight=False, soft_wrap=True)
 
 
 def _list() -> None:
@@ -90,7 +90,7 @@ def _list() -> None:
     for name, profile in PROFILES.items():
         line = f"{name:<22} {profile.source}: {profile.published.text()}"
         line += f" [{profile.note}]" if profile.note else ""
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _flag(key: str) -> str:

@@ -39,6 +39,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fsim.errors import OutputError
+from fsim.files import UNFINISHED
 from fsim.results.manifest import (
     ADAPTER,
     COLLECTION,
@@ -48,7 +49,6 @@ from fsim.results.manifest import (
     REPORT,
     SUMMARY,
     TIMELINES,
-    UNFINISHED,
     Identity,
     Manifest,
     found_in,

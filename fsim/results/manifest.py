@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,10 @@ import pandas as pd
 
 from fsim.documents import LARGEST_FILE, parse_json, read_text
 from fsim.errors import OutputError
+from fsim.files import unfinished
+
+if sys.platform != "win32":
+    import fcntl
 
 SUMMARY = "summary.json"
 SCENARIO = "scenario.yaml"
@@ -42,9 +47,6 @@ MANIFEST_SCHEMA = 1
 
 SWEEP_SCHEMA = 1
 """Version of ``sweep.json``."""
-
-UNFINISHED = ".fsim-new."
-"""What the names of files begin with that are still being written."""
 
 FILES: Mapping[str, tuple[str, ...]] = {
     "run": (
@@ -193,7 +195,7 @@ class Manifest:
             "files": sorted(self.files - {MANIFEST}),
         }
         text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
-        temporary = folder / f"{UNFINISHED}{MANIFEST}"
+        temporary = unfinished(folder / MANIFEST)
         try:
             temporary.write_text(text, encoding="utf-8")
             os.replace(temporary, folder / MANIFEST)
@@ -233,9 +235,10 @@ def adopt(folder: Path) -> None:
         The manifest cannot be read or written.
     """
     try:
-        if not os.path.lexists(folder / MANIFEST):
-            none = Manifest(Identity(COLLECTION, folder.resolve().name, ""), frozenset())
-            (_older(folder) or none).write(folder)
+        with _alone(folder):
+            if not os.path.lexists(folder / MANIFEST):
+                none = Manifest(Identity(COLLECTION, folder.resolve().name, ""), frozenset())
+                (_older(folder) or none).write(folder)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
@@ -250,15 +253,32 @@ def enter(path: Path) -> None:
     OutputError
         The manifest cannot be read.
     """
-    manifest = Manifest.read(path.parent)
-    if manifest is None or path.name in manifest.files:
+    if not os.path.lexists(path.parent / MANIFEST):
         return
-    if os.path.lexists(path):
-        kept = free_name(path)
-        os.rename(path, kept)
-        tell_kept(path, kept)
-    # Entered first: what a killed process wrote is then known as its own.
-    replace(manifest, files=manifest.files | {path.name}).write(path.parent)
+    with _alone(path.parent):
+        manifest = Manifest.read(path.parent)
+        if manifest is None or path.name in manifest.files:
+            return
+        if os.path.lexists(path):
+            kept = free_name(path)
+            os.rename(path, kept)
+            tell_kept(path, kept)
+        # Entered first: what a killed process wrote is then known as its own.
+        replace(manifest, files=manifest.files | {path.name}).write(path.parent)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process enters anything meanwhile, where the system can see to that."""
+    descriptor = os.open(folder, os.O_RDONLY) if sys.platform != "win32" else -1
+    try:
+        if sys.platform != "win32":
+            with suppress(OSError):  # over a network, perhaps
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def free_name(path: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from fsim.errors import OutputError
+from fsim.files import whole_file
 from fsim.results.manifest import (
     ADAPTER,
     COMPARISON,
     EVALUATIONS,
+    MANIFEST,
     RECORDS,
     SCENARIO,
     SUMMARY,
-    UNFINISHED,
     enter,
 )
 
@@ -45,24 +46,20 @@ def replacing_file(path: Path) -> Iterator[Path]:
     """A path to write a file to, which becomes ``path`` when all is written.
 
     In a folder of results it is entered in the manifest, and a file there that fsim did not write
-    is kept under another name (:func:`fsim.results.manifest.enter`).
+    is kept under another name (:func:`fsim.results.manifest.enter`). Elsewhere a link is followed.
 
     Raises
     ------
     OutputError
-        The disk is full, or the place cannot be written.
+        The disk is full, the place cannot be written, or something else than a file is there.
     """
-    temporary = path.with_name(f"{UNFINISHED}{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.path.lexists(path.parent / MANIFEST):
+        try:
+            path = path.resolve()
+        except RuntimeError as error:  # of links in a ring
+            raise OutputError(f"{path}: cannot be written: {error}") from None
+    with whole_file(path, enter) as temporary:
         yield temporary
-        enter(path)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def write_run(

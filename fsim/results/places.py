@@ -10,6 +10,9 @@ from pathlib import Path
 
 from fsim.errors import OutputError
 
+DEEPEST = 200
+"""Folders within each other, which making them goes through one call within the other."""
+
 
 def resolved(folder: Path) -> Path:
     """Where a folder really is.
@@ -34,6 +37,16 @@ def resolved(folder: Path) -> Path:
 def _check_place(folder: Path, place: Path) -> None:
     """Refuse a place that could not be exchanged for another one in the end, or not be written."""
     inside = "allowed is a folder inside it"
+    if len(place.parts) > DEEPEST:
+        raise OutputError(
+            f"{folder}: found {len(place.parts)} folders within each other, allowed are {DEEPEST}"
+        )
+    try:
+        str(place).encode("utf-8")
+    except UnicodeEncodeError:  # which Parquet's library cannot write to
+        raise OutputError(
+            f"{folder}: found a name that is no UTF-8, allowed are those that are"
+        ) from None
     there = next(each for each in (place, *place.parents) if os.path.lexists(each))
     if not there.is_dir():
         where = "" if there == place else f" at {there}"

@@ -18,6 +18,10 @@ from fsim.world.trouble import Trouble
 LAST = EventPriority(2)
 """SimPy's priority of what comes after all else of its moment."""
 
+MOST_IN_VAIN = 10_000
+"""Askings that may come to nothing one after another: enough where one in a thousand is answered.
+Where each takes next to no simulated time, time alone would never end a run."""
+
 
 class Limits:
     """Ends a run at its simulated time, or with an error when no update enters any more.
@@ -30,20 +34,29 @@ class Limits:
         When to end.
     accounts
         What became of them so far.
+    clients_per_round
+        The scenario's cohort: a hundred whole ones may come to nothing, however large they are.
 
     Attributes
     ----------
     over
         Succeeds at ``stop.after``. Fails, by NothingLeft, when no update has entered the global
-        adapter for ``stop.without_update``.
+        adapter for ``stop.without_update``, or in :data:`MOST_IN_VAIN` askings.
     troubles
         How often which trouble was met in the run.
     """
 
-    def __init__(self, env: simpy.Environment, stop: StopSettings, accounts: Accounts) -> None:
+    def __init__(
+        self,
+        env: simpy.Environment,
+        stop: StopSettings,
+        accounts: Accounts,
+        clients_per_round: int,
+    ) -> None:
         self.over = env.event()
         self.troubles: Counter[Trouble] = Counter()
         self._env, self._stop, self._accounts = env, stop, accounts
+        self._most_in_vain = max(MOST_IN_VAIN, 100 * clients_per_round)
         self.moved()
         env.process(self._watch())
         if stop.after is not None:
@@ -61,8 +74,15 @@ class Limits:
 
     def count(self, trouble: Trouble | None) -> None:
         """What nothing came of a client by, if it was so."""
-        if trouble is not None:
-            self.troubles[trouble] += 1
+        if trouble is None:
+            return
+        self.troubles[trouble] += 1
+        in_vain = self.troubles.total() - self._troubles_then.total()
+        if in_vain >= self._most_in_vain:
+            self._end(
+                f"no update has entered the global adapter in {in_vain} askings that came to "
+                f"nothing: {self._meanwhile()}"
+            )
 
     def _end(self, failure: str | None = None) -> None:
         if self.over.triggered:

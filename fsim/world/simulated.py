@@ -121,7 +121,9 @@ class SimulatedWorld:
         self._roster = Roster(self.env, scenario, clients, learner.examples, uptime)
         self._lately: deque[float] = deque(maxlen=scenario.target.window)
         self._billing = billing
-        self._limits = Limits(self.env, scenario.protocol.stop, self.accounts)
+        self._limits = Limits(
+            self.env, scenario.protocol.stop, self.accounts, self.clients_per_round
+        )
         self._evaluated: Update | None = None
         check_feasible(
             scenario, learner, billing, uplink.transport, learner.initial, self._roster.population

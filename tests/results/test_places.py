@@ -54,6 +54,8 @@ def there(tmp_path, monkeypatch):
         ("x" * 300 + "/y", "cannot be written: File name too long"),
         ("/".join(["x" * 200] * 25), "cannot be written: File name too long"),
         ("a\0b", "cannot be written: embedded null byte"),
+        ("y/" * 1100, "folders within each other, allowed are 200"),
+        ("\udcff/run", "found a name that is no UTF-8"),
     ],
 )
 def test_places_that_are_refused(there, out, message):

@@ -6,7 +6,7 @@ import pytest
 from fsim.errors import ScenarioError
 from fsim.server.protocols import PROTOCOLS
 from fsim.simulation import run_world, simulate
-from fsim.world import SimulatedWorld, progress
+from fsim.world import SimulatedWorld, limits, progress
 from tests.world.quadratic import QuadraticLearner
 
 OPTIONS = {"buffered": {"buffer": 2}, "tiered": {"tiers": 2}}
@@ -69,6 +69,35 @@ def test_a_run_in_which_nothing_enters_any_more_says_why(tiny, kind):
         "fleet.availability.probability"
     )
     balanced(done)
+
+
+IN_VAIN = {
+    # Lost before it has begun, and known at once: such an asking takes no time at all.
+    "dropped out": {
+        "fleet__availability": LOST | {"moment": "before-download"},
+        "protocol__dropout_timeout": "0 s",
+    },
+    "its payload was damaged": {"failures": {"corrupted": 1.0}},
+}
+
+
+@pytest.mark.parametrize("why", IN_VAIN)
+@pytest.mark.parametrize("kind", PROTOCOLS)
+def test_a_run_whose_askings_take_next_to_no_time_ends_too(tiny, kind, why, monkeypatch):
+    monkeypatch.setattr(limits, "MOST_IN_VAIN", 500)
+    done = run(tiny, kind, **IN_VAIN[why])
+    assert "no update has entered the global adapter in 500 askings" in done.failure
+    assert f"most often, 500 times: {why}" in done.failure
+    assert done.metrics.simulated_s < 3600
+    balanced(done)
+
+
+def test_a_cohort_of_which_most_are_lost_goes_on(tiny, monkeypatch):
+    monkeypatch.setattr(limits, "MOST_IN_VAIN", 3)
+    lost = {"kind": "dropout", "probability": 0.8}
+    done = run(tiny, fleet__availability=lost, protocol__clients_per_round=6, protocol__rounds=30)
+    assert done.failure is None
+    assert balanced(done)["dropped"] > 100
 
 
 def test_only_time_without_an_update_counts(tiny):

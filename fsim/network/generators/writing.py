@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from fsim.errors import OutputError, TraceError
+from fsim.errors import TraceError
+from fsim.files import whole_file
 from fsim.network.generators.measure import measure
 from fsim.network.generators.profiles import PROFILES, Profile
 from fsim.network.generators.scores import Floats
@@ -77,12 +76,5 @@ def write_csv(name: str, seconds: int, seed: int, path: Path) -> None:
 
 def save(text: str, path: Path) -> None:
     """Write a trace whole, or say in one line why not."""
-    temporary = path.with_name(f".{path.name}")
-    try:
+    with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
