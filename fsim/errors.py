@@ -67,7 +67,19 @@ class ScenarioError(FsimError):
 
 
 class TraceError(FsimError):
-    """A capacity trace that cannot be read, or that says nothing at the time asked for."""
+    """A capacity trace that cannot be read, or that says nothing at the time asked for.
+
+    Attributes
+    ----------
+    flow
+        Number of the flow over shared links that it was asked for; None for no such.
+    reason
+        The message without that number.
+    """
+
+    def __init__(self, reason: str, flow: int | None = None) -> None:
+        super().__init__(reason if flow is None else f"flow {flow}: {reason}")
+        self.reason, self.flow = reason, flow
 
 
 class TransferNeverEnds(FsimError):

@@ -225,7 +225,7 @@ class Sharing(ABC, Generic[U]):
         try:
             return Cursor(cap, time)
         except TraceError as error:
-            raise TraceError(f"flow {flow}: {error}") from None
+            raise TraceError(str(error), flow) from None
 
     def _forget(self, upload: U) -> float:
         """Take a flow out of the sharing; bytes of it that are left."""
@@ -312,7 +312,7 @@ class Sharing(ABC, Generic[U]):
         try:
             changed.cap.step()
         except TraceError as error:
-            raise TraceError(f"flow {changed.flow}: {error}") from None
+            raise TraceError(str(error), changed.flow) from None
         if not self._put_off(entry, changed.cap):
             changed.change = None
         if changed.cap.rate != before:

@@ -11,9 +11,13 @@ from typing import Any
 
 import simpy
 
+from fsim.errors import TraceError
 from fsim.network import Capacity
 from fsim.network.shared_link import SharedLink
 from fsim.network.waterfill import SharedNetwork
+
+NO_FLOW = -1
+"""Of one that did not begin, since the run is about to end."""
 
 
 class Medium:
@@ -51,22 +55,55 @@ class Medium:
         Returns
         -------
         flow, finished
-            A number to end it by, and the event that it is through.
+            A number to end it by, and the event that it is through, which fails by TraceError where
+            the client's own trace ends before.
+
+        Raises
+        ------
+        TraceError
+            The client's own trace has ended.
         """
-        if isinstance(self._network, SharedLink):
-            flow = self._network.add(self._env.now, size, cap)
-        else:
-            flow = self._network.add(self._env.now, size, path, cap)
-        self._waiting[flow] = finished = self._env.event()
+        finished = self._env.event()
+        try:
+            if isinstance(self._network, SharedLink):
+                flow = self._network.add(self._env.now, size, cap)
+            else:
+                flow = self._network.add(self._env.now, size, path, cap)
+        except TraceError as error:
+            self._tell(error)
+            return NO_FLOW, finished
+        self._waiting[flow] = finished
         self._set_alarm()
         return flow, finished
 
     def end(self, flow: int) -> float:
-        """Break a transfer off now; bytes of it that are through."""
-        delivered = self._network.remove(self._env.now, flow)
+        """Break a transfer off now; bytes of it that are through.
+
+        Raises
+        ------
+        TraceError
+            The client's own trace has ended.
+        """
+        try:
+            delivered = self._network.remove(self._env.now, flow)
+        except TraceError as error:
+            self._tell(error, flow)
+            return 0.0
         del self._waiting[flow]
         self._set_alarm()
         return delivered
+
+    def _tell(self, error: TraceError, mine: int | None = None) -> None:
+        """Tell the client whose trace has ended, whoever's coming or going has brought it up.
+
+        Of one's own flow, and of one that is only about to begin, it is raised. It ends the run:
+        what is on the links at that moment is not to be gone on with.
+        """
+        finished = None if error.flow is None else self._waiting.get(error.flow)
+        if finished is None or error.flow == mine:
+            raise TraceError(error.reason) from None
+        if not finished.triggered:
+            finished.fail(TraceError(error.reason))
 
     def _set_alarm(self) -> None:
         """Wake up at the next event; alarms set before count no more."""
@@ -79,7 +116,12 @@ class Medium:
         yield self._env.timeout(delay)
         if alarm != self._alarm:
             return
-        for flow, _ in self._network.advance(self._env.now):
+        try:
+            done = self._network.advance(self._env.now)
+        except TraceError as error:
+            self._tell(error)
+            return
+        for flow, _ in done:
             # One that was broken off at the very moment of its finish waits no more.
             if (finished := self._waiting.pop(flow, None)) is not None:
                 finished.succeed()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -378,7 +379,7 @@ FAILURES: dict[str, Callable[[Book], bool]] = {
     "none will ever be available again": lambda book: _never_back(book),
     "nobody is left who could ever answer": lambda book: _dead(book) < book.ended_s,
     "cannot be sent (server.downlink_policy: ": lambda book: not _can_be_sent(book),
-    "past_end: loop or hold would say": lambda book: "error" in _links(book, "past_end"),
+    "past_end: loop or hold would say": lambda book: _ends_for_it(book),
     ENOUGH: lambda book: len(book.seen.askings) == MOST_ASKINGS,
 }
 """What runs fail by -> whether one could; all else is a fault, a global adapter that is not finite
@@ -400,6 +401,19 @@ def failures_say_why(book: Book) -> Iterator[str]:
 def _links(book: Book, what: str) -> list[Any]:
     fleet = book.scenario.fleet
     return [getattr(link, what) for link in (fleet.uplink, fleet.downlink) if link.trace]
+
+
+def _ends_for_it(book: Book) -> bool:
+    """Whether the client that is named has a link of which no more is known after that time."""
+    named = re.search(r"client (\d+), round \d+: .*known for (\S+) s and", book.failure or "")
+    if named is None or "error" not in _links(book, "past_end"):
+        return False
+    profile = book.world.people[int(named[1])]
+    ends = [
+        link.capacity.staircase.duration - link.capacity.offset
+        for link in (profile.uplink, profile.downlink)
+    ]
+    return named[2] in [f"{end:g}" for end in ends]
 
 
 def _dead(book: Book) -> float:

@@ -24,10 +24,10 @@ from tests.exploration.cases import Case
 from tests.exploration.learner import RecordedLearner
 from tests.exploration.watching import Stalled, TooLong, Watched, WatchedWorld
 
-MOST_SECONDS = 5.0
+MOST_SECONDS = 4.0
 """Of the processor's time that a case may take: a hundred times what it usually takes."""
 
-TICKS = 5
+TICKS = 4
 """Times that the clock is looked at meanwhile."""
 
 
@@ -116,6 +116,7 @@ def _run(case: Case, loaded: LoadedScenario, recent: Recent, watchdog: Watchdog)
     learner = RecordedLearner(
         case.learning, scenario.seed, policy.training_request(), policy.trains, recent
     )
+    watchdog.world = None
     world = watchdog.world = WatchedWorld(loaded, learner)
     with np.errstate(over="ignore"):
         done = run_world(world)

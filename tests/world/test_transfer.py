@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import simpy
 
+from fsim.errors import TraceError
 from fsim.fleet import AlwaysOn, Link, Traced
 from fsim.network import Capacity, Fluid, Tcp
 from fsim.world.medium import Medium
@@ -95,6 +96,34 @@ def test_an_upload_that_restarts_pays_again(shared):
     assert env.now == pytest.approx(13.0)
     assert done.arrived
     assert (done.sent - done.wasted, done.wasted) == (10**6, pytest.approx(250_000, abs=1))
+
+
+@pytest.mark.parametrize("links", [1, 2])
+@pytest.mark.parametrize("other", [None, "comes", "goes"])
+def test_a_trace_that_ends_is_told_to_its_own_client(links, other):
+    # What the one's trace ends by at 5 s is found out by the clock, or by who comes or goes then.
+    env, told = simpy.Environment(), {}
+    medium = Medium(env, [Capacity.constant(10 * MBIT)] * links)
+    ends = Capacity(np.array([0.0]), np.array([MBIT]), 5.0, "error")
+    path = tuple(range(links))
+
+    def upload(name, capacity, start, window):
+        yield env.timeout(start)
+        route, there = Route(env, Fluid(), "lost", medium), Traced(np.array([0.0]), window, 100.0)
+        try:
+            yield from route.transfer(10**7, Link(capacity, 0.1, path=path), there)
+        except TraceError as error:
+            told[name] = env.now, str(error)
+
+    other_window = np.array([5.0 if other == "goes" else 90.0])
+    if other is not None:
+        start = 5.0 if other == "comes" else 0.0
+        env.process(upload("other", Capacity.constant(MBIT), start, other_window))
+    env.process(upload("one", ends, 0.0, np.array([90.0])))
+    env.run(20.0)
+    assert told.keys() == {"one"}
+    assert told["one"][0] == 5.0
+    assert told["one"][1].startswith("the capacity is known for 5 s and a transfer")
 
 
 def test_two_links_behind_one_another():
