@@ -6,12 +6,13 @@ import multiprocessing
 import os
 import sys
 from contextlib import suppress
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 
 from fsim.compression.registry import registered
 from fsim.errors import ScenarioError
 from fsim.experiments.jobs import Engine, Job, JobFailed, Outcome, do_job
-from fsim.processes import end_with_parent, in_main_thread, told
+from fsim.experiments.worker import serve
+from fsim.processes import in_main_thread, told
 from fsim.simulation import Progress
 
 RETRIES = 2
@@ -160,7 +161,7 @@ class _Worker:
         # Spawned, not forked: PyTorch's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, in_main_thread()), daemon=True)
+        self._process = context.Process(target=serve, args=(theirs, in_main_thread()), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -180,14 +181,3 @@ class _Worker:
         self._process.terminate()
         self._process.join()
         self.connection.close()
-
-
-def _serve(connection: Connection, by_main_thread: bool) -> None:
-    """In a worker: do the jobs that come, one by one."""
-    end_with_parent(by_main_thread)
-    while True:
-        try:
-            job = connection.recv()
-        except (EOFError, OSError):  # the parent is no more
-            return
-        connection.send(do_job(job, connection.send))

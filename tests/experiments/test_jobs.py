@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -9,6 +11,7 @@ from fsim.errors import FsimError, ScenarioError
 from fsim.experiments.engines import Processes, make_engine
 from fsim.experiments.jobs import Job, Outcome, do_jobs, learning_key
 from fsim.store import Store
+from tests.conftest import ROOT
 
 
 class Script:
@@ -102,3 +105,15 @@ def test_a_killed_worker_costs_its_jobs_rerun_and_a_fault_ends_only_its_job(tiny
     assert outcomes[0].failure is None
     assert (tmp_path / "run" / "summary.json").exists()
     assert outcomes[1].failure.startswith("evaluation.examples: found 100000, the task medical has")
+
+
+def test_a_process_follows_its_parent_before_all_that_takes_long():
+    """A parent that was killed meanwhile would leave it for as long as the imports take."""
+    code = (
+        "import sys, fsim.experiments.worker\n"
+        "print(sorted({'torch', 'pandas', 'numpy', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

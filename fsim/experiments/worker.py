@@ -1,0 +1,21 @@
+"""What a process that does jobs is at, from its very beginning."""
+
+from __future__ import annotations
+
+from multiprocessing.connection import Connection
+
+from fsim.processes import end_with_parent
+
+
+def serve(connection: Connection, by_main_thread: bool) -> None:
+    """Do the jobs that come, one by one, as long as the parent is there."""
+    end_with_parent(by_main_thread)
+    # Only now, because it takes seconds, in which the parent may end.
+    from fsim.experiments.jobs import do_job
+
+    while True:
+        try:
+            job = connection.recv()
+        except (EOFError, OSError):  # the parent is no more
+            return
+        connection.send(do_job(job, connection.send))
