@@ -150,6 +150,11 @@ def _link_law(link: LinkSettings, loaded: LoadedScenario) -> LinkLaw:
         return LinkLaw(None, link.rate, link.round_trip)
     trace = link.capacity(loaded.find(link.trace))
     if not isinstance(link.offset, str):
+        if link.past_end == "error" and link.offset >= trace.duration:
+            raise ScenarioError(
+                f"{link.trace}: found offset: {link.offset:g} s, with past_end: error the trace is "
+                f"known for {trace.duration:g} s"
+            )
         trace = trace.with_offset(link.offset)
     return LinkLaw(trace, link.mean, link.round_trip, link.offset == "random")
 

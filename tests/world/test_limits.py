@@ -186,3 +186,12 @@ def test_really_trained_runs_end_too(tiny):
     done = simulate(tiny(protocol__stop={"after": "1 s"}, protocol__rounds=1000))
     assert done.metrics.simulated_s == 1.0
     assert done.failure is None
+
+
+def test_an_offset_beyond_a_trace_that_says_no_more_is_refused(tiny, tmp_path):
+    trace = tmp_path / "short.csv"
+    trace.write_text("time_s,rate_mbit_s\n0,1\n30,2\n60,1\n")
+    uplink = {"trace": str(trace), "past_end": "error", "offset": "2 min"}
+    with pytest.raises(ScenarioError, match=r"short\.csv: found offset: 120 s, .* known for 90 s"):
+        run(tiny, fleet__uplink=uplink)
+    assert run(tiny, fleet__uplink={**uplink, "offset": "10 s"}, protocol__rounds=1).failure is None
