@@ -131,7 +131,13 @@ class ClientRound:
     repeat: int = 0
 
     def run(self) -> Generator[simpy.Event, Any, Ending]:
-        """The process; its value is how it ended."""
+        """The process; its value is how it ended.
+
+        Raises
+        ------
+        TraceError
+            A trace of the client ends before it is through, by ``past_end: error``.
+        """
         started = self.around.env.now
         try:
             return (yield from self._take_part(started))
@@ -141,6 +147,8 @@ class ClientRound:
             # A message without a payload, whose few bytes are not billed.
             self._record(Kind.REJECTED, details={"reason": str(unusable)})
             return Ending(self._arrival(None, started), unusable.trouble)
+        except TraceError as error:
+            raise TraceError(f"client {self._who[0]}, round {self._who[1]}: {error}") from None
 
     def _take_part(self, started: float) -> Generator[simpy.Event, Any, Ending]:
         vanishing = self.profile.availability.drops_out(self.round_number, self.repeat)
@@ -168,7 +176,10 @@ class ClientRound:
             whole = joined_length(self.download_bytes, self.control.size)
             size, control = billing.size(whole), billing.size(self.control.size)
             details = {"parts": {"adapter": size - control, "control": control}}
-        done = yield from self._transfer(self.around.downlink, size, self.profile.downlink)
+        profile = self.profile
+        done = yield from self.around.downlink.transfer(
+            size, profile.downlink, profile.availability
+        )
         seconds = self.around.env.now - began
         energy = self.around.energy.download(done.active_s)
         details |= self._capacity(self.profile.downlink, began)
@@ -227,7 +238,9 @@ class ClientRound:
         began, size = env.now, around.billing.size(message.size)
         if vanishing is not None and vanishing.moment == "uploading":
             yield from self._vanish_while_uploading(size, vanishing.share)
-        done = yield from self._transfer(around.uplink, size, self.profile.uplink)
+        done = yield from around.uplink.transfer(
+            size, self.profile.uplink, self.profile.availability
+        )
         energy = around.energy.upload(done.active_s, done.sent)
         parts = {name: around.billing.size(part) for name, part in message.breakdown().items()}
         details: dict[str, Any] = self._capacity(self.profile.uplink, began)
@@ -352,20 +365,19 @@ class ClientRound:
         self.around.recorder.record(kind, began, seconds, *self._who, size, energy, details)
 
     def _capacity(self, link: Link, began: float) -> dict[str, float]:
-        """What the link alone could have carried meanwhile, B/s; of no time there is no mean."""
+        """What the link alone could have carried meanwhile, B/s.
+
+        Of no time there is no mean, nor of what the trace does not tell: of a transfer whose last
+        half of a round trip is after its end.
+        """
         seconds = self.around.env.now - began
         if not seconds:
             return {}
-        whole = link.capacity.bytes_between(began, self.around.env.now)
-        return {"capacity": round(whole / seconds, 3)}
-
-    def _transfer(
-        self, route: Route, size: int, link: Link
-    ) -> Generator[simpy.Event, Any, Transferred]:
         try:
-            return (yield from route.transfer(size, link, self.profile.availability))
-        except TraceError as error:
-            raise TraceError(f"client {self._who[0]}, round {self._who[1]}: {error}") from None
+            whole = link.capacity.bytes_between(began, self.around.env.now)
+        except TraceError:
+            return {}
+        return {"capacity": round(whole / seconds, 3)}
 
     def _budget(self) -> int | None:
         """Bytes, as encoded, that the payload may have."""

@@ -125,6 +125,38 @@ def test_a_run_ends_early_only_where_nobody_is_left(tiny, kind, tmp_path):
     assert done.metrics.simulated_s < 60
 
 
+ENDS = {"starts": [0.0], "rates": [1000.0], "past_end": "error"}
+
+
+@pytest.mark.parametrize("moment", [None, "uploading"])
+@pytest.mark.parametrize("ingress", [None, "1 Mbit/s"])
+def test_a_trace_that_ends_is_told_with_its_client(tiny, moment, ingress):
+    vanish = {"kind": "dropout", "probability": 0.9, "moment": moment}
+    availability = {"kind": "always"} if moment is None else vanish
+    loaded = tiny(**settings(fleet__availability=availability, server={"ingress": ingress}))
+    done = run(loaded, uplink=Capacity(duration=0.3, **ENDS))
+    assert done.failure.startswith(f"client {SICK}, round 1: the capacity is known for 0.3 s")
+
+
+@pytest.mark.parametrize("transport", ["tcp", "datagram"])
+def test_a_trace_need_tell_nothing_of_the_last_half_of_a_round_trip(tiny, transport):
+    loaded = tiny(
+        **settings(transport={"kind": transport}, protocol__rounds=1),
+        fleet__uplink={"rate": "1 kB/s", "round_trip": "100 ms"},
+    )
+
+    def uploads(capacity):
+        rows = run(loaded, uplink=capacity).records.query(f"kind == 'upload' and client == {SICK}")
+        return rows.iloc[0]
+
+    row = uploads(Capacity.constant(1000.0))
+    through = row["time_s"] + row["duration_s"] - 0.05
+    other = uploads(Capacity(duration=through + 1e-6, **ENDS))
+    assert (other["bytes"], other["duration_s"]) == (row["bytes"], row["duration_s"])
+    assert "capacity" in row["details"]
+    assert "capacity" not in other["details"]
+
+
 def test_a_client_that_vanishes_while_its_dead_link_would_have_carried_its_upload(tiny):
     availability = {"kind": "dropout", "probability": 0.9, "moment": "uploading"}
     loaded = tiny(**settings(fleet__availability=availability))
