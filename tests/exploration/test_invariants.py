@@ -393,6 +393,7 @@ def test_two_runs_that_differ_are_told(sound, book, spoil):
 
 def test_what_stands_still_is_told_and_what_takes_long_is_not(monkeypatch):
     monkeypatch.setattr(running, "MOST_SECONDS", 0.1)
+    monkeypatch.setattr(running, "TICK", 0.02)
     world = SimpleNamespace(env=SimpleNamespace(now=0.0))
     with pytest.raises(Stalled):
         _go_on(world, seconds=0.0)
