@@ -214,6 +214,7 @@ class ClientRound:
         yield env.timeout(finish - began)
         try:
             result = around.learner.result(ticket)
+            self._check(result)
         except TrainingDiverged as error:
             details = {"operations": operations}
             self._record(Kind.COMPUTE, env.now - began, energy=energy, details=details)
@@ -233,7 +234,6 @@ class ClientRound:
         self, result: TrainingResult, started: float, vanishing: Vanishing | None
     ) -> Generator[simpy.Event, Any, Ending]:
         around, env = self.around, self.around.env
-        self._check(result.delta)
         message = self._encode(result)
         began, size = env.now, around.billing.size(message.size)
         if vanishing is not None and vanishing.moment == "uploading":
@@ -305,16 +305,18 @@ class ClientRound:
             control=control,
         )
 
-    def _check(self, delta: Update) -> None:
-        """Refuse an update that no server could use, whatever the policy makes of it."""
-        for name, values in delta.items():
+    def _check(self, result: TrainingResult) -> None:
+        """Refuse what no server could use, whatever the policy makes of it, by TrainingDiverged."""
+        where = f"client {self._who[0]}, round {self._who[1]}"
+        if not np.isfinite(result.losses).all():
+            raise TrainingDiverged(f"{where}: the training loss is not finite")
+        for name, values in result.delta.items():
             # Written so that a NaN is too large as well.
             within = np.abs(values) <= LARGEST
             if not within.all():
-                raise NoUpdate(
-                    Trouble.DIVERGED,
-                    f"client {self._who[0]}, round {self._who[1]}: {name} changed by "
-                    f"{values[~within][0]:g}, allowed is {LARGEST:g} at most",
+                raise TrainingDiverged(
+                    f"{where}: {name} changed by {values[~within][0]:g}, allowed is {LARGEST:g} at "
+                    "most"
                 )
 
     def _vanish_while_uploading(self, size: int, share: float) -> Generator[simpy.Event, Any, None]:

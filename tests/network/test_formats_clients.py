@@ -89,7 +89,7 @@ def test_availability_that_cannot_be_is_an_error_or_dropped(tmp_path, change, me
         ({1: {"computation": 1, "communication": True}}, "communication: found True"),
         ({1: CAPACITY[7], "1": CAPACITY[7]}, "two clients of one name"),
         ({None: CAPACITY[7]}, "neither a text nor a number"),
-        ({10**5000: CAPACITY[7]}, "too large a number"),
+        ({10**5000: CAPACITY[7]}, "a whole number of more than 64 bits"),
     ],
 )
 def test_what_is_not_fedscale_is_refused(tmp_path, value, message):

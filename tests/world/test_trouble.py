@@ -8,10 +8,11 @@ import pytest
 
 from fsim.assembly import build_population
 from fsim.compression import POLICIES
-from fsim.errors import TrainingDiverged
+from fsim.errors import NothingLeft, TrainingDiverged
 from fsim.fleet.population import DrawnPopulation
 from fsim.network import Capacity
 from fsim.server.protocols import PROTOCOLS
+from fsim.server.protocols.world import Arrival
 from fsim.simulation import run_world
 from fsim.world import SimulatedWorld
 from tests.world.quadratic import QuadraticLearner
@@ -32,6 +33,8 @@ class Learner(QuadraticLearner):
         job, done = self.jobs[ticket], super().result(ticket)
         if job.client == SICK and self.wrong == "loss":
             raise TrainingDiverged(f"client {SICK}, round 1: the training loss became nan")
+        if job.client == SICK and self.wrong == "told":
+            return dataclasses.replace(done, losses=(np.nan,) * len(done.losses))
         delta = dict(done.delta)
         if job.client == SICK and self.wrong is not None:
             name = min(delta)
@@ -166,7 +169,7 @@ def test_a_client_that_vanishes_while_its_dead_link_would_have_carried_its_uploa
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("wrong", ["loss", 1e6, np.inf, np.nan])
+@pytest.mark.parametrize("wrong", ["loss", "told", 1e6, np.inf, np.nan])
 def test_an_update_that_nobody_could_use_is_rejected_under_every_policy(tiny, policy, wrong):
     loaded = tiny(**settings(compression__policy=policy, protocol__rounds=6))
     healthy = run(loaded, Learner())
@@ -187,9 +190,10 @@ def test_an_update_that_nobody_could_use_is_rejected_under_every_policy(tiny, po
 
 @pytest.mark.parametrize("kind", PROTOCOLS)
 @pytest.mark.parametrize("selection", ["uniform", "oort", "power-of-choice"])
-def test_a_client_whose_loss_is_not_finite_ends_no_run(tiny, kind, selection):
+@pytest.mark.parametrize("wrong", ["loss", "told"])
+def test_a_client_whose_loss_is_not_finite_ends_no_run(tiny, kind, selection, wrong):
     loaded = tiny(**settings(kind, protocol__selection=selection, protocol__rounds=20))
-    done = run(loaded, Learner("loss"))
+    done = run(loaded, Learner(wrong))
     assert done.failure is None
     assert done.facts["accounts"]["aggregated"] >= 20
     assert done.facts["accounts"]["rejected"] == done.facts["troubles"]["its training diverged"]
@@ -215,6 +219,9 @@ def test_an_adapter_that_cannot_be_sent_any_more_ends_the_run_with_a_reason(tiny
 
 
 def test_an_adapter_that_is_not_finite_any_more_ends_the_run_with_a_reason(tiny):
-    done = run(tiny(**settings(server={"optimizer": {"kind": "fedavgm", "lr": 1e40}})))
-    assert done.failure.startswith("the global adapter is not finite after update 1")
-    assert done.facts["accounts"]["aggregated"] == 3
+    """Each coordinate of the update can be told, but not a hundred times as much."""
+    server = {"optimizer": {"kind": "fedavgm", "lr": 100}}
+    world = SimulatedWorld(tiny(**settings(server=server)), Learner())
+    update = {name: np.full_like(values, 1e37) for name, values in world.adapter.items()}
+    with pytest.raises(NothingLeft, match="the global adapter is not finite after update 1"):
+        world.close_round(1, 0.0, [Arrival(0, 1.0, update, base=world.adapter)], selected=[0])
