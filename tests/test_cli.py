@@ -108,12 +108,22 @@ def test_a_folder_with_other_files_is_refused_before_anything_runs(tiny_file, tm
     assert [path.name for path in out.iterdir()] == ["chapter.tex"]
 
 
-def test_divergence_keeps_the_records_and_exits_1(tiny_file, tmp_path):
+def test_a_run_into_which_nothing_enters_says_so(tiny_file, tmp_path):
     path = tiny_file(training={"optimizer": "adamw", "learning_rate": 1e37, "local_steps": 4,
                                "max_gradient_norm": None})  # fmt: skip
     done = fsim("run", path, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "No update entered the global adapter: of 6 times that a client was asked 0 were" in told
+    assert "6 times: its training diverged, training.learning_rate" in told
+
+
+def test_a_run_that_cannot_go_on_keeps_the_records_and_exits_1(tiny_file, tmp_path):
+    path = tiny_file(fleet__availability={"kind": "dropout", "probability": 0.999999},
+                     protocol__stop={"without_update": "1 s"})  # fmt: skip
+    done = fsim("run", path, "--out", tmp_path / "out")
     assert done.returncode == 1
-    assert "round 1: the training loss became nan" in done.stderr
+    assert "no update has entered the global adapter for 1.0 s of simulated time" in done.stderr
     assert len(pd.read_parquet(tmp_path / "out" / "records.parquet")) > 0
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["status"] == "failed"
 

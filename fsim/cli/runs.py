@@ -88,6 +88,8 @@ def run(
     for name, value in metrics.items():
         table.add_row(name, cell(name, value))
     console.print(table)
+    if nothing := summary["facts"].get("nothing_entered"):
+        console.print(f"No update entered the global adapter: {nothing}", markup=False)
     _save_figures(folder)
     if summary["failure"] is not None:
         raise RunFailed(f"{summary['failure']}; what was recorded is in {folder}")
