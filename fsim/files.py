@@ -36,7 +36,7 @@ def whole_file(path: Path, ready: Callable[[Path], None] | None = None) -> Itera
     with _told(path):
         # Put in the place of a device, the file would be all that is left of it.
         if path.exists() and not path.is_file():
-            raise OutputError(f"{path}: found something else than a file, allowed is a file")
+            raise OutputError(f"{path}: cannot be written: found something else than a file")
         path.parent.mkdir(parents=True, exist_ok=True)
     temporary = unfinished(path)
     try:

@@ -46,7 +46,7 @@ def test_what_is_no_file_is_refused_and_stays(tmp_path, make, linked, of_results
         path.symlink_to(there)
     if of_results:
         adopt(tmp_path)
-    with pytest.raises(OutputError, match="found something else than a file, allowed is a file"):
+    with pytest.raises(OutputError, match="cannot be written: found something else than a file"):
         write(path if linked else there)
     assert os.path.samestat(there.stat(), before)
 
