@@ -69,7 +69,8 @@ def check_feasible(
     Raises
     ------
     ScenarioError
-        See :func:`check_window`, :func:`check_presence` and :func:`check_budget`.
+        See :func:`check_window`, :func:`check_presence`, :func:`check_policy` and
+        :func:`check_budget`.
     """
     server, training = scenario.server, scenario.training
     size = _adapter_bytes(scenario, adapter)
@@ -92,9 +93,21 @@ def check_feasible(
     )
     if (window := scenario.protocol.make().first_deadline) is not None:
         check_window(window, population, least)
-    zeros = billing.size(_least_payload(scenario, learner, transport))
-    check_presence(scenario.fleet.when_away, population, replace(least, upload_bytes=zeros))
-    check_budget(scenario, learner, billing, transport, population)
+    rule, seconds = scenario.fleet.when_away, scenario.compression.upload_seconds
+    zeros = None
+    if rule != "resume" or seconds is None:  # of a large adapter some policies take seconds
+        zeros = _parcel_of_zeros(scenario, learner, transport)
+    if zeros is not None:
+        # No shorter update is there for policies of fixed length.
+        shortest = max(HEADER_BYTES, zeros.size)
+        least = replace(least, upload_bytes=billing.size(shortest))
+    else:  # of a policy that has nothing to say of zeros
+        least = replace(least, upload_bytes=billing.size(HEADER_BYTES))
+    check_presence(rule, population, least)
+    if seconds is not None:
+        check_budget(seconds, scenario, learner, billing, transport, population)
+    elif zeros is None:
+        check_policy(scenario, learner, transport)
 
 
 def _adapter_bytes(scenario: Scenario, adapter: Update) -> int:
@@ -122,30 +135,38 @@ def _adapter_bytes(scenario: Scenario, adapter: Update) -> int:
     return size
 
 
+def check_policy(scenario: Scenario, learner: Learner, transport: Transport) -> None:
+    """Refuse a policy that can send nothing, be it other than the zeros that it has refused.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the policy, and what it says.
+    """
+    try:
+        _parcel_of(1.0, scenario, learner, transport)
+    except ValueError as error:
+        raise ScenarioError(
+            f"compression: found {scenario.compression.policy}, with which no client can send an "
+            f"update: {error}"
+        ) from None
+
+
 def check_budget(
+    seconds: float,
     scenario: Scenario,
     learner: Learner,
     billing: Billing,
     transport: Transport,
     clients: Iterable[ClientProfile],
 ) -> None:
-    """Refuse a policy that can send nothing, or a time for uploads in which no client can.
+    """Refuse a time for uploads in which no client can send anything.
 
     Raises
     ------
     ScenarioError
-        Naming the policy or the time, and what the policy says, of the largest budget.
+        Naming the time, and what the policy says of the largest budget.
     """
-    seconds = scenario.compression.upload_seconds
-    if seconds is None:
-        try:
-            _parcel_of_something(scenario, learner, transport)
-        except ValueError as error:
-            raise ScenarioError(
-                f"compression: found {scenario.compression.policy}, with which no client can send "
-                f"an update: {error}"
-            ) from None
-        return
     refused: dict[int, str] = {}
     for profile in clients:
         budget = int(bytes_within(seconds, profile.uplink, transport) / billing.bytes_factor)
@@ -162,19 +183,11 @@ def check_budget(
     )
 
 
-def _least_payload(scenario: Scenario, learner: Learner, transport: Transport) -> int:
-    """Bytes of an update of zeros: no shorter one is there for policies of fixed length."""
-    try:
-        return max(HEADER_BYTES, _parcel_of(0.0, scenario, learner, transport).size)
-    except ValueError:
-        return HEADER_BYTES  # of a policy that has nothing to say of zeros
-
-
-def _parcel_of_something(scenario: Scenario, learner: Learner, transport: Transport) -> Parcel:
+def _parcel_of_zeros(scenario: Scenario, learner: Learner, transport: Transport) -> Parcel | None:
     try:
         return _parcel_of(0.0, scenario, learner, transport)
     except ValueError:
-        return _parcel_of(1.0, scenario, learner, transport)
+        return None
 
 
 def _parcel_of(
