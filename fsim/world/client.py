@@ -154,7 +154,7 @@ class ClientRound:
         vanishing = self.profile.availability.drops_out(self.round_number, self.repeat)
         yield from self._wait_until_available()
         if vanishing is not None and vanishing.moment == "before-download":
-            yield from self._give_up(Trouble.DROPPED_OUT, least=LEAST_PATIENCE)
+            raise (yield from self._give_up(Trouble.DROPPED_OUT, least=LEAST_PATIENCE))
         yield from self._download()
         result = yield from self._train(vanishing)
         return (yield from self._upload(result, started, vanishing))
@@ -186,7 +186,8 @@ class ClientRound:
         self._record(Kind.DOWNLOAD, seconds, done.sent, energy, details)
         if not done.arrived:
             never = Trouble.DOWNLOAD_NEVER_ENDS
-            yield from self._give_up(never if done.never else Trouble.LEFT_DOWNLOADING, done.never)
+            trouble = never if done.never else Trouble.LEFT_DOWNLOADING
+            raise (yield from self._give_up(trouble, done.never))
 
     def _train(self, vanishing: Vanishing | None) -> Generator[simpy.Event, Any, TrainingResult]:
         around, profile, env = self.around, self.profile, self.around.env
@@ -208,8 +209,7 @@ class ClientRound:
         if finish is None:
             yield env.timeout(ended - began)
             self._record(Kind.COMPUTE, env.now - began, energy=energy)
-            yield from self._give_up(trouble)
-            raise AssertionError("a client that is given up goes no further")
+            raise (yield from self._give_up(trouble))
         ticket = around.learner.submit(self.job)
         yield env.timeout(finish - began)
         try:
@@ -252,7 +252,7 @@ class ClientRound:
         if not done.arrived:
             never = Trouble.UPLOAD_NEVER_ENDS
             trouble = never if done.never else Trouble.LEFT_UPLOADING
-            yield from self._give_up(trouble, done.never, done.wasted)
+            raise (yield from self._give_up(trouble, done.never, done.wasted))
         if (back := around.uptime.back_at(env.now)) > env.now:
             yield env.timeout(back - env.now)
         if around.uptime.forgot(started, env.now):
@@ -334,16 +334,16 @@ class ClientRound:
         sent = transport.sent_by(link.capacity, size, began, env.now, link.round_trip)
         energy = self.around.energy.upload(env.now - began, sent)
         self._record(Kind.UPLOAD, env.now - began, sent, energy, self._capacity(link, began))
-        yield from self._give_up(Trouble.DROPPED_OUT, wasted=sent)
+        raise (yield from self._give_up(Trouble.DROPPED_OUT, wasted=sent))
 
     def _give_up(
         self, trouble: Trouble, never: str = "", wasted: int = 0, least: float = 0.0
-    ) -> Generator[simpy.Event, Any, None]:
-        """The server waits for a sign of life, ``least`` seconds at least; raises always."""
+    ) -> Generator[simpy.Event, Any, ClientLost]:
+        """The server waits for a sign of life, ``least`` seconds at least; what to raise then."""
         least = LEAST_PATIENCE if never else least
         yield self.around.env.timeout(max(self.around.dropout_timeout, least))
         self._record(Kind.LOST, size=wasted, details={"reason": trouble})
-        raise ClientLost(trouble, never)
+        return ClientLost(trouble, never)
 
     @property
     def _who(self) -> tuple[int, int]:
