@@ -41,7 +41,8 @@ def one_line(text: str) -> str:
 
 
 def _ends(text: str) -> str:
-    begin = LONGEST * 3 // 5
+    # Who raised it stands between where and what, and may name a long path twice.
+    begin = LONGEST * 3 // 4
     return f"{text[:begin]} ... {text[begin + 5 - LONGEST :]}"
 
 

@@ -110,7 +110,8 @@ def infer_bench(
         repetitions=repetitions, batch_size=batch_size, saliency_prompts=saliency_prompts,
         window=window, threads=threads,
     )  # fmt: skip
-    within("--adapt-steps", adapt_steps, MOST_COUNTED, 0)
+    # Fewer than none are refused where the steps are settled.
+    within("--adapt-steps", max(adapt_steps, 0), MOST_COUNTED, 0)
     within("--seed", seed, LARGEST_SEED, 0)
     rules = _rules(keep, budget, mass, last)
     if not rules:
@@ -183,6 +184,8 @@ def infer_bench(
 
 def _check_counts(**counts: int) -> None:
     for name, value in counts.items():
+        if value < 1:
+            raise InferenceError(f"{name.replace('_', ' ')}: found {value}, allowed is 1 or more")
         within(f"--{name.replace('_', '-')}", value, MOST_COUNTED)
 
 
