@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fsim.vocabulary import Layout, SensitivitySettings, TrainingRequest, Update
+from fsim.core.types import Layout, SensitivitySettings, TrainingRequest, Update
 
 SCENARIO = Path(__file__).resolve().parents[1] / "scenarios" / "quickstart.yaml"
 
@@ -71,16 +71,16 @@ def real(say: Callable[[str], None]) -> list[Sample]:
 
 
 def _train() -> dict[str, Any]:
-    from fsim.assembly import build_workbench
-    from fsim.learning.cohort import TrainingSettings
-    from fsim.learning.encoding import BatchShape, draw_batches
-    from fsim.learning.training import Trainer, TrainingJob
-    from fsim.scenario import load_scenario
+    from fsim.core.rng import stream
+    from fsim.data.encoding import BatchShape, draw_batches
     from fsim.server.aggregation import add, fedavg
-    from fsim.streams import stream
+    from fsim.settings.loading import load_scenario
+    from fsim.simulation.build import prepare_task
+    from fsim.training.cohort import TrainingSettings
+    from fsim.training.trainer import Trainer, TrainingJob
 
     loaded = load_scenario(SCENARIO)
-    bench, training = build_workbench(loaded), loaded.scenario.training
+    bench, training = prepare_task(loaded), loaded.scenario.training
     rows = [row for shard in bench.shards for row in shard]
     settings = TrainingSettings(
         training.optimizer,

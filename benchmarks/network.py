@@ -93,10 +93,10 @@ class Result:
         }
 
 
-Answer = TypeVar("Answer")
+ClientResult = TypeVar("ClientResult")
 
 
-def timed(work: Callable[..., Answer], *arguments: object) -> tuple[float, Answer]:
+def timed(work: Callable[..., ClientResult], *arguments: object) -> tuple[float, ClientResult]:
     """CPU seconds of this process, and what came of it."""
     gc.collect()
     began = time.process_time()

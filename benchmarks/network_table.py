@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fsim.network import Arq, Capacity, Datagram, Fluid, Reno, Tcp, Transport
-from fsim.network.loss import mathis, pftk
-from fsim.network.packets import SEGMENT_PAYLOAD
+from fsim.network.transports.congestion import mathis, pftk
+from fsim.network.transports.packets import SEGMENT_PAYLOAD
 
 MBIT = 1e6 / 8
 

@@ -31,14 +31,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.reporting import command_line, save, spread
-from fsim.assembly import build_population
+from fsim.core.types import Layout, Update
+from fsim.evaluation.evaluation import Evaluation
 from fsim.fleet.population import DrawnPopulation
-from fsim.learning.evaluation import Evaluation
-from fsim.learning.training import TrainingJob, TrainingResult
-from fsim.recent import Recent
-from fsim.scenario import check_scenario
-from fsim.vocabulary import Layout, Update
-from fsim.world import SimulatedWorld
+from fsim.settings.loading import check_scenario
+from fsim.simulation.build import build_population
+from fsim.simulation.world import SimulatedWorld
+from fsim.store.memory import MemoryCache
+from fsim.training.trainer import TrainingJob, TrainingResult
 
 CONCURRENT = 100
 WARM_UP = 30
@@ -51,10 +51,10 @@ ROOT = Path(__file__).parents[1]
 
 
 class RecordedLearner:
-    """One recorded result for every job (:class:`fsim.world.learner.Learner`)."""
+    """One recorded result for every job (:class:`fsim.simulation.learner.Learner`)."""
 
     parameters = 1_377_408
-    recent = Recent()
+    recent = MemoryCache()
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)

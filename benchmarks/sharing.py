@@ -34,9 +34,9 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from benchmarks.reporting import command_line, save, spread
+from fsim.core.rng import stream
 from fsim.network import Capacity
-from fsim.network.sharing import Flow, SharedLink, SharedNetwork
-from fsim.streams import stream
+from fsim.network.sharing.uploads import Flow, SharedLink, SharedNetwork
 
 TOLERANCE = 1e-9
 """Largest relative difference between two sides' durations of a flow."""

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.reporting import command_line, save
-from fsim.streams import stream
+from fsim.core.rng import stream
 
 TARGET = 1.15
 """Times what the four policies alone cost."""

@@ -39,7 +39,7 @@ from benchmarks.reporting import command_line, save, spread
 from benchmarks.rivals import Losses, Side, Workload, make_workload, mean
 
 if TYPE_CHECKING:
-    from fsim.vocabulary import FloatArray
+    from fsim.core.types import FloatArray
 
 TOLERANCE = 1e-3
 """Largest relative difference between two sides' losses, over all rounds, clients and steps."""
@@ -160,10 +160,10 @@ class Ours:
     def __init__(
         self, workload: Workload, width: int | None, dtype: str, *, compiled: bool, workers: int
     ) -> None:
-        from fsim.learning.adapter import AdaptedModel
-        from fsim.learning.cohort import Cohort
-        from fsim.learning.training import automatic_width
-        from fsim.processes import Workers
+        from fsim.core.processes import Workers
+        from fsim.model.adapter import AdaptedModel
+        from fsim.training.cohort import Cohort
+        from fsim.training.trainer import automatic_width
 
         self._workload = workload
         adapted = AdaptedModel(workload.base(dtype), workload.lora, workload.adapter_seed)
@@ -181,7 +181,7 @@ class Ours:
 
     def round(self, number: int) -> Losses:
         """Train the clients, as many side by side as the cohort is wide, and average."""
-        from fsim.learning.cohort import SlotJob
+        from fsim.training.cohort import SlotJob
 
         jobs = [
             SlotJob(self.adapter, self._workload.batches(client, number))
@@ -270,8 +270,8 @@ def missing(settings: str, side: str) -> str | None:
     if side == "flower" and importlib.util.find_spec("ray") is None:
         return "the package ray is not installed (flwr[simulation] brings it)"
     if settings == "smollm2":
-        from fsim.errors import ScenarioError
-        from fsim.learning.models import model_folder
+        from fsim.core.errors import ScenarioError
+        from fsim.model.loading import model_folder
 
         try:
             model_folder("smollm2-135m")
@@ -310,7 +310,7 @@ def _make(side: str, workload: Workload, width: int | None, cores: int) -> Side:
 
 
 def answer(connection: Connection, side: Side) -> None:
-    """Answer until told to stop."""
+    """ClientResult until told to stop."""
     connection.send(("ready", None))
     while True:
         command, argument = connection.recv()

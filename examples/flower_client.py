@@ -26,7 +26,7 @@ from peft import (
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fsim.adapters.flower import CompressedStrategy, CompressionMod
-from fsim.learning.models import model_folder
+from fsim.model.loading import model_folder
 
 BASE = model_folder("nano")  # a small Llama that ships with fsim; any model will do
 POLICY = "masked-sign:share=0.1"

@@ -28,7 +28,7 @@ from transformers import (
 )
 
 from fsim.adapters import FisherMeter, apply_update, as_policy, decode_update, encode_update
-from fsim.learning.models import model_folder
+from fsim.model.loading import model_folder
 
 BASE = model_folder("nano")  # a small Llama that ships with fsim; any model will do
 

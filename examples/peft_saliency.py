@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fsim.adapters import FisherMeter, apply_update, decode_update, encode_update
 from fsim.inference import FisherHead, Keep, PromptPruner, Reader, SaliencyRecorder
-from fsim.learning.models import model_folder
+from fsim.model.loading import model_folder
 
 BASE = model_folder("nano")  # a small Llama that ships with fsim; any model will do
 LAYER = 1  # of nano's 4: how many read the whole prompt

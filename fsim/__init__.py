@@ -18,23 +18,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fsim.experiments.compare import compare, parse_policies
     from fsim.experiments.sweep import sweep
-    from fsim.results.figures import FIGURES
+    from fsim.figures.registry import FIGURES
     from fsim.results.loading import load, load_runs
-    from fsim.scenario import check_scenario, load_scenario
-    from fsim.simulation import simulate
+    from fsim.settings.loading import check_scenario, load_scenario
+    from fsim.simulation.run import simulate
 
 __version__ = version("fsim")
 
 # Imported on first use: `import fsim` and `fsim --help` do not wait for PyTorch.
 _WHERE = {
-    "FIGURES": "fsim.results.figures",
-    "check_scenario": "fsim.scenario",
+    "FIGURES": "fsim.figures.registry",
+    "check_scenario": "fsim.settings.loading",
     "compare": "fsim.experiments.compare",
     "load": "fsim.results.loading",
     "load_runs": "fsim.results.loading",
-    "load_scenario": "fsim.scenario",
+    "load_scenario": "fsim.settings.loading",
     "parse_policies": "fsim.experiments.compare",
-    "simulate": "fsim.simulation",
+    "simulate": "fsim.simulation.run",
     "sweep": "fsim.experiments.sweep",
 }
 

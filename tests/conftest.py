@@ -4,9 +4,14 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import torch
 import yaml
 
-from fsim.scenario import check_scenario
+from fsim.data.encoding import encode_examples
+from fsim.data.tasks import make_task
+from fsim.model.adapter import AdaptedModel, LoraSettings
+from fsim.model.loading import load_base
+from fsim.settings.loading import check_scenario
 
 # Tests compute everything, unless one is about the store; the user's own is left alone.
 os.environ["FSIM_STORE"] = "none"
@@ -69,3 +74,18 @@ def tiny_file(tmp_path):
         return path
 
     return make
+
+
+@pytest.fixture
+def nano():
+    """The nano base model with an adapter on all its linear layers."""
+    torch.set_num_threads(1)
+    return AdaptedModel(load_base("nano", device="cpu"), LoraSettings(8, 16, "all-linear"), seed=0)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """400 of medical's training examples, encoded for nano."""
+    torch.set_num_threads(1)
+    examples = make_task("medical", {}).load(Path).train[:400]
+    return encode_examples(load_base("nano", device="cpu").tokenizer, examples, 32)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from fsim.streams import stream, torch_seed
-from fsim.vocabulary import FloatArray
+from fsim.core.rng import stream, torch_seed
+from fsim.core.types import FloatArray
 
 if TYPE_CHECKING:
-    from fsim.learning.adapter import LoraSettings
-    from fsim.learning.cohort import TrainingSettings
-    from fsim.learning.encoding import BatchShape, Encoded
-    from fsim.learning.models import BaseModel
+    from fsim.data.encoding import BatchShape, Encoded
+    from fsim.model.adapter import LoraSettings
+    from fsim.model.loading import BaseModel
+    from fsim.training.cohort import TrainingSettings
 
 QUICKSTART = Path(__file__).parents[2] / "scenarios" / "quickstart.yaml"
 
@@ -83,7 +83,7 @@ class Workload:
 
     def batches(self, client: int, number: int) -> list[list[Encoded]]:
         """A client's rows in each local step of a round."""
-        from fsim.learning.encoding import draw_batches
+        from fsim.data.encoding import draw_batches
 
         rng = stream(self.seed, "benchmark.batches", client, number)
         return draw_batches(self.shards[client], self.steps, self.batch_size, rng)
@@ -101,9 +101,9 @@ def make_workload(settings: str) -> Workload:
 
 
 def _small() -> Workload:
-    from fsim.learning.adapter import LoraSettings
-    from fsim.learning.cohort import TrainingSettings
-    from fsim.learning.encoding import BatchShape, Encoded
+    from fsim.data.encoding import BatchShape, Encoded
+    from fsim.model.adapter import LoraSettings
+    from fsim.training.cohort import TrainingSettings
 
     clients, rows, tokens, vocabulary = 50, 64, 32, 512
     rng = stream(0, "benchmark.rows")
@@ -129,7 +129,7 @@ def _random_llama(dtype: str) -> BaseModel:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from fsim.learning.models import BaseModel, load_base
+    from fsim.model.loading import BaseModel, load_base
 
     config = LlamaConfig(
         vocab_size=512,
@@ -152,12 +152,12 @@ def _random_llama(dtype: str) -> BaseModel:
 
 
 def _quickstart() -> Workload:
-    from fsim.assembly import build_partition, load_task
-    from fsim.learning.adapter import LoraSettings
-    from fsim.learning.cohort import TrainingSettings
-    from fsim.learning.encoding import BatchShape, encode_examples
-    from fsim.learning.models import load_base
-    from fsim.scenario import load_scenario
+    from fsim.data.encoding import BatchShape, encode_examples
+    from fsim.model.adapter import LoraSettings
+    from fsim.model.loading import load_base
+    from fsim.settings.loading import load_scenario
+    from fsim.simulation.build import build_partition, load_task
+    from fsim.training.cohort import TrainingSettings
 
     loaded = load_scenario(QUICKSTART)
     scenario = loaded.scenario
@@ -185,11 +185,11 @@ def _quickstart() -> Workload:
 
 
 def _smollm2() -> Workload:
-    from fsim.learning.adapter import LoraSettings
-    from fsim.learning.cohort import TrainingSettings
-    from fsim.learning.encoding import BatchShape, encode_examples
-    from fsim.learning.models import load_base
-    from fsim.learning.tasks import make_task
+    from fsim.data.encoding import BatchShape, encode_examples
+    from fsim.data.tasks import make_task
+    from fsim.model.adapter import LoraSettings
+    from fsim.model.loading import load_base
+    from fsim.training.cohort import TrainingSettings
 
     length, clients, each = 64, 8, 32
     examples = make_task("medical", {}).load(Path).train[: 4 * clients * each]

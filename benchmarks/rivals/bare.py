@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from benchmarks.rivals import Losses, Workload, mean
-from fsim.learning.encoding import NOT_SCORED, Encoded
-from fsim.vocabulary import FloatArray, Layout
+from fsim.core.types import FloatArray, Layout
+from fsim.data.encoding import NOT_SCORED, Encoded
 
 
 def padded(rows: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -30,7 +30,7 @@ from flwr.simulation import run_simulation
 
 from benchmarks.rivals import Losses, Workload, make_workload
 from benchmarks.rivals.bare import PeftClient
-from fsim.vocabulary import FloatArray
+from fsim.core.types import FloatArray
 
 client_app = ClientApp()
 

@@ -18,7 +18,7 @@ from pfl.model.pytorch import PyTorchModel
 
 from benchmarks.rivals import Losses, Workload
 from benchmarks.rivals.bare import PeftClient, padded
-from fsim.vocabulary import FloatArray
+from fsim.core.types import FloatArray
 
 
 class _Module(torch.nn.Module):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
-from fsim.errors import EncodingFailed
-from fsim.vocabulary import Update
+from fsim.core.errors import EncodingFailed
+from fsim.core.types import Update
 
 
 class FisherMeter:

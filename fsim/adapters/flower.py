@@ -16,7 +16,7 @@ import numpy as np
 
 from fsim.adapters.state_dict import apply_update, as_policy, decode_update, encode_update
 from fsim.compression import Policy
-from fsim.errors import EncodingFailed, FsimError, PayloadError
+from fsim.core.errors import EncodingFailed, FsimError, PayloadError
 
 try:
     from flwr.app import Array, ArrayRecord, Context, Error, Message, MessageType, RecordDict

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fsim.errors import EncodingFailed
+from fsim.core.errors import EncodingFailed
 
 _DEFAULT_ADAPTER = "default"
 _SAVED_MODULES = "modules_to_save"

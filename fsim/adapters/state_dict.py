@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from fsim.adapters.names import by_checkpoint_name
-from fsim.choosing import parse_choice
 from fsim.compression import EncodingContext, Policy, make_policy
-from fsim.errors import EncodingFailed, ScenarioError
-from fsim.vocabulary import FloatArray, Layout, TensorSpec, Update
+from fsim.core.errors import EncodingFailed, ScenarioError
+from fsim.core.registry import parse_choice
+from fsim.core.types import FloatArray, Layout, TensorSpec, Update
 
 StateDict = Mapping[str, Any]
 """PyTorch tensors or NumPy arrays by name."""

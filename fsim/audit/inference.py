@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fsim.documents import LARGEST_FILE, parse_json, read_text
-from fsim.errors import OutputError
+from fsim.core.documents import LARGEST_FILE, parse_json, read_text
+from fsim.core.errors import OutputError
 
 KEPT = tuple(
     Path(__file__).with_name(f"inference-{name}.json")

@@ -13,14 +13,14 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from fsim.audit.experiments import EXPERIMENTS, LANGUAGES, MEMORY, RECALL
-from fsim.documents import LARGEST_FILE, parse_json, read_text
-from fsim.errors import OutputError, shown
+from fsim.core.documents import LARGEST_FILE, parse_json, read_text
+from fsim.core.errors import OutputError, shown
+from fsim.records import Kind, details_of
 from fsim.results.energy import energy_by_round
 from fsim.results.loading import Results, load
-from fsim.results.output import replacing_file
-from fsim.results.records import Kind, details_of
 from fsim.results.rounds import client_rounds, server_rounds
-from fsim.results.saved import SavedRun
+from fsim.results.saved_run import SavedRun
+from fsim.results.saving import replacing_file
 
 KEPT = Path(__file__).with_name("measured.json")
 """What was measured with this version of the package, and is shown unless other runs are given."""

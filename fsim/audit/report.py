@@ -14,7 +14,7 @@ from fsim.audit.figures import published_figures
 from fsim.audit.inference import HEADS, note_of, read_inference, rows_of
 from fsim.audit.measured import BY_LABEL, FIGURES, Measurement
 from fsim.audit.published import PAPER
-from fsim.units import format_bytes, format_duration
+from fsim.core.units import format_bytes, format_duration
 
 COMMAND = "fsim audit --markdown docs/paper.md"
 

@@ -21,7 +21,7 @@ from fsim.cli.store import store_app
 from fsim.cli.sweep import sweep
 from fsim.cli.trace import trace_app
 from fsim.cli.trace_generate import generate
-from fsim.errors import FsimError, one_line
+from fsim.core.errors import FsimError, one_line
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 

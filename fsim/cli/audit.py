@@ -48,7 +48,7 @@ def audit(
     """Set the Fed-FSTQ paper's figures beside what they imply, and what was measured here."""
     from fsim.audit.measured import KEPT, put_in_place, read_measured, write_measured
     from fsim.audit.report import to_data, to_markdown
-    from fsim.results.output import replacing_file
+    from fsim.results.saving import replacing_file
 
     found = read_measured(runs or KEPT)
     if measured is not None:

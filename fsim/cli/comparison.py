@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fsim.cli.options import console, line, plain_table
-from fsim.units import format_bytes, format_duration
+from fsim.core.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsim.cli.options import Out, Overrides, ScenarioFile, console, within
-from fsim.errors import ScenarioError
+from fsim.core.errors import ScenarioError
 
 
 def reference(
@@ -21,9 +21,9 @@ def reference(
     max_prompt_tokens: Annotated[int, typer.Option(help="Prompts are shortened to this.")] = 64,
 ) -> None:
     """Measure what a model can do on a task before and after centralised training."""
-    from fsim.choosing import parse_choice
-    from fsim.learning.reference import reference as measure
-    from fsim.learning.tasks import make_task
+    from fsim.core.registry import parse_choice
+    from fsim.data.tasks import make_task
+    from fsim.evaluation.reference import reference as measure
     from fsim.settings import find_file
     from fsim.settings.learning import MOST_STEPS
 
@@ -52,10 +52,10 @@ def reference(
 
 def partition(scenario: ScenarioFile, override: Overrides = None, out: Out = None) -> None:
     """Show how a scenario divides its examples among the clients."""
-    from fsim.assembly import describe_partition
-    from fsim.results.figures.partition import partition_figure
-    from fsim.results.output import replacing_file
-    from fsim.scenario import load_scenario
+    from fsim.figures.partition import partition_figure
+    from fsim.results.saving import replacing_file
+    from fsim.settings.loading import load_scenario
+    from fsim.simulation.build import describe_partition
 
     loaded = load_scenario(scenario, override or ())
     figures, counts, left_out = describe_partition(loaded)

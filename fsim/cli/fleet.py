@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsim.cli.options import Out, Overrides, ScenarioFile, console
-from fsim.units import format_bytes, format_duration
+from fsim.core.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     from fsim.fleet import Population
@@ -24,9 +24,9 @@ def fleet(
     scenario: ScenarioFile, override: Overrides = None, out: Out = None, as_json: AsJson = False
 ) -> None:
     """Draw a scenario's clients and show what they are: devices, links, availability."""
-    from fsim.assembly import build_population
     from fsim.fleet.description import describe
-    from fsim.scenario import load_scenario
+    from fsim.settings.loading import load_scenario
+    from fsim.simulation.build import build_population
 
     loaded = load_scenario(scenario, override or ())
     population = build_population(loaded)
@@ -92,9 +92,9 @@ def _availability(description: Description) -> Table:
 
 
 def _save_figure(population: Population, description: Description, path: Path) -> None:
+    from fsim.figures.fleet import fleet_figure
     from fsim.fleet.description import uplink_rates
-    from fsim.results.figures.fleet import fleet_figure
-    from fsim.results.output import replacing_file
+    from fsim.results.saving import replacing_file
 
     rates: dict[str, list[float]] = {count.device.name: [] for count in description.devices}
     for profile, rate in zip(population, uplink_rates(population), strict=True):

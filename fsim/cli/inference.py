@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from fsim.cli.options import StorePlace, console, open_store, plain_table, within
-from fsim.errors import InferenceError, ScenarioError
-from fsim.quantities import LARGEST_SEED
-from fsim.units import format_bytes
+from fsim.core.errors import InferenceError, ScenarioError
+from fsim.core.quantities import LARGEST_SEED
+from fsim.core.units import format_bytes
 
 if TYPE_CHECKING:
     from fsim.inference.bench import Measurement
-    from fsim.inference.keeping import Keep
+    from fsim.inference.token_choice import Keep
 
 NAME = "infer-bench"
 RECALLED = 32
@@ -97,12 +97,12 @@ def infer_bench(
     """
     import torch
 
-    from fsim.choosing import parse_choice
-    from fsim.inference.adapting import Adaptation
+    from fsim.core.registry import parse_choice
+    from fsim.data.tasks import make_task
+    from fsim.inference.adaptation import Adaptation
     from fsim.inference.bench import Plan, measure
-    from fsim.inference.preparing import Preparation, prepare
-    from fsim.learning.models import MODELS
-    from fsim.learning.tasks import make_task
+    from fsim.inference.preparation import Preparation, prepare
+    from fsim.model.loading import MODELS
     from fsim.settings import find_file
 
     _check_counts(
@@ -190,7 +190,7 @@ def _check_counts(**counts: int) -> None:
 
 
 def _rules(keep: str, budget: str, mass: str, last: int) -> list[tuple[str, Keep]]:
-    from fsim.inference.keeping import Keep
+    from fsim.inference.token_choice import Keep
 
     ratios = [
         (each, Keep(ratio=_number("--keep", each, float), last=last)) for each in _parts(keep)
@@ -238,8 +238,8 @@ def _data(found: Sequence[Measurement], facts: dict[str, Any]) -> dict[str, Any]
 def _write(folder: Path, found: Sequence[Measurement], facts: dict[str, Any]) -> list[Path]:
     import pandas as pd
 
-    from fsim.results.figures.inference import shortening
-    from fsim.results.output import replacing_file
+    from fsim.figures.inference import shortening
+    from fsim.results.saving import replacing_file
 
     table = pd.DataFrame([asdict(each) for each in found])
     figure = shortening(

@@ -18,7 +18,7 @@ def policies() -> None:
 
 def tasks() -> None:
     """List the tasks."""
-    from fsim.learning.tasks import TASKS
+    from fsim.data.tasks import TASKS
 
     for name, task in TASKS.items():
         line(name, _first_sentence(task), _options(task))
@@ -26,7 +26,7 @@ def tasks() -> None:
 
 def models() -> None:
     """List the base models."""
-    from fsim.learning.models import MODELS
+    from fsim.model.loading import MODELS
 
     for model in MODELS.values():
         state = "present" if model.present() else f"get it with: {model.how_to_get}"

@@ -12,14 +12,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsim.cli.options import console
-from fsim.errors import TransferNeverEnds
-from fsim.units import format_bytes
+from fsim.core.errors import TransferNeverEnds
+from fsim.core.units import format_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from fsim.network.spec import Uploads
+    from fsim.network.sharing.spec import Uploads
 
 
 def network(
@@ -29,8 +29,8 @@ def network(
     ] = False,
 ) -> None:
     """Tell when each of a set of uploads over a shared link finishes."""
-    from fsim.network.sharing import finish_times
-    from fsim.network.spec import load_uploads
+    from fsim.network.sharing.spec import load_uploads
+    from fsim.network.sharing.uploads import finish_times
 
     uploads = load_uploads(spec)
     try:

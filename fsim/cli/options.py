@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from fsim.errors import ScenarioError, shown
+from fsim.core.errors import ScenarioError, shown
 from fsim.store import Store, place
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def print_billing(summary: pd.DataFrame) -> None:
     summary
         A row a run, with the factors as columns, as :func:`fsim.load` gives it.
     """
-    from fsim.results.contents.content import billing_note
+    from fsim.figures.content import billing_note
 
     note = billing_note(summary)
     if note:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fsim.cli.options import console
-from fsim.errors import OutputError
+from fsim.core.errors import OutputError
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder of results.")]
 
@@ -20,9 +20,9 @@ def report(
     ] = None,
 ) -> None:
     """Write a report of a run, a comparison or a sweep: one HTML file that needs no network."""
+    from fsim.report.report import write_report
     from fsim.results.loading import load
     from fsim.results.manifest import REPORT, adopt
-    from fsim.results.report import write_report
 
     results = load(folder)
     if out is None:
@@ -47,10 +47,10 @@ def timeline(
     ] = None,
 ) -> None:
     """Write a run's time line: .pftrace for Perfetto, .json for Speedscope or Chrome."""
+    from fsim.report.perfetto import write_perfetto
+    from fsim.report.timeline import write_timeline
     from fsim.results.loading import load
     from fsim.results.manifest import TIMELINES, adopt
-    from fsim.results.perfetto import write_perfetto
-    from fsim.results.timeline import write_timeline
 
     writers = {".pftrace": write_perfetto, ".json": write_timeline}
     if out is not None and out.suffix not in writers:

@@ -25,11 +25,11 @@ from fsim.cli.options import (
     print_billing,
     within,
 )
-from fsim.errors import FsimError
-from fsim.units import format_bytes, format_duration
+from fsim.core.errors import FsimError
+from fsim.core.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
-    from fsim.simulation import Progress as RunProgress
+    from fsim.simulation.run import Progress as RunProgress
 
 
 class RunFailed(FsimError):
@@ -58,7 +58,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a scenario and write its results."""
-    from fsim.scenario import load_scenario
+    from fsim.settings.loading import load_scenario
     from fsim.trackers import make_tracker
 
     loaded = load_scenario(scenario, override or ())
@@ -123,9 +123,9 @@ def compare(
     """Run a scenario under several policies and compare them."""
     from fsim.experiments.compare import compare as compare_policies
     from fsim.experiments.compare import parse_policies, run_name
-    from fsim.experiments.request import parse_seeds
+    from fsim.experiments.sweep_spec import parse_seeds
     from fsim.results.manifest import STATISTICS
-    from fsim.scenario import load_scenario
+    from fsim.settings.loading import load_scenario
 
     loaded = load_scenario(scenario, override or ())
     choices = parse_policies(policies)
@@ -213,7 +213,7 @@ def _progress(labels: Sequence[str], rounds: int) -> Iterator[Callable[[str, Run
 def _save_figures(
     folder: Path, names: Sequence[str] | None = None, formats: Sequence[str] | None = None
 ) -> list[Path]:
-    from fsim.results.figures import FORMATS, save_figures
+    from fsim.figures.registry import FORMATS, save_figures
     from fsim.results.loading import load
     from fsim.results.manifest import adopt
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from fsim.cli.options import StorePlace, console, open_store
-from fsim.errors import ScenarioError
+from fsim.core.errors import ScenarioError
+from fsim.core.units import format_bytes
 from fsim.store import State, Store
-from fsim.units import format_bytes
 
 store_app = typer.Typer(help="The store of results of learning.", no_args_is_help=True)
 
@@ -47,7 +47,7 @@ def store_prune(
     store: StorePlace = None,
 ) -> None:
     """Remove the least recently used entries until the store is small enough."""
-    from fsim.units import parse_quantity
+    from fsim.core.units import parse_quantity
 
     try:
         size = parse_quantity(limit, "size")

@@ -22,8 +22,8 @@ from fsim.cli.options import (
     plain_table,
     within,
 )
-from fsim.errors import FsimError
-from fsim.units import format_bytes, format_duration
+from fsim.core.errors import FsimError
+from fsim.core.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,13 +60,13 @@ def sweep(
     store: StorePlace = None,
 ) -> None:
     """Run a scenario under every combination of values; run again, it goes on where it was."""
-    from fsim.experiments.engines import make_engine
-    from fsim.experiments.request import SweepRequest, parse_seeds
+    from fsim.experiments.engines.base import make_engine
     from fsim.experiments.sweep import run_sweep, sweep_folder
+    from fsim.experiments.sweep_spec import SweepSpec, parse_seeds
     from fsim.results.manifest import TABLE
 
     chosen = parse_seeds(seeds) if seeds is not None else []
-    request = SweepRequest.read(scenario, over or (), chosen, override or ())
+    request = SweepSpec.read(scenario, over or (), chosen, override or ())
     cells = request.cells()
     folder = sweep_folder(cells) if out is None else out
     jobs = within("--jobs", cores() if jobs is None else jobs, MOST_PROCESSES)

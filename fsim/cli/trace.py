@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from fsim.cli.options import console
-from fsim.errors import OutputError, ScenarioError, TraceError
-from fsim.units import format_duration
+from fsim.core.errors import OutputError, ScenarioError, TraceError
+from fsim.core.units import format_duration
 
 if TYPE_CHECKING:
     from fsim.network import Transport
@@ -84,9 +84,9 @@ def trace_plot(
     """Draw traces over time, with the distribution of their rates."""
     import matplotlib as mpl
 
-    from fsim.results.figures.style import STYLE
-    from fsim.results.figures.traces import trace_figure
-    from fsim.results.output import replacing_file
+    from fsim.figures.static_style import STYLE
+    from fsim.figures.traces import trace_figure
+    from fsim.results.saving import replacing_file
 
     kind = out.suffix.removeprefix(".")
     if kind not in ("png", "svg"):
@@ -118,10 +118,10 @@ def trace_convert(
     ] = None,
 ) -> None:
     """Write a trace in another format."""
-    from fsim.choosing import parse_choice
+    from fsim.core.registry import parse_choice
     from fsim.network.formats import write_trace
     from fsim.network.formats.detect import format_of_suffix
-    from fsim.results.output import replacing_file
+    from fsim.results.saving import replacing_file
 
     pieces = _read(file, source, "--from")
     name, options = parse_choice("--to", target) if target else (format_of_suffix(out), {})
@@ -155,8 +155,8 @@ def trace_transfer(
     as_json: Json = False,
 ) -> None:
     """Say when a transfer over a trace ends."""
-    from fsim.network.capacity import Capacity
-    from fsim.units import parse_quantity
+    from fsim.core.units import parse_quantity
+    from fsim.network.links.capacity import Capacity
 
     if not 0 <= start < math.inf:
         raise ScenarioError(f"--start: found {start:g}, allowed is a number of seconds, 0 or more")
@@ -181,7 +181,7 @@ def trace_transfer(
 
 
 def _read(file: Path, choice: str | None, argument: str) -> Pieces:
-    from fsim.choosing import parse_choice
+    from fsim.core.registry import parse_choice
     from fsim.network.formats import read_trace
 
     name, options = parse_choice(argument, choice) if choice else (None, {})
@@ -189,7 +189,7 @@ def _read(file: Path, choice: str | None, argument: str) -> Pieces:
 
 
 def _payload(text: str) -> int:
-    from fsim.units import parse_quantity
+    from fsim.core.units import parse_quantity
 
     if text.isascii() and text.isdigit() and len(text) < 19:
         return int(text)
@@ -200,8 +200,8 @@ def _payload(text: str) -> int:
 
 
 def _transport(text: str) -> Transport:
-    from fsim.choosing import parse_choice
-    from fsim.network.transport import make_transport
+    from fsim.core.registry import parse_choice
+    from fsim.network.transports.transports import make_transport
 
     try:
         return make_transport(*parse_choice("--transport", text))

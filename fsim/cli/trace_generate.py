@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fsim.cli.options import console
-from fsim.errors import TraceError
-from fsim.units import parse_quantity
+from fsim.core.errors import TraceError
+from fsim.core.units import parse_quantity
 
 if TYPE_CHECKING:
     from fsim.network.generators import Outages, Profile

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fsim.compression.policy import EncodingContext, Policy
-from fsim.vocabulary import FloatArray, Layout
+from fsim.core.types import FloatArray, Layout
 
 _RESIDUAL = "residual"
 

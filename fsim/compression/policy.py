@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict
 
-from fsim.streams import participation, stream, torch_seed
-from fsim.vocabulary import Layout, TrainingRequest, Update
+from fsim.core.rng import participation, stream, torch_seed
+from fsim.core.types import Layout, TrainingRequest, Update
 
 
 @dataclass(frozen=True)

@@ -9,24 +9,24 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from fsim.choosing import choose
-from fsim.compression.eden import Eden
-from fsim.compression.fedbat import FedBat
-from fsim.compression.fedpaq import FedPaq
-from fsim.compression.fisher_rdo import FisherRdo
-from fsim.compression.flasc import Flasc
-from fsim.compression.floats import BFloat16, Float16, Float32
-from fsim.compression.fstq import Fstq
-from fsim.compression.halves import Alternating, Ffa
-from fsim.compression.masked_sign import MaskedSign
+from fsim.compression.policies.eden import Eden
+from fsim.compression.policies.fedbat import FedBat
+from fsim.compression.policies.fedpaq import FedPaq
+from fsim.compression.policies.fisher_rdo import FisherRdo
+from fsim.compression.policies.flasc import Flasc
+from fsim.compression.policies.floats import BFloat16, Float16, Float32
+from fsim.compression.policies.fstq.policy import Fstq
+from fsim.compression.policies.lora_factors import Alternating, Ffa
+from fsim.compression.policies.masked_sign import MaskedSign
+from fsim.compression.policies.powersgd import PowerSgd
+from fsim.compression.policies.qsgd import Qsgd
+from fsim.compression.policies.signsgd import SignSgd
+from fsim.compression.policies.stc import Stc
+from fsim.compression.policies.terngrad import TernGrad
+from fsim.compression.policies.tome import Tome
+from fsim.compression.policies.topk import TopK
 from fsim.compression.policy import Policy
-from fsim.compression.powersgd import PowerSgd
-from fsim.compression.qsgd import Qsgd
-from fsim.compression.signsgd import SignSgd
-from fsim.compression.stc import Stc
-from fsim.compression.terngrad import TernGrad
-from fsim.compression.tome import Tome
-from fsim.compression.topk import TopK
+from fsim.core.registry import choose
 
 POLICIES: dict[str, type[Policy]] = {
     policy.name: policy
@@ -126,5 +126,5 @@ def _fields(policy: Any) -> tuple[dataclasses.Field[Any], ...]:
 
 
 def make_policy(name: str, options: Mapping[str, Any]) -> Policy:
-    """A policy by name; see :func:`fsim.choosing.choose` for what is raised."""
+    """A policy by name; see :func:`fsim.core.registry.choose` for what is raised."""
     return choose("policy", POLICIES, name, options)

@@ -11,21 +11,21 @@ from typing import Any
 
 import pandas as pd
 
-from fsim.choosing import parse_choice
 from fsim.compression import POLICIES, make_policy
-from fsim.errors import ScenarioError, shown
-from fsim.experiments.budget import Tuned, match_budget
-from fsim.experiments.engines import make_engine
+from fsim.core.errors import ScenarioError, shown
+from fsim.core.registry import parse_choice
+from fsim.core.validation import repeated
+from fsim.experiments.engines.base import make_engine
 from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
+from fsim.experiments.matched_budget import Tuned, match_budget
 from fsim.results.comparison import comparison_table
 from fsim.results.folders import replacing
 from fsim.results.manifest import BUDGET, COMPARISON, STATISTICS, Identity
-from fsim.results.output import folder_name
+from fsim.results.saving import folder_name
 from fsim.results.statistics import statistics
-from fsim.scenario import LoadedScenario
-from fsim.simulation import Progress
+from fsim.settings.loading import LoadedScenario
+from fsim.simulation.run import Progress
 from fsim.store import Store
-from fsim.validation import repeated
 
 LONGEST_LABEL = 200
 """Characters of a policy with its options, by which its folder is called."""
@@ -122,8 +122,8 @@ def compare(
         The same for every policy; the scenario's own if there is none.
     budget
         Bytes of a mean payload that each policy's option for size is tuned to
-        (:func:`fsim.experiments.budget.match_budget`), under the first seed; what came of it is
-        written to ``budget.csv``.
+        (:func:`fsim.experiments.matched_budget.match_budget`), under the first seed; what came of
+        it is written to ``budget.csv``.
     on_tuned
         Called after each policy that was.
     overwrite

@@ -15,11 +15,11 @@ from typing import Any
 
 import yaml
 
-from fsim.choosing import parse_choice
-from fsim.documents import parse_yaml
-from fsim.errors import ScenarioError, shown
-from fsim.scenario import LoadedScenario, load_scenario
-from fsim.validation import repeated
+from fsim.core.documents import parse_yaml
+from fsim.core.errors import ScenarioError, shown
+from fsim.core.registry import parse_choice
+from fsim.core.validation import repeated
+from fsim.settings.loading import LoadedScenario, load_scenario
 
 POLICY = "compression.policy"
 """The key whose values bring options of their own, and so replace the whole section."""
@@ -161,7 +161,7 @@ def make_cells(path: Path, overrides: Sequence[str], axes: Sequence[Axis]) -> li
     path
         The scenario file.
     overrides
-        As for :func:`fsim.scenario.load_scenario`; the cells' own values come after them.
+        As for :func:`fsim.settings.loading.load_scenario`; the cells' own values come after them.
     axes
         Keys that are all different.
 

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from fsim.compression import Policy, register
 from fsim.compression.registry import registered
-from fsim.errors import FsimError
+from fsim.core.errors import FsimError
+from fsim.experiments.prepared import last_workbench
 from fsim.experiments.run import run_to_folder
-from fsim.experiments.workbenches import last_workbench
-from fsim.scenario import LoadedScenario
-from fsim.simulation import Progress
+from fsim.settings.loading import LoadedScenario
+from fsim.simulation.run import Progress
 from fsim.store import Store
 
 TIMELESS = ("synchronous",)

@@ -9,13 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fsim.assembly import Workbench, build_workbench
 from fsim.compression.registry import registered, source_of
 from fsim.results.folders import replacing
 from fsim.results.manifest import Identity
-from fsim.results.output import write_run
-from fsim.scenario import LoadedScenario
-from fsim.simulation import Progress, Run, simulate
+from fsim.results.saving import write_run
+from fsim.settings.loading import LoadedScenario
+from fsim.simulation.build import PreparedTask, prepare_task
+from fsim.simulation.run import Progress, Run, simulate
 from fsim.store import Store
 from fsim.trackers import Tracker
 
@@ -54,7 +54,7 @@ def run_to_folder(
     store: Store | None = None,
     *,
     prune: bool = True,
-    build: Callable[[LoadedScenario], Workbench] = build_workbench,
+    build: Callable[[LoadedScenario], PreparedTask] = prepare_task,
     workers: int = 1,
     trackers: Sequence[Tracker] = (),
     overwrite: bool = False,
@@ -80,7 +80,7 @@ def run_to_folder(
     workers
         Processes that share training and evaluation.
     trackers
-        Told of the run while it goes on; no result depends on them.
+        TrackerGroup of the run while it goes on; no result depends on them.
     overwrite
         Whether results of another scenario, or of another kind, are replaced.
 

@@ -18,18 +18,18 @@ from typing import Any
 
 import pandas as pd
 
-from fsim.documents import parse_json, read_text
-from fsim.errors import OutputError
-from fsim.experiments.engines import make_engine
+from fsim.core.documents import parse_json, read_text
+from fsim.core.errors import OutputError
+from fsim.experiments.engines.base import make_engine
 from fsim.experiments.grid import Cell
 from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
-from fsim.experiments.request import SweepRequest
 from fsim.experiments.run import code_version
+from fsim.experiments.sweep_spec import SweepSpec
 from fsim.results.folders import growing
 from fsim.results.manifest import SUMMARY, SWEEP, SWEEP_SCHEMA, TABLE, Identity
-from fsim.results.output import replacing_file
-from fsim.results.saved import LARGEST_SUMMARY
-from fsim.simulation import Progress
+from fsim.results.saved_run import LARGEST_SUMMARY
+from fsim.results.saving import replacing_file
+from fsim.simulation.run import Progress
 from fsim.store import Store, place
 
 TRAILING = ("jobs_trained", "jobs_reused", "error")
@@ -120,7 +120,7 @@ def sweep(
         The folder holds something else, cannot be written, or another process is at work on it;
         the cells finished by then are kept.
     """
-    request = SweepRequest.read(Path(scenario), over, seeds, overrides)
+    request = SweepSpec.read(Path(scenario), over, seeds, overrides)
     cells = request.cells()
     return run_sweep(
         request,
@@ -134,7 +134,7 @@ def sweep(
 
 
 def run_sweep(
-    request: SweepRequest,
+    request: SweepSpec,
     cells: Sequence[Cell],
     start: Callable[[], Engine],
     folder: Path,
@@ -237,7 +237,7 @@ def _finished(cell: Cell, folder: Path) -> Outcome | None:
     return Outcome(summary) if same else None
 
 
-def _begin(folder: Path, request: SweepRequest, cells: Sequence[Cell]) -> None:
+def _begin(folder: Path, request: SweepSpec, cells: Sequence[Cell]) -> None:
     """Write what is swept."""
     told = {
         "schema": SWEEP_SCHEMA,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multiprocessing.connection import Connection
 
-from fsim.processes import end_with_parent
+from fsim.core.processes import end_with_parent
 
 
 def serve(connection: Connection, by_main_thread: bool) -> None:

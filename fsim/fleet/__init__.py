@@ -14,7 +14,8 @@ from fsim.fleet.availability import (
     Window,
 )
 from fsim.fleet.devices import DEVICES, Device
-from fsim.fleet.energy import (
+from fsim.fleet.population import ClientProfile, Link, Population, batteries, draw_population
+from fsim.fleet.power import (
     UPLINK_POWER,
     AffinePower,
     Battery,
@@ -22,7 +23,6 @@ from fsim.fleet.energy import (
     EnergyModel,
     PowerModel,
 )
-from fsim.fleet.population import ClientProfile, Link, Population, batteries, draw_population
 
 __all__ = [
     "DEVICES",

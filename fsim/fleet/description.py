@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fsim.errors import TraceError, TransferNeverEnds
+from fsim.core.errors import TraceError, TransferNeverEnds
 from fsim.fleet.devices import Device
 from fsim.fleet.population import ClientProfile, Population
 from fsim.network import Tcp

@@ -10,8 +10,9 @@ from typing import overload
 
 import numpy as np
 
-from fsim.distribution import Distribution
-from fsim.errors import ScenarioError
+from fsim.core.distributions import Distribution
+from fsim.core.errors import ScenarioError
+from fsim.core.rng import stream, streams
 from fsim.fleet.availability import (
     AlwaysOn,
     Availability,
@@ -24,7 +25,6 @@ from fsim.fleet.availability import (
 )
 from fsim.fleet.devices import DEVICES, Device
 from fsim.network import Capacity
-from fsim.streams import stream, streams
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ Nothing here needs a scenario: any causal language model of transformers, alone 
 of peft's, and any training loop.
 """
 
-from fsim.inference.adapting import Adaptation, adapt, merge_adaptation
-from fsim.inference.keeping import Keep
+from fsim.inference.adaptation import Adaptation, adapt, merge_adaptation
 from fsim.inference.pooling import Pooled
+from fsim.inference.prefill import Reader, Reading
 from fsim.inference.pruning import PromptPruner, Scorer, View
-from fsim.inference.reading import Reader, Reading
-from fsim.inference.recording import SaliencyRecorder
+from fsim.inference.recorder import SaliencyRecorder
 from fsim.inference.saliency import (
     AttentionScorer,
     FisherHead,
@@ -17,6 +16,7 @@ from fsim.inference.saliency import (
     RandomScorer,
     Sample,
 )
+from fsim.inference.token_choice import Keep
 
 __all__ = [
     "Adaptation",

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import torch
 
-from fsim.errors import InferenceError
-from fsim.inference.keeping import Keep
+from fsim.core.errors import InferenceError
+from fsim.data.answer_metrics import token_recall
+from fsim.data.encoding import Encoded
 from fsim.inference.pooling import Pooled, check_window
-from fsim.inference.preparing import WINDOW, Prepared, record
+from fsim.inference.prefill import Reader
+from fsim.inference.preparation import WINDOW, Prepared, record
 from fsim.inference.pruning import PromptPruner, Scorer
-from fsim.inference.reading import Reader
 from fsim.inference.saliency import AttentionScorer, RandomScorer
-from fsim.learning.encoding import Encoded
-from fsim.learning.metrics import token_recall
+from fsim.inference.token_choice import Keep
 
 NONE = "none"
 """Reading the prompt whole."""
@@ -173,7 +173,7 @@ def measure(
     plan
         What is measured.
     advance
-        Told ``"answers"`` after each prompt and ``"turns"`` after each turn.
+        TrackerGroup ``"answers"`` after each prompt and ``"turns"`` after each turn.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from fsim.errors import InferenceError
+from fsim.core.errors import InferenceError
 from fsim.inference.pruning import Scorer, View
 
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fsim.errors import ScenarioError
-from fsim.learning.encoding import Encoded, encode_examples
-from fsim.learning.tasks import Example
-from fsim.streams import stream
+from fsim.core.errors import ScenarioError
+from fsim.core.rng import stream
+from fsim.data.encoding import Encoded, encode_examples
+from fsim.data.tasks import Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -22,9 +22,9 @@ from typing import Any, Protocol
 
 import torch
 
-from fsim.errors import InferenceError
-from fsim.inference.keeping import Keep
-from fsim.inference.reading import Call, Reader
+from fsim.core.errors import InferenceError
+from fsim.inference.prefill import Call, Reader
+from fsim.inference.token_choice import Keep
 
 _CHOSEN = ("position_ids", "position_embeddings")
 """Arguments of a layer that say something of each token that it reads."""

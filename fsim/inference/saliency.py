@@ -2,7 +2,7 @@
 
 Fed-FSTQ (arXiv 2604.25421, steps 1 and 9) calls a token sensitive whose input embedding the loss
 has a large gradient at, g(i) = ||dL/de_i||^2, the trace of that token's diagonal Fisher. At
-inference there is no loss. What was measured in training (:mod:`fsim.inference.recording`) is
+inference there is no loss. What was measured in training (:mod:`fsim.inference.recorder`) is
 therefore learned: by :class:`FisherHead` from the hidden states that leave layer n, and, more
 simply, by :class:`FisherTable` from the token's id and its place. :class:`RandomScorer` and
 :class:`AttentionScorer` are what these are compared with.
@@ -22,10 +22,10 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from fsim.errors import InferenceError
+from fsim.core.errors import InferenceError
+from fsim.core.rng import stream, torch_seed
 from fsim.inference.pooling import check_window, pooled
 from fsim.inference.pruning import View
-from fsim.streams import stream, torch_seed
 
 PLACES = 16
 """Equal parts of a prompt that a table tells apart."""

@@ -4,8 +4,8 @@ Nothing here knows of clients, rounds, models or the event loop.
 """
 
 from fsim.network.bank import CapacityBank, FinishTimes
-from fsim.network.capacity import Capacity
-from fsim.network.transport import Arq, Datagram, Fluid, Opening, Reno, Tcp, Transport
+from fsim.network.links.capacity import Capacity
+from fsim.network.transports.transports import Arq, Datagram, Fluid, Opening, Reno, Tcp, Transport
 
 __all__ = [
     "Arq",

@@ -3,8 +3,8 @@
 Every client follows one of the staircases with a factor and an offset of its own, which is what
 recorded traces and rates drawn from a distribution come down to: a client then costs some ten bytes
 instead of a trace. Questions are asked of many clients at once and answered in closed form, by the
-formulas of :class:`fsim.network.capacity.Capacity` on arrays; ``bank.capacity(client)`` is the same
-link by itself.
+formulas of :class:`fsim.network.links.capacity.Capacity` on arrays; ``bank.capacity(client)`` is
+the same link by itself.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fsim.errors import TraceError
-from fsim.network.capacity import FACTORS, Capacity, never_ends
+from fsim.core.errors import TraceError
 from fsim.network.followers import Floats, Followers, Integers, columns, passes, piece_at
+from fsim.network.links.capacity import FACTORS, Capacity, never_ends
 
 
 @dataclass(frozen=True)

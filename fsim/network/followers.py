@@ -1,4 +1,4 @@
-"""Clients on one staircase: the formulas of :class:`fsim.network.capacity.Capacity` on arrays.
+"""Clients on one staircase: the formulas of a single link (:mod:`fsim.network.links`) on arrays.
 
 Each step is that of the formula for a single link, in the same order, so that the numbers are the
 same to the last bit (``tests/network/test_bank.py``).
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fsim.errors import TraceError
-from fsim.network.capacity import Staircase
+from fsim.core.errors import TraceError
+from fsim.network.links.capacity import Staircase
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.integer[Any]]

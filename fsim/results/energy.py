@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from fsim.results.records import SERVER
+from fsim.records import SERVER
 
 ROUND_ENERGY_TYPES = {
     "clients": "int64",
@@ -26,7 +26,7 @@ def energy_by_round(records: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     records
-        As :class:`fsim.results.records.Recorder` gives them.
+        As :class:`fsim.records.Recorder` gives them.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def battery_drain(records: pd.DataFrame, batteries: Mapping[int, float]) -> pd.D
     Parameters
     ----------
     records
-        As :class:`fsim.results.records.Recorder` gives them.
+        As :class:`fsim.records.Recorder` gives them.
     batteries
         Client -> joules of its full battery; clients on the mains are left out.
 

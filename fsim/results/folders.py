@@ -38,8 +38,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fsim.errors import OutputError
-from fsim.files import UNFINISHED
+from fsim.core.errors import OutputError
+from fsim.core.files import UNFINISHED
+from fsim.results.location import resolved
 from fsim.results.manifest import (
     ADAPTER,
     COLLECTION,
@@ -57,7 +58,6 @@ from fsim.results.manifest import (
     tell_kept,
     written_below,
 )
-from fsim.results.places import resolved
 
 LOCK, HALF, GROWN, WHOLE, OLD = "lock", "half", "grown", "whole", "old"
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from fsim.errors import OutputError
+from fsim.core.errors import OutputError
+from fsim.records import EVALUATION_TYPES, RECORD_TYPES
 from fsim.results.metrics import LABEL_COLUMNS, measure_by_label
-from fsim.results.output import COMPARISON, SUMMARY, folder_name
-from fsim.results.records import EVALUATION_TYPES, RECORD_TYPES
-from fsim.results.saved import SavedRun
+from fsim.results.saved_run import SavedRun
+from fsim.results.saving import COMPARISON, SUMMARY, folder_name
 
 IDENTITY = ("run", "policy", "seed")
 """The columns that every table begins with."""

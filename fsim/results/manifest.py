@@ -21,9 +21,9 @@ from typing import Any
 
 import pandas as pd
 
-from fsim.documents import LARGEST_FILE, parse_json, read_text
-from fsim.errors import OutputError
-from fsim.files import unfinished
+from fsim.core.documents import LARGEST_FILE, parse_json, read_text
+from fsim.core.errors import OutputError
+from fsim.core.files import unfinished
 
 if sys.platform != "win32":
     import fcntl
@@ -75,7 +75,7 @@ FIGURES = (
     "scalability",
     "sweep_heat_map",
 )
-"""Those of :data:`fsim.results.figures.FIGURES`, which are drawn into folders of results."""
+"""Those of :data:`fsim.figures.registry.FIGURES`, which are drawn into folders of results."""
 
 FORMATS = ("png", "svg")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fsim.results.records import Kind, labels_of
+from fsim.records import Kind, labels_of
 
 SMOOTHING_WINDOW = 3
 """Evaluations in the trailing mean of ``time_to_target_smoothed_s``."""
@@ -81,7 +81,7 @@ def measure(
     Parameters
     ----------
     records, evaluations
-        As :class:`fsim.results.records.Recorder` gives them.
+        As :class:`fsim.records.Recorder` gives them.
     target
         Accuracy to reach, in [0, 1].
     window

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from fsim.results.records import SERVER, Kind
+from fsim.records import SERVER, Kind
 
 PART_OF = {
     Kind.WAIT: "wait_s",

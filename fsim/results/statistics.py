@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fsim.core.rng import stream
 from fsim.results.comparison import COMPARED
-from fsim.streams import stream
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import ConfigDict
 
-from fsim.choosing import choose
-from fsim.vocabulary import Update
+from fsim.core.registry import choose
+from fsim.core.types import Update
 
 
 def fedavg(
@@ -354,7 +354,7 @@ AGGREGATIONS: dict[str, type[Aggregation]] = {
 
 
 def make_aggregation(name: str, options: Mapping[str, Any]) -> Aggregation:
-    """An aggregation by name; see :func:`fsim.choosing.choose` for what is raised."""
+    """An aggregation by name; see :func:`fsim.core.registry.choose` for what is raised."""
     return choose("aggregation", AGGREGATIONS, name, options)
 
 

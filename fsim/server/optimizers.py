@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict
 
-from fsim.choosing import choose
-from fsim.vocabulary import Update
+from fsim.core.registry import choose
+from fsim.core.types import Update
 
 Array = npt.NDArray[np.float64]
 State = dict[str, dict[str, Array]]
@@ -262,7 +262,7 @@ OPTIMIZERS: dict[str, type[ServerOptimizer]] = {
 
 
 def make_optimizer(name: str, options: Mapping[str, Any]) -> ServerOptimizer:
-    """A new optimizer by name; see :func:`fsim.choosing.choose` for what is raised."""
+    """A new optimizer by name; see :func:`fsim.core.registry.choose` for what is raised."""
     return choose("optimizer", OPTIMIZERS, name, options)
 
 

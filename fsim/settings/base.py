@@ -18,9 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-from fsim.choosing import parse_choice
-from fsim.errors import ScenarioError, shown
-from fsim.validation import LONGEST_PATH
+from fsim.core.errors import ScenarioError, shown
+from fsim.core.registry import parse_choice
+from fsim.core.validation import LONGEST_PATH
 
 T = TypeVar("T")
 

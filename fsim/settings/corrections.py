@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from fsim.algorithms.corrections import FedNova, Scaffold, make_correction
 from fsim.network import Datagram
 from fsim.server.aggregation import WeightedMean, make_aggregation
-from fsim.server.corrections import FedNova, Scaffold, make_correction
 from fsim.server.protocols.buffered import Buffered
 
 if TYPE_CHECKING:

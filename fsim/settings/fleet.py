@@ -16,18 +16,18 @@ from pydantic import (
     model_validator,
 )
 
-from fsim.choosing import parse_choice
-from fsim.distribution import Distribution
-from fsim.errors import FsimError, ScenarioError, TraceError
+from fsim.core.distributions import Distribution
+from fsim.core.errors import FsimError, ScenarioError, TraceError
+from fsim.core.quantities import Duration, DurationLaw, Power, RateLaw
+from fsim.core.registry import parse_choice
 from fsim.fleet import DEVICES, Nights, Traced
 from fsim.fleet.availability import Moment
 from fsim.fleet.availability.renewal import check_law
 from fsim.network import Capacity, Transport
-from fsim.network.capacity import PastEnd
 from fsim.network.formats import read_availability, read_trace
-from fsim.network.interruption import Rule
-from fsim.network.transport import TRANSPORTS, make_transport
-from fsim.quantities import Duration, DurationLaw, Power, RateLaw
+from fsim.network.links.capacity import PastEnd
+from fsim.network.transports.interruption import Rule
+from fsim.network.transports.transports import TRANSPORTS, make_transport
 from fsim.settings.base import SectionWithOptions, Settings, find_file, folders, one_of
 
 

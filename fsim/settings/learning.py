@@ -13,10 +13,10 @@ from pydantic import (
     model_validator,
 )
 
-from fsim.errors import ScenarioError, shown
-from fsim.learning.models import model_folder
-from fsim.learning.tasks import TASKS, Task, make_task
-from fsim.quantities import Count
+from fsim.core.errors import ScenarioError, shown
+from fsim.core.quantities import Count
+from fsim.data.tasks import TASKS, Task, make_task
+from fsim.model.loading import model_folder
 from fsim.settings.base import SectionWithOptions, Settings
 
 MOST_STEPS = 100_000
@@ -24,7 +24,7 @@ MOST_STEPS = 100_000
 
 
 class PartitionSettings(Settings):
-    """How training examples are divided (:mod:`fsim.learning.partition`).
+    """How training examples are divided (:mod:`fsim.data.partition`).
 
     ``alpha`` is the concentration of ``dirichlet`` and ``quantity``.
     """
@@ -139,7 +139,7 @@ class TrainingSettingsModel(Settings):
         """Local steps of a client that has so many examples, 1 or more.
 
         A pass over them is as many whole batches as there are
-        (:func:`fsim.learning.encoding.draw_batches`); a part of a step is rounded.
+        (:func:`fsim.data.encoding.draw_batches`); a part of a step is rounded.
         """
         if self.local_epochs is None:
             return self.local_steps or 1

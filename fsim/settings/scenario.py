@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, model_validator
 
-from fsim.quantities import Seed
+from fsim.core.quantities import Seed
 from fsim.server.aggregation import make_aggregation
 from fsim.settings.base import Settings
 from fsim.settings.corrections import check_correction

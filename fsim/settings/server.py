@@ -11,14 +11,14 @@ from pydantic import (
     model_validator,
 )
 
-from fsim.choosing import choose
+from fsim.algorithms.corrections import make_correction
 from fsim.compression import POLICIES, Policy, make_policy
-from fsim.quantities import Count, Duration, Rate, Size
+from fsim.core.quantities import Count, Duration, Rate, Size
+from fsim.core.registry import choose
 from fsim.server.aggregation import make_aggregation
-from fsim.server.corrections import make_correction
 from fsim.server.optimizers import make_optimizer
 from fsim.server.protocols import PROTOCOLS, RoundProtocol, make_protocol
-from fsim.server.robustness import Screen
+from fsim.server.screening import Screen
 from fsim.server.selection import make_selector
 from fsim.settings.base import Choice, SectionWithOptions, Settings, choice_of
 
@@ -85,8 +85,8 @@ class ServerSettings(Settings):
     """Aggregation, and the server's own end of the network.
 
     The mean of the clients' updates (``aggregation``) goes through the server's ``optimizer``;
-    ``correction`` keeps clients from drifting apart (:mod:`fsim.server.corrections`);
-    ``screen`` keeps updates out that cannot be right (:class:`fsim.server.robustness.Screen`).
+    ``correction`` keeps clients from drifting apart (:mod:`fsim.algorithms.corrections`);
+    ``screen`` keeps updates out that cannot be right (:class:`fsim.server.screening.Screen`).
     ``downlink_policy`` is how what is sent down is encoded: the whole adapter, or, with
     ``downlink: delta``, what has changed since the version that the client has. ``ingress`` and
     ``egress`` are rates that all transfers to and from the server share, None for no limit.

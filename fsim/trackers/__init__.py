@@ -4,13 +4,13 @@ A tracker is told, and never asked: no result depends on it, and one that fails 
 None of the packages is imported before its tracker is made.
 """
 
-from fsim.trackers.base import Told, Tracker, numbers, run_name, settings
-from fsim.trackers.choosing import TRACKERS, make_tracker
+from fsim.trackers.base import Tracker, TrackerGroup, numbers, run_name, settings
+from fsim.trackers.registry import TRACKERS, make_tracker
 
 __all__ = [
     "TRACKERS",
-    "Told",
     "Tracker",
+    "TrackerGroup",
     "make_tracker",
     "numbers",
     "run_name",

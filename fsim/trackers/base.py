@@ -67,7 +67,7 @@ class Tracker(Protocol):
         ...
 
 
-class Told:
+class TrackerGroup:
     """Several trackers as one that never raises.
 
     A tracker that raises is named in one warning, and told no more; the others are, and the run

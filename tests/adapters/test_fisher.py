@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from fsim.adapters import FisherMeter, decode_update, encode_update
-from fsim.errors import EncodingFailed
-from fsim.learning.sensitivity import Fisher
-from fsim.vocabulary import SensitivitySettings
+from fsim.core.errors import EncodingFailed
+from fsim.core.types import SensitivitySettings
+from fsim.training.sensitivity import Fisher
 
 X = "x.lora_B.default.weight"
 

@@ -5,7 +5,7 @@ import pytest
 
 from fsim.adapters import encode_update
 from fsim.compression import POLICIES
-from fsim.errors import EncodingFailed, PayloadError, ScenarioError
+from fsim.core.errors import EncodingFailed, PayloadError, ScenarioError
 
 pytest.importorskip("flwr", reason="flwr is not installed")
 

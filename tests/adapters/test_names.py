@@ -3,7 +3,7 @@
 import pytest
 
 from fsim.adapters.names import by_checkpoint_name, checkpoint_name
-from fsim.errors import EncodingFailed
+from fsim.core.errors import EncodingFailed
 
 Q = "base_model.model.model.layers.0.self_attn.q_proj"
 

@@ -12,9 +12,9 @@ from hypothesis.extra import numpy as arrays
 
 from fsim.adapters import apply_update, as_policy, decode_update, encode_update
 from fsim.compression import POLICIES, EncodingContext, make_policy
-from fsim.errors import EncodingFailed, PayloadError, ScenarioError
-from fsim.streams import stream, torch_seed
-from fsim.vocabulary import Layout
+from fsim.core.errors import EncodingFailed, PayloadError, ScenarioError
+from fsim.core.rng import stream, torch_seed
+from fsim.core.types import Layout
 
 A, B = "base_model.model.x.lora_A.weight", "base_model.model.x.lora_B.weight"
 IN_MEMORY = {name: name.replace(".weight", ".default.weight") for name in (A, B)}

@@ -3,7 +3,7 @@ import pytest
 from fsim.audit.experiments import INFERENCE
 from fsim.audit.inference import HEADS, note_of, read_inference, rows_of
 from fsim.audit.report import sections, to_data
-from fsim.errors import OutputError
+from fsim.core.errors import OutputError
 
 
 def test_what_is_kept_with_the_package_is_shown():

@@ -8,9 +8,9 @@ import pytest
 
 from fsim.audit.experiments import EXPERIMENTS
 from fsim.experiments.compare import parse_policies
-from fsim.experiments.request import SweepRequest, parse_seeds
-from fsim.results.figures import FIGURES
-from fsim.scenario import load_scenario
+from fsim.experiments.sweep_spec import SweepSpec, parse_seeds
+from fsim.figures.registry import FIGURES
+from fsim.settings.loading import load_scenario
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "scenarios" / "fed_fstq"
@@ -92,7 +92,7 @@ def test_its_commands_could_be_given(path, monkeypatch):
             parse_policies(given["--policies"][0])
             parse_seeds(given.get("--seeds", ["0"])[0])
         elif kind == "sweep":
-            request = SweepRequest.read(ROOT / place, given["--over"], (), given.get("--set", []))
+            request = SweepSpec.read(ROOT / place, given["--over"], (), given.get("--set", []))
             assert len(request.cells()) > 1
         else:
             assert kind == "run"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from fsim.compression import POLICIES, EncodingContext, make_policy
-from fsim.compression.wire import HEADER_BYTES, Section, encode_varint, pack
-from fsim.errors import PayloadError
-from fsim.vocabulary import Layout
+from fsim.compression.coding.wire import HEADER_BYTES, Section, encode_varint, pack
+from fsim.core.errors import PayloadError
+from fsim.core.types import Layout
 
 MUTANTS = int(os.environ.get("FSIM_FUZZ_MUTANTS", "100000"))
 SHAPES = {"a.lora_A": (2, 9), "a.lora_B": (7, 2), "bias": (3,)}

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsim.compression import POLICIES, EncodingContext, make_policy
-from fsim.errors import PayloadError
-from fsim.vocabulary import Layout
+from fsim.core.errors import PayloadError
+from fsim.core.types import Layout
 
 SHAPES = {"b.lora_A": (4, 33), "b.lora_B": (17, 4), "a.lora_A": (4, 8), "a.lora_B": (130, 4)}
 

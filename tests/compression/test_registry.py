@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fsim.compression import POLICIES, Policy, make_policy, register
+from fsim.compression.coding.wire import Section, pack, section_array, unpack
 from fsim.compression.registry import registered, source_of
-from fsim.compression.wire import Section, pack, section_array, unpack
-from fsim.vocabulary import Layout
+from fsim.core.types import Layout
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def test_a_registered_policy_is_used_by_its_name_and_options(tiny):
 
 
 def test_a_run_bills_its_bytes(tiny):
-    from fsim.simulation import simulate
+    from fsim.simulation.run import simulate
 
     register(Doubles)
     run = simulate(tiny(compression={"policy": "doubles"}, protocol__rounds=1))
@@ -131,8 +131,8 @@ def test_a_class_of_a_notebook_is_known_by_its_methods():
 
 
 def test_a_class_that_no_process_could_import_is_refused(tiny):
-    from fsim.errors import ScenarioError
-    from fsim.experiments.engines import make_engine
+    from fsim.core.errors import ScenarioError
+    from fsim.experiments.engines.base import make_engine
 
     @dataclass(frozen=True)
     class Inside(Doubles):

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from fsim.experiments import engines
 from fsim.experiments.compare import compare, parse_policies
+from fsim.experiments.engines import base as engines
 from fsim.results.comparison import COLUMNS
 
 

@@ -6,9 +6,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsim.errors import ScenarioError
+from fsim.core.errors import ScenarioError
 from fsim.experiments.grid import as_override, make_axis, make_cells, parse_axis, split_values
-from fsim.experiments.request import SweepRequest, parse_seeds
+from fsim.experiments.sweep_spec import SweepSpec, parse_seeds
 from tests.conftest import ROOT
 
 HERE = (Path(),)
@@ -152,13 +152,13 @@ def test_a_sweep_file_and_what_is_asked_for_beside_it(tiny_file, tmp_path):
              "over": {"compression": [{"policy": "topk", "ratio": 0.2}, {"policy": "qsgd"}]}}
         )
     )  # fmt: skip
-    request = SweepRequest.read(path)
+    request = SweepSpec.read(path)
     assert [axis.key for axis in request.axes] == ["compression", "seed"]
     found = request.cells()
     assert [cell.loaded.scenario.seed for cell in found] == [0, 1, 0, 1]
     assert found[0].loaded.scenario.compression.options == {"ratio": 0.2}
     assert {cell.loaded.scenario.training.local_steps for cell in found} == {3}
-    other = SweepRequest.read(path, ["compression=[1]"], [5], ["training.local_steps=4"])
+    other = SweepSpec.read(path, ["compression=[1]"], [5], ["training.local_steps=4"])
     assert [[value.data for value in axis.values] for axis in other.axes] == [[[1]], [5]]
     assert other.overrides == ("training.local_steps=3", "training.local_steps=4")
 
@@ -178,7 +178,7 @@ def test_a_wrong_sweep_file_is_told(tiny_file, tmp_path, content, message):
     path = tmp_path / "sweep.yaml"
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(ScenarioError, match=message):
-        SweepRequest.read(path)
+        SweepSpec.read(path)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fsim.errors import ScenarioError
+from fsim.core.errors import ScenarioError
 from fsim.experiments.sweep import sweep
 
 HAS_RAY = importlib.util.find_spec("ray") is not None

@@ -12,9 +12,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-import fsim.experiments.engines as engines
+import fsim.experiments.engines.base as engines
 from fsim.cli.sweep import sweep as sweep_command
-from fsim.errors import OutputError, ScenarioError
+from fsim.core.errors import OutputError, ScenarioError
 from fsim.experiments import jobs
 from fsim.experiments.sweep import sweep
 from fsim.results.folders import growing
@@ -40,9 +40,9 @@ def test_traces_reuse_the_training_of_their_policy(tiny_file, tmp_path):
     assert table["jobs_reused"].tolist() == [0, 6, 0, 6]
     assert table["final_accuracy"].iloc[0] == table["final_accuracy"].iloc[1]
     assert table["simulated_s"].iloc[0] != table["simulated_s"].iloc[1]
-    # What a kept workbench gives is what a run alone gives, to the bit.
-    from fsim.scenario import load_scenario
-    from fsim.simulation import simulate
+    # What a kept prepared gives is what a run alone gives, to the bit.
+    from fsim.settings.loading import load_scenario
+    from fsim.simulation.run import simulate
 
     last = out / table["cell"].iloc[3]
     alone = simulate(load_scenario(last / "scenario.yaml"))

@@ -12,20 +12,20 @@ from typing import Any, get_args
 import yaml
 from hypothesis import strategies as st
 
+from fsim.algorithms.corrections import CORRECTIONS
 from fsim.compression import POLICIES, make_policy
 from fsim.fleet import DEVICES, UPLINK_POWER
 from fsim.fleet.availability import Moment
-from fsim.network.capacity import PastEnd
-from fsim.network.interruption import Rule
-from fsim.network.transport import TRANSPORTS
-from fsim.scenario import LoadedScenario, check_scenario
+from fsim.network.links.capacity import PastEnd
+from fsim.network.transports.interruption import Rule
+from fsim.network.transports.transports import TRANSPORTS
 from fsim.server.aggregation import AGGREGATIONS
-from fsim.server.corrections import CORRECTIONS
 from fsim.server.optimizers import OPTIMIZERS
 from fsim.server.protocols import PROTOCOLS, RoundProtocol
-from fsim.server.robustness import Screen
+from fsim.server.screening import Screen
 from fsim.server.selection import SELECTORS
 from fsim.settings.fleet import AvailabilitySettings
+from fsim.settings.loading import LoadedScenario, check_scenario
 from tests.exploration.learner import OVERFLOWS, Learning
 from tests.exploration.options import chosen_from, made, options_of
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from fsim.network.packets import DATAGRAM_PAYLOAD
-from fsim.results.records import Kind
+from fsim.network.transports.packets import DATAGRAM_PAYLOAD
+from fsim.records import Kind
 from fsim.settings.fleet import DropoutSettings
 from tests.exploration.running import Book
 

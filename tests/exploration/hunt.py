@@ -13,7 +13,7 @@ from functools import cache
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import InMemoryExampleDatabase
 
-from fsim.errors import ScenarioError
+from fsim.core.errors import ScenarioError
 from tests.exploration.cases import Case, cases
 from tests.exploration.frequencies import Tally
 from tests.exploration.invariants import broken, differences

@@ -13,15 +13,15 @@ from typing import Any, get_args
 import numpy as np
 
 from fsim.compression import EncodingContext, make_policy
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
+from fsim.core.types import Update
 from fsim.fleet import Link
-from fsim.network.interruption import Rule
-from fsim.results.records import SERVER, Kind
+from fsim.network.transports.interruption import Rule
+from fsim.records import SERVER, Kind
 from fsim.server.aggregation import WeightedMean, make_aggregation
 from fsim.server.optimizers import FedAvg, make_optimizer
 from fsim.server.protocols.deadline import Deadline
-from fsim.vocabulary import Update
-from fsim.world.trouble import Trouble
+from fsim.simulation.reasons import Trouble
 from tests.exploration.learner import STEP, Learning, tag_of, tags_in
 from tests.exploration.running import Book
 from tests.exploration.watching import ENOUGH, MOST_ASKINGS, Use

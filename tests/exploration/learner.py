@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from fsim.errors import TrainingDiverged
-from fsim.learning.evaluation import Evaluation
-from fsim.learning.training import TrainingJob, TrainingResult
-from fsim.recent import Recent
-from fsim.vocabulary import FloatArray, Layout, TrainingRequest, Update
-from fsim.world.client import LARGEST
+from fsim.core.errors import TrainingDiverged
+from fsim.core.types import FloatArray, Layout, TrainingRequest, Update
+from fsim.evaluation.evaluation import Evaluation
+from fsim.simulation.client import LARGEST
+from fsim.store.memory import MemoryCache
+from fsim.training.trainer import TrainingJob, TrainingResult
 
 OVERFLOWS: dict[str, float] = {
     "huge": 2.0**123,
@@ -73,7 +73,7 @@ class Learning:
 
 
 class RecordedLearner:
-    """A learner (:class:`fsim.world.learner.Learner`) that draws its results, and keeps a list.
+    """A learner (:class:`fsim.simulation.learner.Learner`) that draws its results and lists them.
 
     A tagged update of client c has ``1 + k / 64`` at c in the one tensor and 1 in the other, k
     being a number of the asking: their ratio tells which asking entered the adapter.
@@ -98,10 +98,10 @@ class RecordedLearner:
         seed: int,
         request: TrainingRequest,
         trains: Callable[[str, int], bool],
-        recent: Recent | None = None,
+        cache: MemoryCache | None = None,
     ) -> None:
         self._learning, self._seed, self._request, self._trains = learning, seed, request, trains
-        self.recent = recent or Recent()
+        self.cache = cache or MemoryCache()
         clients = len(learning.examples)
         zeros = {
             "x.lora_A.weight": np.zeros((1, clients), np.float32),
@@ -122,7 +122,7 @@ class RecordedLearner:
         self._queue: dict[int, tuple[TrainingJob, int, int]] = {}
 
     def examples(self, client: int) -> int:
-        """See :class:`fsim.world.learner.Learner`."""
+        """See :class:`fsim.simulation.learner.Learner`."""
         return self._learning.examples[client]
 
     def job(
@@ -134,23 +134,23 @@ class RecordedLearner:
         drift: Update | None = None,
         again: int = 0,
     ) -> TrainingJob:
-        """See :class:`fsim.world.learner.Learner`; a job's seed is which repetition it is."""
+        """See :class:`fsim.simulation.learner.Learner`; a job's seed is which repetition it is."""
         frozen = frozenset(name for name in adapter if not self._trains(name, round_number))
         return TrainingJob(client, round_number, adapter, [()] * steps, frozen, drift, again)
 
     def operations(self, job: TrainingJob) -> float:
-        """See :class:`fsim.world.learner.Learner`."""
+        """See :class:`fsim.simulation.learner.Learner`."""
         return self._learning.operations * len(job.batches)
 
     def submit(self, job: TrainingJob) -> int:
-        """See :class:`fsim.world.learner.Learner`."""
+        """See :class:`fsim.simulation.learner.Learner`."""
         self.submitted.append((job.client, job.round_number, job.seed))
         ticket = len(self.submitted)
         self._queue[ticket] = job, self.asking_of.get(job.client, 0), ticket
         return ticket
 
     def result(self, ticket: int) -> TrainingResult:
-        """See :class:`fsim.world.learner.Learner`.
+        """See :class:`fsim.simulation.learner.Learner`.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class RecordedLearner:
         )
 
     def evaluate(self, adapter: Update) -> Evaluation:
-        """See :class:`fsim.world.learner.Learner`; the accuracy is as good as random."""
+        """See :class:`fsim.simulation.learner.Learner`; the accuracy is as good as random."""
         self.evaluated += 1
         total = float(sum(float(np.sum(array, dtype=np.float64)) for array in adapter.values()))
         swing = math.sin(37.0 * total + self.evaluated) if math.isfinite(total) else 0.0
@@ -194,11 +194,11 @@ class RecordedLearner:
         return Evaluation(accuracy, 2 - accuracy, math.exp(2 - accuracy), accuracy, "recorded", {})
 
     def final_facts(self) -> dict[str, Any]:
-        """See :class:`fsim.world.learner.Learner`."""
+        """See :class:`fsim.simulation.learner.Learner`."""
         return {}
 
     def save(self, adapter: Update, folder: Path) -> None:
-        """See :class:`fsim.world.learner.Learner`; there is nothing to write."""
+        """See :class:`fsim.simulation.learner.Learner`; there is nothing to write."""
 
     def _tag(self, client: int, asking: int) -> Update:
         delta = {spec.name: np.zeros(spec.shape, np.float32) for spec in self.layout.tensors}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fsim.compression import POLICIES
-from fsim.network.loss import FORMULAS
+from fsim.network.transports.congestion import FORMULAS
 from fsim.server.staleness import STALENESS
 
 POOL = (
@@ -38,7 +38,7 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 
 
 def made(kind: type, options: Options) -> Any:
-    """What :func:`fsim.choosing.choose` makes, or a ValueError, many times as fast."""
+    """What :func:`fsim.core.registry.choose` makes, or a ValueError, many times as fast."""
     return _adapter(kind).validate_python(options)
 
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fsim.assembly import build_shared_links
-from fsim.recent import Recent
-from fsim.scenario import LoadedScenario
+from fsim.core.types import Update
 from fsim.settings import Scenario
-from fsim.simulation import run_world
-from fsim.vocabulary import Update
-from fsim.world.accounts import Accounts
+from fsim.settings.loading import LoadedScenario
+from fsim.simulation.build import build_shared_links
+from fsim.simulation.client_counts import ClientCounts
+from fsim.simulation.run import run_world
+from fsim.store.memory import MemoryCache
 from tests.exploration.cases import Case
 from tests.exploration.learner import RecordedLearner
 from tests.exploration.watching import Stalled, TooLong, Watched, WatchedWorld
@@ -71,7 +71,7 @@ class Book:
     scenario: Scenario
     records: pd.DataFrame
     evaluations: pd.DataFrame
-    accounts: Accounts
+    accounts: ClientCounts
     adapter: Update
     failure: str | None
     troubles: dict[str, int]
@@ -103,18 +103,18 @@ def run(case: Case) -> tuple[Book, Book]:
     Exception
         Whatever is not one of fsim's own errors: a fault.
     """
-    recent = Recent()
+    cache = MemoryCache()
     with tempfile.TemporaryDirectory() as folder, Watchdog() as watchdog:
         loaded = case.load(Path(folder))
-        return _run(case, loaded, recent, watchdog), _run(case, loaded, recent, watchdog)
+        return _run(case, loaded, cache, watchdog), _run(case, loaded, cache, watchdog)
 
 
-def _run(case: Case, loaded: LoadedScenario, recent: Recent, watchdog: Watchdog) -> Book:
-    """As :func:`fsim.simulation.simulate` does it, with a learner that does not train."""
+def _run(case: Case, loaded: LoadedScenario, cache: MemoryCache, watchdog: Watchdog) -> Book:
+    """As :func:`fsim.simulation.run.simulate` does it, with a learner that does not train."""
     scenario = loaded.scenario
     policy = scenario.compression.make()
     learner = RecordedLearner(
-        case.learning, scenario.seed, policy.training_request(), policy.trains, recent
+        case.learning, scenario.seed, policy.training_request(), policy.trains, cache
     )
     watchdog.world = None
     world = watchdog.world = WatchedWorld(loaded, learner)

@@ -9,10 +9,10 @@ import yaml
 from hypothesis import HealthCheck, given, note, settings
 
 import tests.exploration.running as running
+from fsim.algorithms.corrections import CORRECTIONS
 from fsim.compression import POLICIES
-from fsim.network.transport import TRANSPORTS
+from fsim.network.transports.transports import TRANSPORTS
 from fsim.server.aggregation import AGGREGATIONS
-from fsim.server.corrections import CORRECTIONS
 from fsim.server.optimizers import OPTIMIZERS
 from fsim.server.protocols import PROTOCOLS
 from fsim.server.selection import SELECTORS

@@ -11,8 +11,8 @@ import pytest
 import tests.exploration.invariants as invariants
 import tests.exploration.running as running
 import tests.exploration.watching as watching
-from fsim.results.records import Kind
-from fsim.world.trouble import Trouble
+from fsim.records import Kind
+from fsim.simulation.reasons import Trouble
 from tests.exploration.cases import Case
 from tests.exploration.frequencies import Sum, draws_of
 from tests.exploration.hunt import ENDLESS, STRAY, TWICE, case_of, explore, smallest

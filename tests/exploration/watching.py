@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import simpy
 
-from fsim.assembly import build_population
 from fsim.compression import EncodingContext
-from fsim.errors import NothingLeft
+from fsim.core.errors import NothingLeft
+from fsim.core.types import Update
 from fsim.fleet import Availability, ClientProfile
 from fsim.fleet.availability import Vanishing
 from fsim.fleet.population import DrawnPopulation
 from fsim.network import Transport
-from fsim.recent import Recent
-from fsim.scenario import LoadedScenario
-from fsim.server.protocols.world import Answer, Arrival
-from fsim.vocabulary import Update
-from fsim.world import SimulatedWorld
-from fsim.world.failures import PayloadFailures
-from fsim.world.parcel import Parcel, Parcels
+from fsim.server.protocols.base import ClientResult, ClientUpdate
+from fsim.settings.loading import LoadedScenario
+from fsim.simulation.build import build_population
+from fsim.simulation.failures import PayloadFailures
+from fsim.simulation.payload import EncodedUpdate, PayloadEncoder
+from fsim.simulation.world import SimulatedWorld
+from fsim.store.memory import MemoryCache
 from tests.exploration.learner import RecordedLearner
 
 MOST_ASKINGS = 400
@@ -62,7 +62,7 @@ class Asking:
     was_there: bool
     at_work: bool
     answered_s: float | None = None
-    arrival: Arrival | None = None
+    arrival: ClientUpdate | None = None
 
     @property
     def readable(self) -> bool:
@@ -142,14 +142,16 @@ class WatchedAvailability:
         return found
 
 
-class WatchedParcels(Parcels):
-    """Parcels that keep a list of what they are drawn by."""
+class WatchedParcels(PayloadEncoder):
+    """PayloadEncoder that keep a list of what they are drawn by."""
 
-    def __init__(self, watched: Parcels, transport: Transport, seen: Watched, recent: Recent):
-        super().__init__(watched.policy, transport, recent, watched.memory)
+    def __init__(
+        self, watched: PayloadEncoder, transport: Transport, seen: Watched, cache: MemoryCache
+    ):
+        super().__init__(watched.policy, transport, cache, watched.memory)
         self._seen = seen
 
-    def of(self, update: Update, context: EncodingContext, origin: str) -> Parcel:
+    def of(self, update: Update, context: EncodingContext, origin: str) -> EncodedUpdate:
         """As it is, and told."""
         self._seen.draws.append(("a policy's seed", context.seed))
         self._seen.note("encoding", context.rng)
@@ -203,14 +205,14 @@ class WatchedWorld(SimulatedWorld):
         self._processes: dict[int, simpy.Process] = {}
         self.people = self._watch(build_population(loaded))
         super().__init__(loaded, learner, population=self.people)
-        around = self._around
-        transport = watched_transport(around.uplink.transport, self.seen)
-        self._around = replace(
-            around,
-            uplink=replace(around.uplink, transport=transport),
-            parcels=WatchedParcels(around.parcels, transport, self.seen, learner.recent),
+        run_context = self._run_context
+        transport = watched_transport(run_context.uplink.transport, self.seen)
+        self._run_context = replace(
+            run_context,
+            uplink=replace(run_context.uplink, transport=transport),
+            encoder=WatchedParcels(run_context.encoder, transport, self.seen, learner.cache),
             failures=WatchedFailures(
-                around.failures.seed, around.failures.settings, seen=self.seen
+                run_context.failures.seed, run_context.failures.settings, seen=self.seen
             ),
         )
 
@@ -265,19 +267,19 @@ class WatchedWorld(SimulatedWorld):
         asking = self.seen.askings[number]
         if not ended.ok:
             return
-        answer: Answer = ended.value
+        answer: ClientResult = ended.value
         asking.answered_s, asking.arrival = self.env.now, answer.arrival
         if answer.arrival is not None:
             self._number_of[id(answer.arrival)] = number
 
-    def set_aside(self, arrivals: Sequence[Arrival]) -> None:
+    def set_aside(self, arrivals: Sequence[ClientUpdate]) -> None:
         """As it is, and told."""
         with_them = self._using("set_aside", arrivals)
         super().set_aside(arrivals)
         self._used(with_them)
 
     def close_round(
-        self, round_number: int, started: float, arrivals: Sequence[Arrival], **more: Any
+        self, round_number: int, started: float, arrivals: Sequence[ClientUpdate], **more: Any
     ) -> None:
         """As it is, and told."""
         use = self._using("close_round", arrivals)
@@ -285,7 +287,7 @@ class WatchedWorld(SimulatedWorld):
         self._used(use)
 
     def mix_adapters(
-        self, round_number: int, started: float, arrivals: Sequence[Arrival], *more: Any
+        self, round_number: int, started: float, arrivals: Sequence[ClientUpdate], *more: Any
     ) -> None:
         """As it is, and told."""
         use = self._using("mix_adapters", arrivals)
@@ -297,7 +299,7 @@ class WatchedWorld(SimulatedWorld):
         round_number: int,
         started: float,
         tier: int,
-        arrivals: Sequence[Arrival],
+        arrivals: Sequence[ClientUpdate],
         selected: Sequence[int],
     ) -> None:
         """As it is, and told."""
@@ -305,7 +307,7 @@ class WatchedWorld(SimulatedWorld):
         super().mix_tiers(round_number, started, tier, arrivals, selected)
         self._used(use)
 
-    def _using(self, how: str, arrivals: Sequence[Arrival]) -> Use:
+    def _using(self, how: str, arrivals: Sequence[ClientUpdate]) -> Use:
         numbers = tuple(self._number_of[id(arrival)] for arrival in arrivals)
         before = {name: np.copy(array) for name, array in self.adapter.items()}
         return Use(

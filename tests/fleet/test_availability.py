@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsim.distribution import Distribution
-from fsim.errors import ScenarioError
+from fsim.core.distributions import Distribution
+from fsim.core.errors import ScenarioError
+from fsim.core.rng import stream
 from fsim.fleet import AlwaysOn, Diurnal, Dropout, Nights, OnOff, Traced
 from fsim.fleet.availability.base import FURTHEST, Window, joined
 from fsim.fleet.availability.renewal import CYCLES, mean, residual
-from fsim.streams import stream
 
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from fsim.distribution import Distribution
-from fsim.errors import TransferNeverEnds
+from fsim.core.distributions import Distribution
+from fsim.core.errors import TransferNeverEnds
 from fsim.fleet import Nights, draw_population
 from fsim.fleet.description import HOURS, SAMPLE, Quantiles, describe, uplink_rates
 from fsim.fleet.population import LinkLaw, always_on, diurnal

@@ -5,7 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from fsim.cli.fleet import fleet
-from fsim.errors import OutputError
+from fsim.core.errors import OutputError
 
 app = typer.Typer()
 app.command()(fleet)

@@ -1,7 +1,7 @@
 import pytest
 
-from fsim.distribution import Distribution
-from fsim.errors import ScenarioError
+from fsim.core.distributions import Distribution
+from fsim.core.errors import ScenarioError
 from fsim.fleet import DEVICES, Device, Nights, OnOff, Traced, batteries, draw_population
 from fsim.fleet.population import (
     LinkLaw,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.fleet import Traced
 
 

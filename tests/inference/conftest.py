@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fsim.learning.models import load_base
+from fsim.model.loading import load_base
 
 
 class Given:

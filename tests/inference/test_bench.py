@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from fsim.errors import InferenceError, ScenarioError
+from fsim.core.errors import InferenceError, ScenarioError
+from fsim.data.tasks import make_task
+from fsim.evaluation.evaluation import Evaluator
 from fsim.inference.bench import METHODS, NONE, Plan, measure
-from fsim.inference.keeping import Keep
-from fsim.inference.preparing import LORA, Preparation, prepare
-from fsim.learning.adapter import AdaptedModel
-from fsim.learning.evaluation import Evaluator
-from fsim.learning.models import load_base
-from fsim.learning.tasks import make_task
+from fsim.inference.preparation import LORA, Preparation, prepare
+from fsim.inference.token_choice import Keep
+from fsim.model.adapter import AdaptedModel
+from fsim.model.loading import load_base
 from fsim.store import Store
 
 SMALL = Preparation(

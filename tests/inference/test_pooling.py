@@ -3,10 +3,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsim.errors import InferenceError
-from fsim.inference.keeping import Keep
+from fsim.core.errors import InferenceError
 from fsim.inference.pooling import Pooled, pooled
 from fsim.inference.pruning import View
+from fsim.inference.token_choice import Keep
 
 
 class Given:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from fsim.errors import ScenarioError
+from fsim.core.errors import ScenarioError
+from fsim.data.tasks import Example, make_task
 from fsim.inference.prompts import ASKED, OTHER, PassageWriter
-from fsim.learning.tasks import Example, make_task
 
 
 @pytest.fixture(scope="module")

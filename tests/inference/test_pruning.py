@@ -15,10 +15,10 @@ from transformers import (
     MistralForCausalLM,
 )
 
-from fsim.errors import InferenceError
-from fsim.inference.keeping import Keep
+from fsim.core.errors import InferenceError
+from fsim.inference.prefill import Reader
 from fsim.inference.pruning import PromptPruner, layers_of
-from fsim.inference.reading import Reader
+from fsim.inference.token_choice import Keep
 from tests.inference.conftest import Given
 
 LENGTH = 24

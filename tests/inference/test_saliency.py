@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fsim.errors import InferenceError
-from fsim.inference.keeping import Keep
+from fsim.core.errors import InferenceError
+from fsim.data.answer_metrics import token_recall
+from fsim.data.encoding import encode_examples
+from fsim.data.tasks import make_task
 from fsim.inference.pruning import PromptPruner, View
-from fsim.inference.recording import NOT_SCORED, SaliencyRecorder
+from fsim.inference.recorder import NOT_SCORED, SaliencyRecorder
 from fsim.inference.saliency import (
     AttentionScorer,
     FisherHead,
@@ -17,9 +19,7 @@ from fsim.inference.saliency import (
     Sample,
     shares,
 )
-from fsim.learning.encoding import encode_examples
-from fsim.learning.metrics import token_recall
-from fsim.learning.tasks import make_task
+from fsim.inference.token_choice import Keep
 
 LAYER = 2
 

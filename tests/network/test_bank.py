@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsim.errors import TraceError, TransferNeverEnds
+from fsim.core.errors import TraceError, TransferNeverEnds
 from fsim.network import Capacity, CapacityBank, Fluid, Reno, Tcp
-from fsim.network.transport import Arq, Datagram
+from fsim.network.transports.transports import Arq, Datagram
 
 MBIT = 1e6 / 8
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import yaml
 
+from fsim.records import SERVER, Kind, Recorder
 from fsim.results.metrics import measure
-from fsim.results.output import write_run
-from fsim.results.records import SERVER, Kind, Recorder
+from fsim.results.saving import write_run
 
 TARGET = 0.5
 

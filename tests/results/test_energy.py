@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
+from fsim.records import SERVER, Kind, Recorder
 from fsim.results.energy import battery_drain, energy_by_round
-from fsim.results.records import SERVER, Kind, Recorder
 
 
 def records():

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from fsim.errors import OutputError
-from fsim.files import UNFINISHED
+from fsim.core.errors import OutputError
+from fsim.core.files import UNFINISHED
 from fsim.results import folders
 from fsim.results.folders import growing, replacing
 from fsim.results.manifest import MANIFEST, Identity
-from fsim.results.output import replacing_file
+from fsim.results.saving import replacing_file
 
 RUN = Identity("run", "made", "1")
 OTHERS = {

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 import fsim
-from fsim.errors import OutputError
+from fsim.core.errors import OutputError
+from fsim.records import EVALUATION_TYPES, RECORD_TYPES
 from fsim.results.loading import IDENTITY, in_words, load, load_runs, shortened
 from fsim.results.metrics import measure_by_label
-from fsim.results.records import EVALUATION_TYPES, RECORD_TYPES
 from tests.results.made import TARGET, rewrite_summary, write_made
 
 

@@ -5,11 +5,11 @@ import json
 import pandas as pd
 import pytest
 
-from fsim.errors import OutputError
-from fsim.results import figures
+from fsim.core.errors import OutputError
+from fsim.figures import registry as figures
 from fsim.results.folders import replacing
 from fsim.results.manifest import FIGURES, MANIFEST, Identity, Manifest, adopt, found_in
-from fsim.results.output import replacing_file
+from fsim.results.saving import replacing_file
 from tests.results.made import write_made
 
 

@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
+from fsim.records import Kind, Recorder
 from fsim.results.comparison import COLUMNS, comparison_table
 from fsim.results.metrics import LABEL_COLUMNS, measure, measure_by_label
-from fsim.results.records import Kind, Recorder
 
 ACCURACY = [0.0, 0.5, 0.2, 0.45, 0.5, 0.6]
 

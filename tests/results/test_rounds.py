@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from fsim.results.records import SERVER, Kind, Recorder
+from fsim.records import SERVER, Kind, Recorder
 from fsim.results.rounds import client_rounds, last_clients, server_rounds
 from tests.results.made import recorder
 

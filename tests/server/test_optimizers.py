@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fsim.choosing import choose
+from fsim.core.registry import choose
 from fsim.server.optimizers import (
     OPTIMIZERS,
     FedAdagrad,

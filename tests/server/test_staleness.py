@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsim.choosing import choose
+from fsim.core.registry import choose
 from fsim.server.staleness import STALENESS, Constant, Hinge, Polynomial
 
 

@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from fsim.simulation import simulate
+from fsim.simulation.run import simulate
 from fsim.trackers import make_tracker
-from fsim.trackers.choosing import TRACKERS
+from fsim.trackers.registry import TRACKERS
 
 
 def needs(name):

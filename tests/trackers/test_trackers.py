@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from fsim.errors import ScenarioError
-from fsim.results.records import EVALUATION_TYPES
-from fsim.simulation import simulate
-from fsim.trackers import Told, make_tracker, numbers, run_name, settings
-from fsim.trackers.choosing import TRACKERS
+from fsim.core.errors import ScenarioError
+from fsim.records import EVALUATION_TYPES
+from fsim.simulation.run import simulate
+from fsim.trackers import TrackerGroup, make_tracker, numbers, run_name, settings
+from fsim.trackers.registry import TRACKERS
 
 
 class Listener:
@@ -139,7 +139,7 @@ def test_an_interrupt_while_a_tracker_is_told_is_the_users():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Told([Interrupted()]).round({})
+        TrackerGroup([Interrupted()]).round({})
 
 
 def test_numbers_are_those_that_are_finite():

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, Protocol
 
-from fsim.streams import participation, stream
+from fsim.core.rng import participation, stream
 
 FURTHEST = 1e12
 """Seconds (32,000 years): no later time may be asked about. Beyond, doubles tell times less than

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fsim.errors import ScenarioError
+from fsim.core.errors import ScenarioError
+from fsim.core.rng import stream
 from fsim.fleet.availability.base import SHORTEST, Intermittent, Window, joined
-from fsim.streams import stream
 
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fsim.distribution import Distribution
-from fsim.errors import ScenarioError
+from fsim.core.distributions import Distribution
+from fsim.core.errors import ScenarioError
+from fsim.core.rng import stream
 from fsim.fleet.availability.base import SHORTEST, Intermittent, Window, joined
-from fsim.streams import stream
 
 CYCLES = 128
 """Mean cycles (an on and an off period) in an epoch, after which the process starts afresh."""

@@ -9,7 +9,7 @@ from copy import copy
 import numpy as np
 import numpy.typing as npt
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.fleet.availability.base import FURTHEST, SHORTEST, Intermittent, Window, joined
 
 ROUNDING = 1e-6

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from fsim.choosing import choose
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
+from fsim.core.registry import choose
 from fsim.network.formats import fedscale, flash
 from fsim.network.formats.base import Format, WritableFormat
 from fsim.network.formats.clients import (

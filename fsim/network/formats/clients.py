@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.network.formats.pieces import Floats, Pieces
 from fsim.network.formats.text import short
 

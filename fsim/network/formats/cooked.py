@@ -19,11 +19,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
+from fsim.core.units import UNITS
 from fsim.network.formats.base import WritableFormat
 from fsim.network.formats.pieces import Floats, Pieces, with_last_halved
 from fsim.network.formats.text import fields, numbered_lines, short
-from fsim.units import UNITS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 
 _SUFFIXES = {".up": "mahimahi", ".down": "mahimahi", ".mahi": "mahimahi", ".sh": "tc"}
 

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.network.formats.base import WritableFormat
 from fsim.network.formats.pieces import Pieces, with_last_halved
 from fsim.network.formats.text import decimal, numbered_lines

@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.network.formats.base import Format
 from fsim.network.formats.pieces import Pieces
 from fsim.network.formats.text import decimal, read_text, short

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.network.formats.base import Format
 from fsim.network.formats.pieces import Pieces
 from fsim.network.formats.text import positive_or_zero, read_json, short

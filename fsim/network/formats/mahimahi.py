@@ -27,7 +27,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.network.formats.base import WritableFormat
 from fsim.network.formats.pieces import Floats, Pieces, edges_and_bytes
 from fsim.network.formats.text import read_bytes, short

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fsim.errors import TraceError
-from fsim.network.capacity import Capacity
+from fsim.core.errors import TraceError
+from fsim.network.links.capacity import Capacity
 
 Floats = npt.NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.network.formats.text import read_bytes
 
 MOST_THINGS = 5_000_000

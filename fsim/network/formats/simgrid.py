@@ -19,11 +19,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
+from fsim.core.units import parse_quantity
 from fsim.network.formats.base import WritableFormat
 from fsim.network.formats.pieces import Pieces
 from fsim.network.formats.text import fields, numbered_lines, short
-from fsim.units import parse_quantity
 
 _LOOPS = ("PERIODICITY", "LOOPAFTER")
 

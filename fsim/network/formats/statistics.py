@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.network.formats.pieces import Floats, Pieces, edges_and_bytes, merged
 
 MBIT = 1e6 / 8

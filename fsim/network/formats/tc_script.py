@@ -23,7 +23,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.network.formats.base import WritableFormat
 from fsim.network.formats.pieces import Pieces
 from fsim.network.formats.text import numbered_lines, short

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fsim import documents
-from fsim.errors import TraceError
+from fsim.core import documents
+from fsim.core.errors import TraceError
 
 LARGEST_FILE = 64 * 2**20
 """Bytes. Python's objects take up to some 20 times as much; hours of a recording fit."""

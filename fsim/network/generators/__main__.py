@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fsim.errors import FsimError
+from fsim.core.errors import FsimError
 from fsim.network.generators import PROFILES, write_csv
 
 parser = argparse.ArgumentParser(

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.network.generators.lognormal import MAX_SIGMA
 from fsim.network.generators.outages import NONE, Outages
 from fsim.network.generators.scores import (

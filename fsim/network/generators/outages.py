@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 from fsim.network.generators.outages import NONE, Outages
 from fsim.network.generators.scores import Floats, autoregressive, ranks
 

@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from fsim.errors import TraceError
+from fsim.core.errors import TraceError
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fsim.errors import TraceError
-from fsim.files import whole_file
+from fsim.core.errors import TraceError
+from fsim.core.files import whole_file
+from fsim.core.rng import stream
 from fsim.network.generators.measure import measure
 from fsim.network.generators.profiles import PROFILES, Profile
 from fsim.network.generators.scores import Floats
-from fsim.streams import stream
 
 MAX_SECONDS = 1_000_000
 """Longest trace that is made: 11 days, 20 MB."""

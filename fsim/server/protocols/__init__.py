@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fsim.choosing import choose
+from fsim.core.registry import choose
+from fsim.server.protocols.base import RoundProtocol
 from fsim.server.protocols.buffered import Asynchronous, Buffered
 from fsim.server.protocols.deadline import Deadline
 from fsim.server.protocols.synchronous import Synchronous
 from fsim.server.protocols.tiered import Tiered
-from fsim.server.protocols.world import RoundProtocol
 
 PROTOCOLS: dict[str, type[RoundProtocol]] = {
     protocol.name: protocol for protocol in (Synchronous, Deadline, Buffered, Asynchronous, Tiered)
@@ -18,7 +18,7 @@ PROTOCOLS: dict[str, type[RoundProtocol]] = {
 
 
 def make_protocol(name: str, options: Mapping[str, Any]) -> RoundProtocol:
-    """A protocol by name; see :func:`fsim.choosing.choose` for what is raised."""
+    """A protocol by name; see :func:`fsim.core.registry.choose` for what is raised."""
     return choose("protocol", PROTOCOLS, name, options)
 
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Literal
 
 import simpy
 
-from fsim.choosing import choose, parse_choice
-from fsim.server.protocols.world import Answer, Arrival, Inbox, RoundProtocol, World
+from fsim.core.registry import choose, parse_choice
+from fsim.server.protocols.base import ClientResult, ClientUpdate, Inbox, RoundProtocol, World
 from fsim.server.staleness import STALENESS, Staleness
 
 
@@ -68,20 +68,20 @@ class Buffered(RoundProtocol):
         """Run until all updates of the global adapter are made."""
         inbox = Inbox(env)
         room, at_work = world.clients_per_round, 0
-        kept: list[Arrival] = []
+        kept: list[ClientUpdate] = []
         asked: list[int] = []
         started, done = env.now, 0
         while done < world.rounds:
             if room:
                 if not at_work:
-                    yield from world.someone()
+                    yield from world.wait_for_client()
                 chosen = world.select(done + 1, room)
                 for client in chosen:
                     inbox.watch(world.start(client, done + 1))
                 asked += chosen
                 room -= len(chosen)
                 at_work += len(chosen)
-            answer: Answer = yield inbox.next()
+            answer: ClientResult = yield inbox.next()
             at_work -= 1
             admitted = [] if answer.arrival is None else self._admit(world, answer.arrival)
             kept += admitted
@@ -103,13 +103,13 @@ class Buffered(RoundProtocol):
         world: World,
         number: int,
         started: float,
-        kept: Sequence[Arrival],
+        kept: Sequence[ClientUpdate],
         asked: Sequence[int],
         scales: Sequence[float],
     ) -> None:
         world.close_round(number, started, kept, selected=asked, scales=scales)
 
-    def _admit(self, world: World, arrival: Arrival) -> list[Arrival]:
+    def _admit(self, world: World, arrival: ClientUpdate) -> list[ClientUpdate]:
         age = world.version - arrival.version
         too_old = self.max_staleness is not None and age > self.max_staleness
         if arrival.update is None or too_old:
@@ -148,7 +148,7 @@ class Asynchronous(Buffered):
         world: World,
         number: int,
         started: float,
-        kept: Sequence[Arrival],
+        kept: Sequence[ClientUpdate],
         asked: Sequence[int],
         scales: Sequence[float],
     ) -> None:

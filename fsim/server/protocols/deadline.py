@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import simpy
 
-from fsim.quantities import Duration
-from fsim.server.protocols.world import Answer, Arrival, Inbox, RoundProtocol, World
+from fsim.core.quantities import Duration
+from fsim.server.protocols.base import ClientResult, ClientUpdate, Inbox, RoundProtocol, World
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Deadline(RoundProtocol):
         inbox, durations = Inbox(env), deque[list[float]](maxlen=self.window)
         for round_number in range(1, world.rounds + 1):
             started = env.now
-            yield from world.someone()
+            yield from world.wait_for_client()
             cohort = world.select(round_number, self._asked(world.clients_per_round))
             for client in cohort:
                 inbox.watch(world.start(client, round_number))
@@ -116,9 +116,9 @@ class Deadline(RoundProtocol):
         round_number: int,
         cohort: Sequence[int],
         closes: float,
-    ) -> Generator[simpy.Event, Any, list[Arrival]]:
+    ) -> Generator[simpy.Event, Any, list[ClientUpdate]]:
         """Answers until there are enough, everyone has been heard of, or time is up."""
-        arrivals: list[Arrival] = []
+        arrivals: list[ClientUpdate] = []
         enough, outstanding = min(world.clients_per_round, len(cohort)), set(cohort)
         alarm = env.timeout(closes - env.now) if closes < math.inf else None
         while outstanding and len(arrivals) < enough:
@@ -126,7 +126,7 @@ class Deadline(RoundProtocol):
             yield came if alarm is None else came | alarm
             if not came.processed:
                 break
-            answer: Answer = came.value
+            answer: ClientResult = came.value
             mine = answer.round_number == round_number
             if mine:
                 outstanding.discard(answer.client)

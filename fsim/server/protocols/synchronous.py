@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import simpy
 
-from fsim.server.protocols.world import RoundProtocol, World, arrivals_of
+from fsim.server.protocols.base import RoundProtocol, World, arrivals_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Synchronous(RoundProtocol):
         """Run all rounds, one after another."""
         for round_number in range(1, world.rounds + 1):
             started = env.now
-            yield from world.someone()
+            yield from world.wait_for_client()
             cohort = world.select(round_number, world.clients_per_round)
             processes = [world.start(client, round_number) for client in cohort]
             yield env.all_of(processes)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import simpy
 
-from fsim.server.protocols.world import RoundProtocol, World, arrivals_of
+from fsim.server.protocols.base import RoundProtocol, World, arrivals_of
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Tiered(RoundProtocol):
     ) -> Generator[simpy.Event, Any, None]:
         while True:
             started = env.now
-            yield from world.someone(clients)
+            yield from world.wait_for_client(clients)
             cohort = world.select(world.version + 1, world.clients_per_round, clients)
             processes = [world.start(client, world.version + 1) for client in cohort]
             yield env.all_of(processes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fsim.choosing import choose
+from fsim.core.registry import choose
 from fsim.server.selection.base import Selector
 from fsim.server.selection.data_size import DataSize
 from fsim.server.selection.fastest import Fastest
@@ -21,7 +21,7 @@ SELECTORS: dict[str, type[Selector]] = {
 
 
 def make_selector(name: str, options: Mapping[str, Any]) -> Selector:
-    """A new selector by name; see :func:`fsim.choosing.choose` for what is raised."""
+    """A new selector by name; see :func:`fsim.core.registry.choose` for what is raised."""
     return choose("selection", SELECTORS, name, options)
 
 

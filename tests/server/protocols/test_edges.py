@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 
-from fsim.assembly import build_population
-from fsim.errors import NothingLeft, ScenarioError
+from fsim.core.errors import NothingLeft, ScenarioError
 from fsim.fleet import AlwaysOn
 from fsim.fleet.population import DrawnPopulation
-from fsim.world import SimulatedWorld
-from fsim.world.global_adapter import GlobalAdapter
-from tests.world.quadratic import QuadraticLearner, run
+from fsim.simulation.build import build_population
+from fsim.simulation.global_adapter import GlobalAdapter
+from fsim.simulation.world import SimulatedWorld
+from tests.simulation.quadratic import QuadraticLearner, run
 
 RATE = 0.1
 TARGETS = np.random.default_rng(1).normal(size=(6, 8))

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from fsim.errors import ScenarioError
-from fsim.scenario import load_scenario
-from fsim.simulation import simulate
+from fsim.core.errors import ScenarioError
+from fsim.settings.loading import load_scenario
+from fsim.simulation.run import simulate
 from tests.conftest import ROOT
 
 LINKS = {

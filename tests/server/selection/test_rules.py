@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fsim.core.rng import stream
 from fsim.server.selection import SELECTORS, make_selector, uniform
-from fsim.streams import stream
 
 
 @st.composite

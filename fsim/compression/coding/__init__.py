@@ -1,0 +1,1 @@
+"""Coding: the wire format, entropy coders, and how levels, signs and positions are packed."""

@@ -1,0 +1,45 @@
+"""Policies around another one: which policy that is, and what is left to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fsim.compression.policy import Policy
+from fsim.core.registry import choose, parse_choice
+from fsim.core.types import TrainingRequest
+
+
+@dataclass(frozen=True)
+class Wrapper(Policy):
+    """A policy that leaves the coding to another one.
+
+    Attributes
+    ----------
+    inner
+        That policy, as NAME or NAME:OPTION=VALUE:...; not a wrapper itself.
+    """
+
+    inner: str = "float16"
+
+    def __post_init__(self) -> None:
+        from fsim.compression.registry import POLICIES
+
+        name, options = parse_choice("inner", self.inner)
+        if issubclass(POLICIES.get(name, Policy), Wrapper):
+            raise ValueError(f"inner: found {name!r}, allowed is a policy with none inside")
+        object.__setattr__(self, "_policy", choose("policy", POLICIES, name, options))
+
+    @property
+    def policy(self) -> Policy:
+        """The policy inside."""
+        chosen: Policy = self.__dict__["_policy"]
+        return chosen
+
+    @property
+    def keeps_to_budget(self) -> bool:
+        """As the policy inside."""
+        return self.policy.keeps_to_budget
+
+    def training_request(self) -> TrainingRequest:
+        """The inside policy's."""
+        return self.policy.training_request()

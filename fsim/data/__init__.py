@@ -1,0 +1,1 @@
+"""Data: tasks, their division among clients, and examples as token ids."""

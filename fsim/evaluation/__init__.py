@@ -1,0 +1,1 @@
+"""Evaluation: an adapter's answers to held-out examples."""

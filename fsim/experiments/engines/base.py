@@ -1,0 +1,183 @@
+"""Engines: jobs one after another here, or side by side in processes that stay for the next."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from contextlib import suppress
+from multiprocessing.connection import wait
+
+from fsim.compression.registry import registered
+from fsim.core.errors import ScenarioError
+from fsim.core.processes import in_main_thread, told
+from fsim.experiments.jobs import Engine, Job, JobFailed, Outcome, do_job
+from fsim.experiments.worker import serve
+from fsim.simulation.run import Progress
+
+RETRIES = 2
+"""Times that a job is begun again whose process was killed."""
+
+
+def make_engine(name: str, jobs: int | None, address: str | None = None) -> Engine:
+    """An engine by name: ``local`` with so many processes, or ``ray``.
+
+    Parameters
+    ----------
+    name
+        ``"local"`` or ``"ray"``.
+    jobs
+        Runs at a time; None does them in this process, one after another.
+    address
+        Of a Ray cluster; None for one of its own on this machine.
+
+    Raises
+    ------
+    ScenarioError
+        Another engine, fewer jobs than one, Ray is not installed or does not answer, or a policy is
+        registered that other processes cannot import.
+    """
+    if jobs is not None and jobs < 1:
+        raise ScenarioError(f"--jobs: found {jobs}, allowed is 1 or more")
+    if address is not None and name != "ray":
+        raise ScenarioError(f"--ray-address: found one, with --engine {name}; allowed with ray")
+    if name == "local":
+        if jobs is None:
+            return Here()
+        _check_importable()
+        return Processes(jobs)
+    if name == "ray":
+        from fsim.experiments.engines.ray_engine import RayEngine
+
+        return RayEngine(jobs or os.cpu_count() or 1, address)
+    raise ScenarioError(f"--engine: found {name!r}, allowed are local, ray")
+
+
+def _check_importable() -> None:
+    """A class of a notebook, or of a function's inside, is nowhere that a process could take it."""
+    notebook = not hasattr(sys.modules["__main__"], "__file__")
+    for policy in registered():
+        inside = "<locals>" in policy.__qualname__
+        if inside or (notebook and policy.__module__ == "__main__"):
+            where = "a function" if inside else "a notebook"
+            raise ScenarioError(
+                f"policy {policy.name}: found in {where}, from which other processes cannot import "
+                "it; allowed is jobs=None, which runs here, or a class of a module"
+            )
+
+
+class Here:
+    """One job at a time, in this process."""
+
+    def __init__(self) -> None:
+        self._next: tuple[int, Job] | None = None
+
+    @property
+    def room(self) -> int:
+        """See :class:`~fsim.experiments.jobs.Engine`."""
+        return 1 if self._next is None else 0
+
+    def start(self, number: int, job: Job) -> None:
+        """See :class:`~fsim.experiments.jobs.Engine`."""
+        self._next = number, job
+
+    def wait(self) -> list[tuple[int, Outcome | Progress]]:
+        """See :class:`~fsim.experiments.jobs.Engine`; evaluations come with the end."""
+        if self._next is None:
+            return []
+        number, job = self._next
+        events: list[tuple[int, Outcome | Progress]] = []
+        outcome = do_job(job, lambda progress: events.append((number, progress)))
+        self._next = None
+        return [*events, (number, outcome)]
+
+    def close(self) -> None:
+        """Nothing is at work between calls."""
+
+
+class Processes:
+    """Jobs in processes of their own, each of which keeps its imports and its last prepared.
+
+    Parameters
+    ----------
+    count
+        Processes, started as they are needed.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._idle: list[_Worker] = []
+        self._busy: dict[int, tuple[_Worker, Job, int]] = {}
+
+    @property
+    def room(self) -> int:
+        """See :class:`~fsim.experiments.jobs.Engine`."""
+        return self._count - len(self._busy)
+
+    def start(self, number: int, job: Job) -> None:
+        """See :class:`~fsim.experiments.jobs.Engine`."""
+        self._start(number, job, RETRIES)
+
+    def wait(self) -> list[tuple[int, Outcome | Progress]]:
+        """See :class:`~fsim.experiments.jobs.Engine`; a killed process costs its job's rerun."""
+        owners = {worker.connection: number for number, (worker, _, _) in self._busy.items()}
+        events: list[tuple[int, Outcome | Progress]] = []
+        for connection in wait(list(owners)):
+            number = owners[connection]  # type: ignore[index]
+            worker, job, left = self._busy[number]
+            try:
+                event = worker.connection.recv()
+            except (EOFError, OSError):
+                del self._busy[number]
+                code = worker.ended()
+                if left:
+                    self._start(number, job, left - 1)
+                    continue
+                error = JobFailed(f"its process ended {RETRIES + 1} times, the last with {code}")
+                event = Outcome(error=error)
+            else:
+                if isinstance(event, Outcome):
+                    del self._busy[number]
+                    self._idle.append(worker)
+            events.append((number, event))
+        return events
+
+    def close(self) -> None:
+        """See :class:`~fsim.experiments.jobs.Engine`."""
+        workers = [*self._idle, *(worker for worker, _, _ in self._busy.values())]
+        for worker in workers:
+            worker.stop()
+        self._idle, self._busy = [], {}
+
+    def _start(self, number: int, job: Job, left: int) -> None:
+        # The one that was idle last is likeliest to have this job's prepared.
+        worker = self._idle.pop() if self._idle else _Worker()
+        self._busy[number] = worker, job, left
+        worker.give(job)
+
+
+class _Worker:
+    def __init__(self) -> None:
+        # Spawned, not forked: PyTorch's threads do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs, in_main_thread()), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def give(self, job: Job) -> None:
+        """Hand it a job; if it has died meanwhile, reading from it will tell."""
+        with suppress(OSError):
+            self.connection.send(job)
+
+    def ended(self) -> str:
+        """How it ended: a signal or an exit status."""
+        self.connection.close()
+        self._process.join(timeout=10)
+        return told(self._process.exitcode)
+
+    def stop(self) -> None:
+        """End it, whatever it is at: what it writes appears whole or not at all."""
+        self._process.terminate()
+        self._process.join()
+        self.connection.close()

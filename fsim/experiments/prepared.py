@@ -1,0 +1,45 @@
+"""One prepared kept from run to run: what reading the task and the model costs is paid once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from fsim.settings.loading import LoadedScenario
+from fsim.simulation import build as assembly
+from fsim.simulation.build import PreparedTask
+
+
+class LastPreparedTask:
+    """Builds workbenches, and gives the last one again to a scenario that would build the same.
+
+    Only one is kept: a large model is not in memory twice.
+    """
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._kept: PreparedTask | None = None
+
+    def build(self, loaded: LoadedScenario) -> PreparedTask:
+        """As :func:`fsim.simulation.build.prepare_task`."""
+        key = task_key(loaded)
+        if self._kept is None or key != self._key:
+            self._kept = None  # its memory is free before the next is built
+            self._kept = assembly.prepare_task(loaded)
+            self._key = key
+        return self._kept
+
+
+last_workbench = LastPreparedTask()
+"""This process's own."""
+
+
+def task_key(loaded: LoadedScenario) -> str:
+    """Digest of all that :func:`fsim.simulation.build.prepare_task` reads of a scenario."""
+    scenario = loaded.scenario
+    dumped = scenario.model_dump(mode="json", include={"seed", "task", "model"})
+    rest = [scenario.fleet.clients, scenario.evaluation.examples, list(map(str, loaded.folders))]
+    digest = hashlib.sha256(json.dumps([dumped, rest], sort_keys=True).encode())
+    for source in scenario.task.make().sources(loaded.find):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Figures: what each shows, drawn with matplotlib and with plotly."""

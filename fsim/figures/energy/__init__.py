@@ -1,0 +1,1 @@
+"""Energy of each round, and what it takes from the batteries."""

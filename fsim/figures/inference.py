@@ -1,0 +1,89 @@
+"""What is lost against how much sooner answers come, where prompts are shortened."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from fsim.figures.series import Look
+from fsim.figures.static_style import legend, line, marker, new_figure, styled
+
+GOAL_SPEED_UP, GOAL_POINTS = 1.55, 1.0
+"""What Fed-FSTQ (arXiv 2604.25421) reports end to end, and the points that it may cost."""
+
+WHOLE = "none"
+
+
+@styled
+def shortening(table: pd.DataFrame, heading: str, note: str) -> Figure:
+    """Left, accuracy over speed-up; right, Token Recall over the share of tokens that stays.
+
+    Parameters
+    ----------
+    table
+        A row a method and rule, the columns of :class:`fsim.inference.bench.Measurement`; the
+        method ``none`` reads prompts whole.
+    heading, note
+        What is written above and below.
+    """
+    figure = new_figure(9.4, 4.4)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    shortened = table[table["method"] != WHOLE]
+    methods = list(dict.fromkeys(shortened["method"]))
+    looks = {method: Look(at + 1) for at, method in enumerate(methods)}
+    whole = table[table["method"] == WHOLE].iloc[0]
+    _trade_off(left, shortened, looks, float(whole["accuracy"]))
+    for method, own in looks.items():
+        rows = shortened[shortened["method"] == method].sort_values("kept")
+        right.plot(100 * rows["kept"], 100 * rows["token_recall"], **_line(own))
+    right.plot([0, 100], [0, 100], color="#999999", linewidth=0.8, zorder=0)
+    right.set_xlabel("tokens that stay (%)")
+    right.set_ylabel("Token Recall of the top tenth (%)")
+    handles = [Line2D([], [], **_line(own)) for own in looks.values()]
+    legend(figure, handles, methods, "method")
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=10.5, parse_math=False)
+    text = textwrap.fill(note, 120)
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#444444", parse_math=False)
+    return figure
+
+
+def _trade_off(axes: Axes, table: pd.DataFrame, looks: dict[str, Look], whole: float) -> None:
+    fastest = max(float(table["speed_up"].max()), GOAL_SPEED_UP)
+    axes.axhline(100 * whole, color="#000000", linewidth=0.8)
+    axes.fill_between(
+        [GOAL_SPEED_UP, 1.08 * fastest], 100 * whole - GOAL_POINTS, 100, color="#009E73", alpha=0.1
+    )
+    axes.annotate(
+        f"{GOAL_SPEED_UP} times, at most {GOAL_POINTS:g} point",
+        (1.07 * fastest, 100 * whole + 0.6),
+        ha="right",
+        fontsize=8,
+        color="#00674A",
+    )
+    for method, own in looks.items():
+        rows = table[table["method"] == method].sort_values("kept")
+        axes.plot(rows["speed_up"], 100 * rows["accuracy"], **_line(own))
+        for row in rows.to_dict("records"):
+            axes.annotate(
+                str(row["keep"]),
+                (row["speed_up"], 100 * row["accuracy"]),
+                xytext=(3, -9),
+                textcoords="offset points",
+                fontsize=7,
+                color=own.color,
+            )
+    low = min(100 * float(table["accuracy"].min()), 100 * whole)
+    span = max(100 * whole - low, 5)
+    axes.set_ylim(low - 0.1 * span, 100 * whole + 0.2 * span)
+    axes.set_xlim(right=1.08 * fastest)
+    axes.set_xlabel("speed-up end to end (times)")
+    axes.set_ylabel("answers exactly right (%)")
+
+
+def _line(own: Look) -> dict[str, Any]:
+    return {**line(own), "marker": marker(own), "markersize": 5}

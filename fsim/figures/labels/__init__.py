@@ -1,0 +1,1 @@
+"""Accuracy of each label over time."""

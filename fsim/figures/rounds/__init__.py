@@ -1,0 +1,1 @@
+"""What each round's time went to."""

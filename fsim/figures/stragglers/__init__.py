@@ -1,0 +1,1 @@
+"""How long clients' rounds took, and who was last."""

@@ -1,0 +1,1 @@
+"""Figures of merit over what a sweep varied."""

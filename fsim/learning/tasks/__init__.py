@@ -1,6 +1,0 @@
-"""Tasks: what the clients learn, one module a task."""
-
-from fsim.learning.tasks.base import Example, FileFinder, Task, TaskData
-from fsim.learning.tasks.registry import TASKS, make_task
-
-__all__ = ["TASKS", "Example", "FileFinder", "Task", "TaskData", "make_task"]

@@ -1,0 +1,1 @@
+"""Links: capacity over time, and the time that a transfer over it takes."""

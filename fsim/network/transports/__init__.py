@@ -1,0 +1,1 @@
+"""Transports: what a payload costs beside its size over the capacity."""

@@ -1,0 +1,157 @@
+"""Transfers of a client that comes and goes: what is kept, what is sent in vain.
+
+Between two interruptions a transfer is the closed form of its transport; nothing is stepped. An
+interrupted connection is gone: what resumes or restarts it is a new one, with a handshake and a
+slow start of its own, for a phone that was off, out of reach or on another network comes back with
+another address, and its old congestion window says nothing about the new path.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from fsim.core.errors import ScenarioError, TraceError, TransferNeverEnds
+from fsim.network.links.capacity import Capacity
+from fsim.network.transports.transports import Transport
+
+Rule = Literal["resume", "restart", "lost"]
+
+MOST_WINDOWS = 10_000
+"""Times that a client may be there for a transfer, or for work, before it is given up."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a transfer; ``sent_bytes == received_bytes + lost_bytes``, exactly.
+
+    Attributes
+    ----------
+    finish
+        Seconds, when it was through; None if it never was.
+    sent_bytes
+        Payload bytes put on the link, those sent again counted again.
+    lost_bytes
+        Of these, bytes of no use: sent before a restart, or of a transfer that was not finished.
+    """
+
+    finish: float | None
+    sent_bytes: int
+    lost_bytes: int
+
+    @property
+    def received_bytes(self) -> int:
+        """Payload bytes of use: all of the payload, or none."""
+        return self.sent_bytes - self.lost_bytes
+
+
+def interrupted(
+    transport: Transport,
+    capacity: Capacity,
+    size: int,
+    start: float,
+    round_trip: float,
+    windows: Iterable[tuple[float, float]],
+    rule: Rule,
+    most_windows: int = MOST_WINDOWS,
+) -> Outcome:
+    """Transfer a payload within the times at which the client is there.
+
+    Parameters
+    ----------
+    transport, capacity, size, start, round_trip
+        As in :meth:`Transport.finish_time`. A transfer asked for while the client is away begins
+        when it comes back.
+    windows
+        From when to when the client is there, seconds, in the order of time, the last one ending
+        at ``inf`` if it stays. Read only as far as needed, so that it may go on for ever. The
+        client has to be there until the transport is finished, its last acknowledgement included.
+    rule
+        What an interruption leaves. ``"resume"``: all whole bytes (of a datagram, packets) put on
+        the link by then arrive, and the rest follows; which ones arrived the server tells in its
+        first answer, at no time beyond the new connection's. ``"restart"``: nothing, and all is
+        sent again. ``"lost"``: nothing, and nothing is sent again.
+    most_windows
+        How many windows to try, for a payload may not fit any.
+
+    Raises
+    ------
+    TransferNeverEnds
+        The capacity stays at zero from a time on at which the client is there, or all the windows
+        were tried in vain. It says what was sent until when.
+    TraceError
+        The capacity's trace ends first, and does not say what follows.
+    ScenarioError
+        There is no such rule.
+    ValueError
+        A window is empty, or begins before the one before it ended.
+    """
+    if rule not in get_args(Rule):
+        raise ScenarioError(
+            f"found the rule {rule!r} for interrupted transfers, allowed are "
+            f"{', '.join(get_args(Rule))}"
+        )
+    kept, lost, tried, last, ended = 0, 0, 0, -math.inf, start
+    for begin, end in windows:
+        if not last <= begin < end:
+            raise ValueError(
+                f"found the client there from {begin} s to {end} s after {last} s, "
+                "allowed are windows in the order of time, none empty"
+            )
+        last = end
+        if end <= start:
+            continue
+        if tried == most_windows:
+            raise not_through(size, start, tried, ended, kept + lost)
+        tried, ended = tried + 1, end
+        try:
+            finish, sent = _within(
+                transport, capacity, size - kept, max(start, begin), end, round_trip
+            )
+        except TransferNeverEnds as error:
+            error.sent_bytes += kept + lost
+            raise
+        if finish is not None:
+            return Outcome(finish, size + lost, lost)
+        if rule == "resume":
+            kept += sent
+        else:
+            lost += sent
+        if rule == "lost":
+            break
+    return Outcome(None, kept + lost, kept + lost)
+
+
+def not_through(
+    size: int, start: float, tried: int, ended: float, sent_bytes: int
+) -> TransferNeverEnds:
+    """What to raise for a transfer that ``tried`` windows were too short for."""
+    return TransferNeverEnds(
+        f"{size} bytes asked for at {start:g} s are not through after the client has been "
+        f"there {tried} times",
+        ended,
+        sent_bytes,
+    )
+
+
+def _within(
+    transport: Transport, capacity: Capacity, size: int, start: float, end: float, round_trip: float
+) -> tuple[float | None, int]:
+    """When a transfer is through by ``end`` (None if it is not), and bytes sent by then."""
+    try:
+        finish = transport.finish_time(capacity, size, start, round_trip)
+    except (TransferNeverEnds, TraceError) as error:
+        # Whatever happens to the capacity after the client has left is not this transfer's concern.
+        dies = max(start, capacity.dies_at)
+        if isinstance(error, TransferNeverEnds) and dies < end:
+            error.ended = dies
+            error.sent_bytes = transport.sent_by(capacity, size, start, dies, round_trip)
+            raise
+        if math.isinf(end):
+            raise
+        finish = math.inf
+    if finish <= end:
+        return finish, size
+    return None, transport.sent_by(capacity, size, start, end, round_trip)

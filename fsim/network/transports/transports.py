@@ -1,0 +1,374 @@
+"""Transports: what a payload costs on top of, or instead of, its size over the capacity.
+
+Loss belongs here, for it means nothing without a transport: the same 20% of packets lost take a
+fifth of a link that retransmits by itself, nearly all of a TCP connection's speed, or a fifth of
+the payload. See ``docs/transports.md``.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ConfigDict
+
+from fsim.core.registry import choose
+from fsim.network.bank import CapacityBank, FinishTimes
+from fsim.network.followers import Floats, Integers, columns
+from fsim.network.links.capacity import Capacity
+from fsim.network.transports.congestion import FORMULAS
+from fsim.network.transports.packets import (
+    DATAGRAM_PAYLOAD,
+    PACKET,
+    SEGMENT_PAYLOAD,
+    SEGMENT_WIRE,
+    packets,
+    with_headers,
+)
+from fsim.network.transports.slow_start import slow_start, slow_starts
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A connection's way until all that is left to do is to send as fast as the link allows.
+
+    Attributes
+    ----------
+    time
+        Seconds, when that is.
+    wire
+        Bytes on the wire that are left then.
+    total
+        Bytes on the wire of the whole payload.
+    link
+        What the client's own link leaves for them.
+    closing
+        Seconds from the last byte to the transfer's end.
+    """
+
+    time: float
+    wire: float
+    total: float
+    link: Capacity
+    closing: float
+
+    @property
+    def finish(self) -> float:
+        """When the transfer ends if nobody shares the way, seconds."""
+        return self.link.finish_time(self.time, self.wire) + self.closing
+
+
+class Transport(ABC):
+    """How bytes travel over one link."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
+        """What comes before the streaming of a payload; parameters as for :meth:`finish_time`."""
+
+    def finish_time(self, capacity: Capacity, size: int, start: float, round_trip: float) -> float:
+        """When the transfer is over: when the sender knows that all bytes have arrived.
+
+        Parameters
+        ----------
+        capacity
+            The link, its rates in bytes/s.
+        size
+            Payload bytes.
+        start
+            Seconds, when the transfer is asked for.
+        round_trip
+            Seconds of round-trip time without queueing.
+
+        Raises
+        ------
+        TransferNeverEnds
+            The link stays at zero capacity before the payload is through.
+        TraceError
+            The link's trace ends first, and does not say what follows.
+        """
+        return self.opening(capacity, size, start, round_trip).finish
+
+    @abstractmethod
+    def finish_times(
+        self,
+        bank: CapacityBank,
+        clients: Integers,
+        sizes: npt.ArrayLike,
+        starts: npt.ArrayLike,
+        round_trips: npt.ArrayLike,
+    ) -> FinishTimes:
+        """:meth:`finish_time` of many transfers at once, each by itself.
+
+        Parameters
+        ----------
+        bank
+            The links of the population.
+        clients
+            Whose transfers they are, shape (transfers,).
+        sizes, starts, round_trips
+            As in :meth:`finish_time`, of that shape or single numbers.
+        """
+
+    @abstractmethod
+    def sent_by(
+        self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
+    ) -> int:
+        """Whole payload bytes that have been put on the link before ``until`` (seconds, finite)."""
+
+    @abstractmethod
+    def wire_bytes(self, size: int) -> float:
+        """Bytes that the link carries for a payload; see :class:`Delivery`."""
+
+    def lost(self, size: int, rng: np.random.Generator) -> npt.NDArray[np.bool_] | None:
+        """Which packets of a payload never arrive, shape (packets,).
+
+        The i-th holds what lies from ``i * DATAGRAM_PAYLOAD`` on. None for a transport that
+        delivers everything, which draws nothing.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class Fluid(Transport):
+    """Payload over capacity and nothing else: no headers, no start-up, no latency.
+
+    What most simulators bill. It understates the time of a small payload several times over.
+    """
+
+    name: ClassVar[str] = "fluid"
+
+    def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
+        """See :class:`Transport`."""
+        return Opening(start, float(size), float(size), capacity, 0.0)
+
+    def finish_times(
+        self,
+        bank: CapacityBank,
+        clients: Integers,
+        sizes: npt.ArrayLike,
+        starts: npt.ArrayLike,
+        round_trips: npt.ArrayLike,
+    ) -> FinishTimes:
+        """See :class:`Transport`."""
+        return bank.finish_times(clients, starts, sizes)
+
+    def sent_by(
+        self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
+    ) -> int:
+        """See :class:`Transport`."""
+        if until <= start:
+            return 0
+        return math.floor(min(float(size), capacity.bytes_between(start, until)))
+
+    def wire_bytes(self, size: int) -> float:
+        """See :class:`Transport`."""
+        return float(size)
+
+
+@dataclass(frozen=True)
+class Tcp(Transport):
+    """One TCP connection for each transfer, without loss.
+
+    One round trip of handshake; then slow start, flights of 10, 20, 40, ... segments of 1448
+    payload bytes, each waiting a round trip for its acknowledgements, until a flight fills the
+    link (capacity x round trip) or carries all that is left; then the rest at the link's capacity,
+    headers included (1500 / 1448); and a last round trip until the sender knows.
+    """
+
+    name: ClassVar[str] = "tcp"
+
+    def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
+        """See :class:`Transport`."""
+        share, cap = self._share(), float(self._cap(round_trip))
+        link = capacity if share == 1 else capacity.scaled(share)
+        wire = with_headers(size)
+        time, remaining, _ = slow_start(link, cap, wire, start + round_trip, round_trip)
+        return Opening(time, remaining, wire, link.capped(cap), round_trip)
+
+    def finish_times(
+        self,
+        bank: CapacityBank,
+        clients: Integers,
+        sizes: npt.ArrayLike,
+        starts: npt.ArrayLike,
+        round_trips: npt.ArrayLike,
+    ) -> FinishTimes:
+        """See :class:`Transport`."""
+        who, (size, start, round_trip) = columns(clients, sizes, starts, round_trips)
+        share, caps = self._share(), np.broadcast_to(self._cap(round_trip), who.shape)
+        links = bank if share == 1 else bank.scaled(share)
+        wire = with_headers(size)
+        time, remaining = slow_starts(links, who, caps, wire, start + round_trip, round_trip)
+        ends = np.isfinite(time)
+        rest = links.finish_times(who[ends], time[ends], remaining[ends], caps[ends])
+        seconds = np.full(who.shape, math.inf)
+        seconds[ends] = rest.seconds + round_trip[ends]
+        return FinishTimes(seconds, who, start, size)
+
+    def sent_by(
+        self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
+    ) -> int:
+        """See :class:`Transport`."""
+        if until <= start + round_trip:
+            return 0
+        cap, link = float(self._cap(round_trip)), capacity.scaled(self._share())
+        wire = with_headers(size)
+        time, remaining, flight = slow_start(link, cap, wire, start + round_trip, round_trip, until)
+        if math.isinf(flight):
+            link = link.capped(cap)
+        streamed = min(flight, link.bytes_between(time, until))
+        if streamed >= remaining:
+            return size
+        return math.floor((wire - remaining + streamed) * SEGMENT_PAYLOAD / SEGMENT_WIRE)
+
+    def wire_bytes(self, size: int) -> float:
+        """See :class:`Transport`."""
+        return with_headers(size)
+
+    def _share(self) -> float:
+        """What part of the link's capacity is there for packets that arrive."""
+        return 1.0
+
+    def _cap(self, round_trip: float | Floats) -> float | Floats:
+        """Bytes/s that the connection does not exceed once it is past slow start."""
+        return math.inf
+
+
+@dataclass(frozen=True)
+class _Lossy(Transport):
+    """A transport whose packets get lost.
+
+    Attributes
+    ----------
+    loss
+        Probability that a packet is lost, each by itself, in [0, 1).
+    """
+
+    loss: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.loss < 1:
+            raise ValueError(
+                f"loss: found {self.loss}, allowed is a probability of 0 or more, less than 1"
+            )
+
+
+@dataclass(frozen=True)
+class Arq(_Lossy, Tcp):
+    """TCP over a link that sends again, by itself, whatever gets lost on it.
+
+    As cellular and Wi-Fi links do: TCP sees no loss, but a capacity of (1 - loss) of the link's,
+    each packet being sent 1 / (1 - loss) times on average. The few milliseconds that a packet waits
+    for being sent again are left out.
+    """
+
+    name: ClassVar[str] = "arq"
+
+    def wire_bytes(self, size: int) -> float:
+        """See :class:`Transport`."""
+        return super().wire_bytes(size) / (1 - self.loss)
+
+    def _share(self) -> float:
+        return 1 - self.loss
+
+
+@dataclass(frozen=True)
+class Reno(_Lossy, Tcp):
+    """TCP Reno end to end over a link that loses packets for good.
+
+    Slow start is that of :class:`Tcp`, ending where a flight would exceed what congestion avoidance
+    keeps up; from then on the rate is the lesser of the capacity and a formula for congestion
+    avoidance (:mod:`fsim.network.transports.congestion`). A connection has the formula's rate on
+    average, not in every round trip.
+
+    Attributes
+    ----------
+    formula
+        ``"mathis"`` or ``"pftk"``; the latter knows of timeouts, and is slower.
+    """
+
+    formula: str = "mathis"
+
+    name: ClassVar[str] = "reno"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.formula not in FORMULAS:
+            raise ValueError(f"formula: found {self.formula!r}, allowed are {', '.join(FORMULAS)}")
+
+    def wire_bytes(self, size: int) -> float:
+        """See :class:`Transport`."""
+        return super().wire_bytes(size) / (1 - self.loss)
+
+    def _cap(self, round_trip: float | Floats) -> float | Floats:
+        goodput: float | Floats = FORMULAS[self.formula](SEGMENT_PAYLOAD, self.loss, round_trip)
+        return goodput * SEGMENT_WIRE / SEGMENT_PAYLOAD
+
+
+@dataclass(frozen=True)
+class Datagram(_Lossy):
+    """UDP datagrams at the pace of the link, sent once, with nothing sent again.
+
+    No handshake and no acknowledgements: it is over when the last packet has been sent and half a
+    round trip has passed. Which packets arrive is drawn, and the receiver has to cope.
+    """
+
+    name: ClassVar[str] = "datagram"
+
+    def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
+        """Over when the last packet has, or would have, arrived. See :class:`Transport`."""
+        wire = self.wire_bytes(size)
+        return Opening(start, wire, wire, capacity, round_trip / 2)
+
+    def finish_times(
+        self,
+        bank: CapacityBank,
+        clients: Integers,
+        sizes: npt.ArrayLike,
+        starts: npt.ArrayLike,
+        round_trips: npt.ArrayLike,
+    ) -> FinishTimes:
+        """See :class:`Transport`."""
+        who, (size, start, round_trip) = columns(clients, sizes, starts, round_trips)
+        wire = size + np.ceil(size / DATAGRAM_PAYLOAD) * (PACKET - DATAGRAM_PAYLOAD)
+        seconds = bank.finish_times(who, start, wire).seconds + round_trip / 2
+        return FinishTimes(seconds, who, start, size)
+
+    def sent_by(
+        self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
+    ) -> int:
+        """See :class:`Transport`; a packet counts once all of it has been sent."""
+        if until <= start:
+            return 0
+        sent = capacity.bytes_between(start, until)
+        if sent >= self.wire_bytes(size):
+            return size
+        return min(size, math.floor(sent / PACKET) * DATAGRAM_PAYLOAD)
+
+    def wire_bytes(self, size: int) -> float:
+        """See :class:`Transport`."""
+        return float(size + packets(size) * (PACKET - DATAGRAM_PAYLOAD))
+
+    def lost(self, size: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+        """See :class:`Transport`; one uniform number a packet is drawn, whatever the loss."""
+        return rng.random(packets(size)) < self.loss
+
+
+TRANSPORTS: dict[str, type[Transport]] = {
+    kind.name: kind for kind in (Tcp, Fluid, Arq, Reno, Datagram)
+}
+"""Name in a scenario -> transport, its fields being its options."""
+
+
+def make_transport(name: str, options: Mapping[str, Any]) -> Transport:
+    """A transport by name; see :func:`fsim.core.registry.choose` for what is raised."""
+    return choose("transport", TRANSPORTS, name, options)

@@ -1,0 +1,1 @@
+"""Pages and time lines of finished runs."""

@@ -1,0 +1,245 @@
+"""What a protocol can ask of the world outside the server."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, cast
+
+import simpy
+from pydantic import ConfigDict
+
+from fsim.core.types import Update
+
+
+@dataclass(frozen=True)
+class ClientUpdate:
+    """A client's update as the server decoded it.
+
+    Attributes
+    ----------
+    weight
+        Number of the client's training examples.
+    update
+        None if what arrived could not be used: it counts as rejected.
+    base
+        The global adapter that it began with.
+    version
+        Of that adapter: updates that the server had made until then.
+    started, seconds
+        When the client was started, and how long it took.
+    loss
+        Its last training loss.
+    steps
+        Local steps that it made.
+    control
+        How its control variate changed, by name of the tensors that it trained, where
+        :class:`fsim.algorithms.corrections.Scaffold` asks for it.
+    """
+
+    client: int
+    weight: float
+    update: Update | None
+    base: Update | None = None
+    version: int = 0
+    started: float = 0.0
+    seconds: float = 0.0
+    loss: float | None = None
+    steps: int = 1
+    control: Update | None = None
+
+
+@dataclass(frozen=True)
+class ClientResult:
+    """How a client's round ended: what a client's process has as its value.
+
+    Attributes
+    ----------
+    round_number
+        That the client was started in.
+    arrival
+        None for a client that is lost.
+    """
+
+    client: int
+    round_number: int
+    arrival: ClientUpdate | None
+
+
+class World(Protocol):
+    """The server's view of clients, models and settings.
+
+    Attributes
+    ----------
+    rounds
+        Updates of the global adapter to make.
+    clients_per_round
+        The scenario's cohort.
+    """
+
+    rounds: int
+    clients_per_round: int
+
+    @property
+    def version(self) -> int:
+        """Updates made so far."""
+        ...
+
+    def stopped(self) -> bool:
+        """Whether the scenario's stopping rule is met."""
+        ...
+
+    def select(
+        self, round_number: int, count: int, among: Sequence[int] | None = None
+    ) -> list[int]:
+        """Up to ``count`` clients that are neither at work nor away, by the scenario's rule.
+
+        ``among`` leaves out all others; all clients take part if it is None.
+        """
+        ...
+
+    def wait_for_client(
+        self, among: Sequence[int] | None = None
+    ) -> Generator[simpy.Event, Any, None]:
+        """Wait until there is a client to select; raises if there never will be one."""
+        ...
+
+    def tiers(self, count: int) -> list[list[int]]:
+        """All clients in groups by how long a round is expected to take, the fastest first."""
+        ...
+
+    def start(self, client: int, round_number: int) -> simpy.Process:
+        """Begin a client's round now.
+
+        The process ends when the server knows how it went; its value is an :class:`ClientResult`.
+        """
+        ...
+
+    def is_late(self, arrival: ClientUpdate, deadline: float) -> bool:
+        """Whether an arrival of this moment counts as after a deadline (seconds)."""
+        ...
+
+    def set_aside(self, arrivals: Sequence[ClientUpdate]) -> None:
+        """Updates that came too late are counted and forgotten."""
+        ...
+
+    def close_round(
+        self,
+        round_number: int,
+        started: float,
+        arrivals: Sequence[ClientUpdate],
+        *,
+        selected: Sequence[int] = (),
+        scales: Sequence[float] | None = None,
+    ) -> None:
+        """Aggregate what arrived, evaluate, and record the round that ``started`` then.
+
+        Parameters
+        ----------
+        selected
+            All clients that the round had asked.
+        scales
+            Of each arrival, by its staleness.
+        """
+        ...
+
+    def mix_adapters(
+        self,
+        round_number: int,
+        started: float,
+        arrivals: Sequence[ClientUpdate],
+        selected: Sequence[int],
+        mixing: Sequence[float],
+    ) -> None:
+        """Mix each arrival's adapter into the global one, as FedAsync does; evaluate and record.
+
+        Parameters
+        ----------
+        mixing
+            The share of each, 0 to 1.
+        """
+        ...
+
+    def mix_tiers(
+        self,
+        round_number: int,
+        started: float,
+        tier: int,
+        arrivals: Sequence[ClientUpdate],
+        selected: Sequence[int],
+    ) -> None:
+        """Aggregate within a tier, then the tiers, as FedAT does; evaluate and record."""
+        ...
+
+
+class RoundProtocol(ABC):
+    """When the server stops waiting: a frozen dataclass whose fields are its options."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    @property
+    def in_its_round(self) -> bool:
+        """Whether an update is only ever aggregated in the round that it was begun in."""
+        return False
+
+    @property
+    def of_its_cohort(self) -> bool:
+        """Whether an update is only ever aggregated with the cohort that it was asked in."""
+        return self.in_its_round
+
+    @abstractmethod
+    def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
+        """The process of the whole run."""
+
+    @property
+    def first_deadline(self) -> float | None:
+        """Seconds after asking in which a client must answer to count; None if it need not."""
+        return None
+
+    def check(self, clients: int, clients_per_round: int) -> None:
+        """Refuse settings that contradict the scenario's, naming both, by ValueError."""
+        if clients_per_round > clients:
+            raise ValueError(
+                f"protocol.clients_per_round: found {clients_per_round}, the fleet has {clients} "
+                "(fleet.clients)"
+            )
+
+
+def arrivals_of(processes: Sequence[simpy.Process]) -> list[ClientUpdate]:
+    """What arrived of clients whose processes have ended."""
+    answers = [cast(ClientResult, process.value) for process in processes]
+    return [answer.arrival for answer in answers if answer.arrival is not None]
+
+
+class Inbox:
+    """Clients' processes as they end, one after another.
+
+    Parameters
+    ----------
+    env
+        The clock.
+    """
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self._ended = simpy.Store(env)
+        self._asked: Any = None
+
+    def watch(self, process: simpy.Process) -> None:
+        """Have a process told when it ends."""
+        process.callbacks.append(self._tell)
+
+    def _tell(self, ended: simpy.Event) -> None:
+        self._ended.put(ended.value)
+
+    def next(self) -> Any:
+        """The event that one has ended, its value what the process gave.
+
+        Asked again before it has happened, the same event.
+        """
+        if self._asked is None or self._asked.processed:
+            self._asked = self._ended.get()
+        return self._asked

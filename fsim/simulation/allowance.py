@@ -1,0 +1,43 @@
+"""How many bytes a client may send in the time that an upload may take."""
+
+from __future__ import annotations
+
+import math
+
+from fsim.core.errors import TransferNeverEnds
+from fsim.fleet import Link
+from fsim.network import Capacity, Transport
+
+
+def bytes_within(seconds: float, link: Link, transport: Transport) -> int:
+    """Bytes of payload whose upload takes at most some seconds, as far as the client can know.
+
+    It knows its link's mean capacity and round-trip time, not what the link will do next nor who
+    else will be on the way.
+
+    Parameters
+    ----------
+    seconds
+        From asking for the transfer until it is over.
+    link, transport
+        How the bytes travel.
+
+    Returns
+    -------
+    int
+        0 where the time is too short for a single byte.
+    """
+    expected = Capacity.constant(link.capacity.mean)
+
+    def fits(size: int) -> bool:
+        try:
+            return transport.finish_time(expected, size, 0.0, link.round_trip) <= seconds
+        except TransferNeverEnds:
+            return False
+
+    # What fits lies in [low, high): no transport is faster than its link.
+    low, high = 0, math.ceil(seconds * link.capacity.mean) + 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low

@@ -1,0 +1,416 @@
+"""A client's part in one round, as a SimPy process: wait, download, compute, upload."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import simpy
+
+from fsim.algorithms.controls import ClientControl
+from fsim.compression import EncodingContext
+from fsim.core.errors import PayloadError, TraceError, TrainingDiverged, TransferNeverEnds
+from fsim.core.rng import participation
+from fsim.core.types import Update
+from fsim.fleet import ClientProfile, EnergyModel, Link
+from fsim.fleet.availability import Vanishing
+from fsim.records import Kind, Recorder
+from fsim.server.protocols.base import ClientUpdate
+from fsim.simulation.allowance import bytes_within
+from fsim.simulation.failures import PayloadFailures, ServerUptime
+from fsim.simulation.learner import Learner
+from fsim.simulation.payload import PayloadEncoder
+from fsim.simulation.reasons import ClientLost, Ending, NoUpdate, Trouble
+from fsim.simulation.transfer import Route, Transferred, finish_of_work
+from fsim.simulation.uplink_message import UplinkMessage, joined_length
+from fsim.training.trainer import TrainingJob, TrainingResult
+
+LARGEST = float(np.finfo(np.float16).max)
+"""The largest coordinate that an update may have. Beyond, half precision ends, and no training that
+goes well gets there: such an update is refused under every policy, be it one that could send it."""
+
+LEAST_PATIENCE = 1.0
+"""Seconds that the server waits at the least for a client that is lost in no time, or whose
+transfer never ends, so that to ask it again and again takes time."""
+
+
+@dataclass(frozen=True)
+class Billing:
+    """Factors by which a small model's round is billed as a larger one's.
+
+    Attributes
+    ----------
+    bytes_factor
+        On the length of every payload, up and down.
+    operations_factor
+        On the operations of training, and on measured seconds a step.
+    """
+
+    bytes_factor: float = 1.0
+    operations_factor: float = 1.0
+
+    def size(self, length: int) -> int:
+        """Bytes that are billed for a payload of that length."""
+        return round(length * self.bytes_factor)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What all clients of a run share.
+
+    Attributes
+    ----------
+    uplink, downlink
+        How their bytes travel.
+    encoder
+        What becomes of their updates.
+    energy
+        What their doings cost.
+    dropout_timeout
+        Seconds after a client's last sign of life until the server gives it up.
+    uptime
+        When the server is there.
+    failures
+        What becomes of payloads on their way.
+    upload_seconds
+        What an upload may take, by which each client's budget of bytes is set; None for no budget.
+    """
+
+    env: simpy.Environment
+    uplink: Route
+    downlink: Route
+    learner: Learner
+    encoder: PayloadEncoder
+    recorder: Recorder
+    energy: EnergyModel
+    billing: Billing
+    dropout_timeout: float
+    uptime: ServerUptime
+    failures: PayloadFailures
+    upload_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class ClientRound:
+    """One client in one round.
+
+    Attributes
+    ----------
+    download_bytes
+        Length of the serialised global adapter, without a control variate.
+    job
+        Training from what decoding those bytes gives.
+    context
+        What the client knows when it encodes, but for the Fisher and the step sizes that training
+        brings.
+    weight
+        Number of its training examples.
+    packets
+        For the packets that are lost.
+    version
+        Of the global adapter.
+    control
+        The control variates that the client trains with, where the scenario has them.
+    repeat
+        How often the client was asked before in this round.
+    """
+
+    profile: ClientProfile
+    round_number: int
+    run_context: RunContext
+    download_bytes: int
+    job: TrainingJob
+    context: EncodingContext
+    weight: float
+    packets: np.random.Generator
+    version: int = 0
+    control: ClientControl | None = None
+    repeat: int = 0
+
+    def run(self) -> Generator[simpy.Event, Any, Ending]:
+        """The process; its value is how it ended.
+
+        Raises
+        ------
+        TraceError
+            A trace of the client ends before it is through, by ``past_end: error``.
+        """
+        started = self.run_context.env.now
+        try:
+            return (yield from self._take_part(started))
+        except ClientLost as lost:
+            return lost.ending
+        except NoUpdate as unusable:
+            # A message without a payload, whose few bytes are not billed.
+            self._record(Kind.REJECTED, details={"reason": str(unusable)})
+            return Ending(self._arrival(None, started), unusable.trouble)
+        except TraceError as error:
+            raise TraceError(f"client {self._who[0]}, round {self._who[1]}: {error}") from None
+
+    def _take_part(self, started: float) -> Generator[simpy.Event, Any, Ending]:
+        vanishing = self.profile.availability.drops_out(self.round_number, self.repeat)
+        yield from self._wait_until_available()
+        if vanishing is not None and vanishing.moment == "before-download":
+            raise (yield from self._give_up(Trouble.DROPPED_OUT, least=LEAST_PATIENCE))
+        yield from self._download()
+        result = yield from self._train(vanishing)
+        return (yield from self._upload(result, started, vanishing))
+
+    def _wait_until_available(self) -> Generator[simpy.Event, Any, None]:
+        env, availability = self.run_context.env, self.profile.availability
+        # In floating point, now + (then - now) may fall short of then.
+        while (available := availability.next_available(env.now)) > env.now:
+            seconds = available - env.now
+            yield env.timeout(seconds)
+            energy = self.run_context.energy.waiting(self.profile.device, seconds)
+            self._record(Kind.WAIT, seconds, energy=energy)
+
+    def _download(self) -> Generator[simpy.Event, Any, None]:
+        began, billing = self.run_context.env.now, self.run_context.billing
+        size = billing.size(self.download_bytes)
+        details: dict[str, Any] = {}
+        if self.control is not None:
+            whole = joined_length(self.download_bytes, self.control.size)
+            size, control = billing.size(whole), billing.size(self.control.size)
+            details = {"parts": {"adapter": size - control, "control": control}}
+        profile = self.profile
+        done = yield from self.run_context.downlink.transfer(
+            size, profile.downlink, profile.availability
+        )
+        seconds = self.run_context.env.now - began
+        energy = self.run_context.energy.download(done.active_s)
+        details |= self._capacity(self.profile.downlink, began)
+        self._record(Kind.DOWNLOAD, seconds, done.sent, energy, details)
+        if not done.arrived:
+            never = Trouble.DOWNLOAD_NEVER_ENDS
+            trouble = never if done.never else Trouble.LEFT_DOWNLOADING
+            raise (yield from self._give_up(trouble, done.never))
+
+    def _train(self, vanishing: Vanishing | None) -> Generator[simpy.Event, Any, TrainingResult]:
+        run_context, profile, env = self.run_context, self.profile, self.run_context.env
+        operations = (
+            run_context.learner.operations(self.job) * run_context.billing.operations_factor
+        )
+        work = profile.compute_seconds(
+            operations, len(self.job.batches) * run_context.billing.operations_factor
+        )
+        began, trouble = env.now, Trouble.LEFT_COMPUTING
+        if vanishing is not None and vanishing.moment == "computing":
+            # Its training would never be seen by anyone: the time and energy are spent all the
+            # same, the gradients are not computed.
+            busy, ended = vanishing.share * work, began + vanishing.share * work
+            finish, trouble = None, Trouble.DROPPED_OUT
+        else:
+            finish, busy, ended = finish_of_work(
+                work, began, profile.availability, run_context.uplink.rule
+            )
+        energy = run_context.energy.compute(profile.device, busy)
+        if finish is None:
+            yield env.timeout(ended - began)
+            self._record(Kind.COMPUTE, env.now - began, energy=energy)
+            raise (yield from self._give_up(trouble))
+        ticket = run_context.learner.submit(self.job)
+        yield env.timeout(finish - began)
+        try:
+            result = run_context.learner.result(ticket)
+            self._check(result)
+        except TrainingDiverged as error:
+            details = {"operations": operations}
+            self._record(Kind.COMPUTE, env.now - began, energy=energy, details=details)
+            raise NoUpdate(Trouble.DIVERGED, str(error)) from None
+        details = {
+            "operations": operations,
+            "loss_first": result.losses[0],
+            "loss_last": result.losses[-1],
+            "tokens_kept": result.tokens_kept,
+        }
+        if result.token_recall is not None:
+            details["token_recall"] = result.token_recall
+        self._record(Kind.COMPUTE, env.now - began, energy=energy, details=details)
+        return result
+
+    def _upload(
+        self, result: TrainingResult, started: float, vanishing: Vanishing | None
+    ) -> Generator[simpy.Event, Any, Ending]:
+        run_context, env = self.run_context, self.run_context.env
+        message = self._encode(result)
+        began, size = env.now, run_context.billing.size(message.size)
+        if vanishing is not None and vanishing.moment == "uploading":
+            yield from self._vanish_while_uploading(size, vanishing.share)
+        done = yield from run_context.uplink.transfer(
+            size, self.profile.uplink, self.profile.availability
+        )
+        energy = run_context.energy.upload(done.active_s, done.sent)
+        parts = {name: run_context.billing.size(part) for name, part in message.breakdown().items()}
+        details: dict[str, Any] = self._capacity(self.profile.uplink, began)
+        if parts:
+            details["payload"] = parts
+        if (budget := self._budget()) is not None:
+            details["budget_bytes"] = run_context.billing.size(budget)
+        self._record(Kind.UPLOAD, env.now - began, done.sent, energy, details)
+        if not done.arrived:
+            never = Trouble.UPLOAD_NEVER_ENDS
+            trouble = never if done.never else Trouble.LEFT_UPLOADING
+            raise (yield from self._give_up(trouble, done.never, done.wasted))
+        if (back := run_context.uptime.back_at(env.now)) > env.now:
+            yield env.timeout(back - env.now)
+        if run_context.uptime.forgot(started, env.now):
+            self._record(Kind.LOST, size=done.sent, details={"reason": Trouble.FORGOTTEN})
+            return Ending(None, Trouble.FORGOTTEN)
+        return self._receive(message, result, done, started)
+
+    def _receive(
+        self, message: UplinkMessage, result: TrainingResult, done: Transferred, started: float
+    ) -> Ending:
+        """What the server gets to see."""
+        run_context, keys = self.run_context, self._keys
+        arrived = message.lossy(run_context.uplink.transport.lost(message.size, self.packets))
+        arrived = arrived.changed(lambda piece: run_context.failures.corrupted(piece, *keys))
+        received = run_context.billing.size(arrived.size)
+        twice = received if run_context.failures.duplicated(*keys) else 0
+        if twice:
+            self._record(Kind.UPLOAD, size=twice, details={"duplicate": True})
+        if done.sent + twice > received:
+            self._record(Kind.DISCARDED, size=done.sent + twice - received)
+        self._record(Kind.RECEIVE, size=received)
+        update, control, trouble = None, None, None
+        try:
+            encoded, change = arrived.read()
+            if self.control is not None and change is not None:
+                control = self.control.decode(change)
+            update = encoded.decoded
+        except PayloadError as error:
+            self._record(Kind.REJECTED, details={"reason": str(error)})
+            trouble = Trouble.DAMAGED
+        return Ending(self._arrival(update, started, result.losses[-1], control), trouble)
+
+    def _arrival(
+        self,
+        update: Update | None,
+        started: float,
+        loss: float | None = None,
+        control: Update | None = None,
+    ) -> ClientUpdate:
+        return ClientUpdate(
+            client=self.profile.client,
+            weight=self.weight,
+            update=update,
+            base=self.job.adapter,
+            version=self.version,
+            started=started,
+            seconds=self.run_context.env.now - started,
+            loss=loss,
+            steps=len(self.job.batches),
+            control=control,
+        )
+
+    def _check(self, result: TrainingResult) -> None:
+        """Refuse what no server could use, whatever the policy makes of it, by TrainingDiverged."""
+        where = f"client {self._who[0]}, round {self._who[1]}"
+        if not np.isfinite(result.losses).all():
+            raise TrainingDiverged(f"{where}: the training loss is not finite")
+        for name, values in result.delta.items():
+            # Written so that a NaN is too large as well.
+            within = np.abs(values) <= LARGEST
+            if not within.all():
+                raise TrainingDiverged(
+                    f"{where}: {name} changed by {values[~within][0]:g}, allowed is {LARGEST:g} at "
+                    "most"
+                )
+
+    def _vanish_while_uploading(self, size: int, share: float) -> Generator[simpy.Event, Any, None]:
+        """Send for a share of the time that the upload would take alone, then fall silent.
+
+        One that would never end is left to go on until its last byte.
+        """
+        env, link, transport = (
+            self.run_context.env,
+            self.profile.uplink,
+            self.run_context.uplink.transport,
+        )
+        began = env.now
+        try:
+            whole = transport.finish_time(link.capacity, size, began, link.round_trip) - began
+        except TransferNeverEnds:
+            return
+        yield env.timeout(share * whole)
+        sent = transport.sent_by(link.capacity, size, began, env.now, link.round_trip)
+        energy = self.run_context.energy.upload(env.now - began, sent)
+        self._record(Kind.UPLOAD, env.now - began, sent, energy, self._capacity(link, began))
+        raise (yield from self._give_up(Trouble.DROPPED_OUT, wasted=sent))
+
+    def _give_up(
+        self, trouble: Trouble, never: str = "", wasted: int = 0, least: float = 0.0
+    ) -> Generator[simpy.Event, Any, ClientLost]:
+        """The server waits for a sign of life, ``least`` seconds at least; what to raise then."""
+        least = LEAST_PATIENCE if never else least
+        yield self.run_context.env.timeout(max(self.run_context.dropout_timeout, least))
+        self._record(Kind.LOST, size=wasted, details={"reason": trouble})
+        return ClientLost(trouble, never)
+
+    @property
+    def _who(self) -> tuple[int, int]:
+        return self.profile.client, self.round_number
+
+    @property
+    def _keys(self) -> tuple[int, ...]:
+        """Of the streams that are this asking's own."""
+        return participation(*self._who, self.repeat)
+
+    def _record(
+        self,
+        kind: Kind,
+        seconds: float = 0.0,
+        size: int = 0,
+        energy: float = 0.0,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record what the last ``seconds`` went into: bytes and joules."""
+        began = self.run_context.env.now - seconds
+        self.run_context.recorder.record(kind, began, seconds, *self._who, size, energy, details)
+
+    def _capacity(self, link: Link, began: float) -> dict[str, float]:
+        """What the link alone could have carried meanwhile, B/s.
+
+        Of no time there is no mean, nor of what the trace does not tell: of a transfer whose last
+        half of a round trip is after its end.
+        """
+        seconds = self.run_context.env.now - began
+        if not seconds:
+            return {}
+        try:
+            whole = link.capacity.bytes_between(began, self.run_context.env.now)
+        except TraceError:
+            return {}
+        return {"capacity": round(whole / seconds, 3)}
+
+    def _budget(self) -> int | None:
+        """Bytes, as encoded, that the payload may have."""
+        run_context = self.run_context
+        if run_context.upload_seconds is None:
+            return None
+        billed = bytes_within(
+            run_context.upload_seconds, self.profile.uplink, run_context.uplink.transport
+        )
+        return int(billed / run_context.billing.bytes_factor)
+
+    def _encode(self, result: TrainingResult) -> UplinkMessage:
+        budget = self._budget()
+        if budget is not None and self.control is not None:
+            around_it = joined_length(budget, self.control.size) - budget
+            budget = max(0, budget - around_it)
+        context = dataclasses.replace(
+            self.context, fisher=result.fisher, budget=budget, scales=result.scales
+        )
+        try:
+            encoded = self.run_context.encoder.of(result.delta, context, result.key)
+            if self.control is None:
+                return UplinkMessage(encoded)
+            return UplinkMessage(encoded, self.control.encode(result.delta, len(self.job.batches)))
+        except ValueError as error:
+            raise NoUpdate(
+                Trouble.NOT_ENCODED, f"client {self._who[0]}, round {self._who[1]}: {error}"
+            ) from None

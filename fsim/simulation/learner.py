@@ -1,0 +1,214 @@
+"""What clients learn, as the world asks for it: jobs, results, evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from fsim.core.rng import participation, stream, torch_seed
+from fsim.core.types import Layout, Update
+from fsim.data.encoding import BatchShape, draw_batches
+from fsim.evaluation.evaluation import Evaluation
+from fsim.evaluation.stored import StoredEvaluator
+from fsim.settings.loading import LoadedScenario
+from fsim.simulation.build import PreparedTask, prepare_task
+from fsim.store import Store
+from fsim.store.memory import MemoryCache
+from fsim.training.cohort import TrainingSettings
+from fsim.training.trainer import Trainer, TrainingJob, TrainingResult, automatic_width
+
+
+class Learner(Protocol):
+    """Everything about models and data that a run needs.
+
+    Attributes
+    ----------
+    initial
+        The adapter to begin with.
+    layout
+        Its tensors.
+    parameters
+        Of the base model.
+    facts
+        For the summary.
+    cache
+        What runs with this model and data made lately.
+    """
+
+    initial: Update
+    layout: Layout
+    parameters: int
+    facts: dict[str, Any]
+    cache: MemoryCache
+
+    def examples(self, client: int) -> int:
+        """Training examples that a client has."""
+        ...
+
+    def job(
+        self,
+        client: int,
+        round_number: int,
+        adapter: Update,
+        steps: int,
+        drift: Update | None = None,
+        repeat: int = 0,
+    ) -> TrainingJob:
+        """A client's training in a round, from an adapter.
+
+        ``drift`` is what is added to each of its gradients
+        (:mod:`fsim.training.gradient_correction`); ``repeat`` says how often the client was asked
+        before in this round: it draws batches anew.
+        """
+        ...
+
+    def operations(self, job: TrainingJob) -> float:
+        """Floating-point operations of a job."""
+        ...
+
+    def submit(self, job: TrainingJob) -> int:
+        """Queue a job; the ticket fetches its result."""
+        ...
+
+    def result(self, ticket: int) -> TrainingResult:
+        """The result of a queued job, once."""
+        ...
+
+    def evaluate(self, adapter: Update) -> Evaluation:
+        """Held-out quality of an adapter."""
+        ...
+
+    def final_facts(self) -> dict[str, Any]:
+        """For the summary, known at the end of a run."""
+        ...
+
+    def save(self, adapter: Update, folder: Path) -> None:
+        """Write an adapter."""
+        ...
+
+
+class RealLearner:
+    """The scenario's own model and data, really trained (:class:`Learner`).
+
+    Parameters
+    ----------
+    loaded
+        The scenario.
+    store
+        Where results are looked up and kept; None computes everything.
+    build
+        Makes model and data ready.
+    workers
+        Processes that share the training.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedScenario,
+        store: Store | None,
+        build: Callable[[LoadedScenario], PreparedTask] = prepare_task,
+        workers: int = 1,
+    ) -> None:
+        scenario = self._scenario = loaded.scenario
+        bench = build(loaded)
+        if bench.adapted.device.type != "cpu":
+            workers = 1  # a GPU's state does not survive a fork, and one process keeps it busy
+        training = scenario.training
+        stored = store
+        if training.measure_memory:
+            stored, workers = None, 1  # what is in the store takes nothing
+        self._adapted, self._shards = bench.adapted, bench.shards
+        rows = [row for shard in bench.shards for row in shard]
+        self._evaluator = StoredEvaluator(
+            bench.adapted, bench.test, bench.test_examples, scenario.metric, store, workers
+        )
+        shape = BatchShape.of(rows, training.batch_size)
+        width = training.cohort_width or automatic_width(
+            shape, bench.adapted.model.config.hidden_size, scenario.protocol.clients_per_round
+        )
+        settings = TrainingSettings(
+            training.optimizer,
+            training.learning_rate,
+            training.weight_decay,
+            training.max_gradient_norm,
+            training.compile,
+            training.proximal,
+        )
+        self._policy = scenario.compression.make()
+        request = self._policy.training_request()
+        self.cache = bench.cache
+        self._trainer = Trainer(
+            bench.adapted,
+            shape,
+            settings,
+            request,
+            width,
+            stored,
+            workers,
+            self.cache,
+            training.measure_memory,
+        )
+        self.initial, self.layout = bench.adapted.initial, bench.adapted.layout
+        self.parameters = int(bench.adapted.model.num_parameters())
+        self.operations = self._trainer.operations
+        self.submit = self._trainer.submit
+        self.result = self._trainer.result
+        self.evaluate: Callable[[Update], Evaluation] = self._evaluator.evaluate
+        self.save = bench.adapted.save
+        self.facts: dict[str, Any] = {
+            "adapter_parameters": self.layout.size,
+            "cohort_width": self._trainer.width,
+            "training_examples": len(rows),
+            "test_examples": len(bench.test),
+            "smallest_shard": min(len(shard) for shard in bench.shards),
+            "largest_shard": max(len(shard) for shard in bench.shards),
+            "prompts_shortened": sum(row.truncated for row in rows),
+            "items_skipped": bench.skipped,
+            "labels_in_no_shard": bench.unseen_labels,
+        }
+
+    def examples(self, client: int) -> int:
+        """See :class:`Learner`."""
+        return len(self._shards[client])
+
+    def job(
+        self,
+        client: int,
+        round_number: int,
+        adapter: Update,
+        steps: int,
+        drift: Update | None = None,
+        repeat: int = 0,
+    ) -> TrainingJob:
+        """See :class:`Learner`."""
+        keys = participation(client, round_number, repeat)
+        batches = draw_batches(
+            self._shards[client],
+            steps,
+            self._scenario.training.batch_size,
+            stream(self._scenario.seed, "learning.batches", *keys),
+        )
+        frozen = (name for name in adapter if not self._policy.trains(name, round_number))
+        return TrainingJob(
+            client,
+            round_number,
+            adapter,
+            batches,
+            frozenset(frozen),
+            drift,
+            torch_seed(self._scenario.seed, "learning.binarisation", *keys),
+        )
+
+    def close(self) -> None:
+        """End the other processes."""
+        self._trainer.close()
+        self._evaluator.close()
+
+    def final_facts(self) -> dict[str, Any]:
+        """See :class:`Learner`."""
+        trainer = self._trainer
+        facts = {"jobs_trained": trainer.trained, "jobs_reused": trainer.reused}
+        if trainer.memory is not None:
+            facts["training_memory_bytes"] = trainer.memory.peak
+        return facts

@@ -1,0 +1,150 @@
+"""An encoded update on its way: in one piece, or in packets of which some may be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from fsim.compression import EncodingContext, Policy
+from fsim.compression.coding.fragments import decode_fragments, encode_fragments
+from fsim.compression.coding.wire import breakdown
+from fsim.core.types import Layout, Update
+from fsim.network import Datagram, Transport
+from fsim.network.transports.packets import DATAGRAM_PAYLOAD
+from fsim.simulation.encoding_memory import EncodingMemory
+from fsim.store.memory import MemoryCache
+
+
+@dataclass(frozen=True)
+class EncodedUpdate:
+    """What a policy made of an update, as its transport wants it.
+
+    Attributes
+    ----------
+    policy, layout
+        By which the server reads it.
+    pieces
+        The payload, or its packets in the order of sending, None for one that was lost.
+    in_packets
+        Whether the update was encoded so that it can be read with packets missing.
+    """
+
+    policy: Policy
+    layout: Layout
+    pieces: tuple[bytes | None, ...]
+    in_packets: bool
+
+    @classmethod
+    def of(
+        cls, update: Update, policy: Policy, context: EncodingContext, transport: Transport
+    ) -> EncodedUpdate:
+        """Encode an update: in fragments where the transport may lose packets."""
+        layout = Layout.of(update)
+        if isinstance(transport, Datagram):
+            fragments = encode_fragments(policy, update, context, DATAGRAM_PAYLOAD)
+            return cls(policy, layout, tuple(fragments), True)
+        return cls(policy, layout, (policy.encode(update, context),), False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload that there are."""
+        return sum(len(piece) for piece in self.pieces if piece is not None)
+
+    def breakdown(self) -> dict[str, int]:
+        """Bytes by what they are for, of a payload in one piece; empty for one in packets."""
+        (payload, *more) = self.pieces
+        return {} if self.in_packets or more or payload is None else breakdown(payload)
+
+    def lossy(self, lost: npt.NDArray[np.bool_] | None) -> EncodedUpdate:
+        """What is left of it without the packets that are lost, shape (packets,); None for none."""
+        if lost is None or not self.in_packets:
+            return self
+        pieces = (None if gone else piece for piece, gone in zip(self.pieces, lost, strict=True))
+        return replace(self, pieces=tuple(pieces))
+
+    def changed(self, change: Callable[[bytes], bytes]) -> EncodedUpdate:
+        """The payload with its first piece that is there changed; itself if none is there."""
+        for at, piece in enumerate(self.pieces):
+            if piece is not None:
+                other = change(piece)
+                if other == piece:
+                    break
+                return replace(self, pieces=(*self.pieces[:at], other, *self.pieces[at + 1 :]))
+        return self
+
+    @cached_property
+    def decoded(self) -> Update:
+        """The update as the server makes it of what there is, for reading alone.
+
+        Raises
+        ------
+        PayloadError
+            It is not a payload of its policy and layout any more.
+        """
+        if self.in_packets:
+            update = decode_fragments(self.policy, self.pieces, self.layout)
+        else:
+            (payload,) = self.pieces
+            if payload is None:
+                raise ValueError("a payload that is not in packets cannot lose a part")
+            update = self.policy.decode(payload, self.layout)
+        for array in update.values():
+            array.flags.writeable = False
+        return update
+
+
+class PayloadEncoder:
+    """Encodes updates, and knows again what it has encoded lately.
+
+    Runs that differ in what cannot change learning send the same payloads.
+
+    Parameters
+    ----------
+    policy, transport
+        Of the run.
+    cache
+        Where encoder are kept.
+    memory
+        Measures what encoding takes, if anything does.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        transport: Transport,
+        cache: MemoryCache,
+        memory: EncodingMemory | None = None,
+    ) -> None:
+        self.policy, self._transport, self._cache = policy, transport, cache
+        self.memory = memory
+        self._key = (type(policy), repr(policy), isinstance(transport, Datagram))
+
+    def of(self, update: Update, context: EncodingContext, origin: str) -> EncodedUpdate:
+        """An update's encoded.
+
+        Parameters
+        ----------
+        origin
+            What its training is stored under; empty if it is not. What a client's memory has a part
+            in is encoded every time.
+        """
+        if not origin or context.memory:
+            return self._encode(update, context)
+        # A client's streams are its context's seed's: both are of a run, a client and a round.
+        key = (*self._key, origin, context.seed, context.round_number, context.budget)
+        known: EncodedUpdate | None = self._cache.get(key)
+        if known is not None:
+            return known
+        encoded = self._encode(update, context)
+        if not context.memory:
+            self._cache.put(key, encoded, encoded.size + 4 * encoded.layout.size)
+        return encoded
+
+    def _encode(self, update: Update, context: EncodingContext) -> EncodedUpdate:
+        with nullcontext() if self.memory is None else self.memory.measured():
+            return EncodedUpdate.of(update, self.policy, context, self._transport)

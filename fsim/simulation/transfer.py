@@ -1,0 +1,238 @@
+"""One transfer of one client on the clock: alone or over shared links, come what may in between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import simpy
+
+from fsim.core.errors import TransferNeverEnds
+from fsim.fleet import Availability, Link
+from fsim.network import Transport
+from fsim.network.links.capacity import never_ends
+from fsim.network.transports.interruption import MOST_WINDOWS, Rule, interrupted, not_through
+from fsim.simulation.shared_links import SharedLinks
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """What became of a transfer.
+
+    Attributes
+    ----------
+    arrived
+        Whether it was finished; if not, it ended when the client went away, or when its last byte
+        was sent if it never ends.
+    sent, wasted
+        Payload bytes put on the link, those sent again counted again; and those of them that were
+        of no use.
+    active_s
+        Seconds that the client was there for it.
+    never
+        Why it would never end; empty for one that was finished, or that the client left.
+    """
+
+    arrived: bool
+    sent: int
+    wasted: int
+    active_s: float
+    never: str = ""
+
+
+@dataclass(frozen=True)
+class Route:
+    """What transfers in one direction have in common.
+
+    Attributes
+    ----------
+    rule
+        What an interruption leaves (:func:`fsim.network.transports.interruption.interrupted`).
+    medium
+        The shared links; None where every client has the way for itself.
+    """
+
+    env: simpy.Environment
+    transport: Transport
+    rule: Rule
+    medium: SharedLinks | None = None
+
+    def transfer(
+        self, size: int, link: Link, availability: Availability
+    ) -> Generator[simpy.Event, Any, Transferred]:
+        """The process of a transfer that begins now.
+
+        Parameters
+        ----------
+        size
+            Payload bytes.
+        link, availability
+            The client's own.
+
+        Raises
+        ------
+        TraceError
+            See :meth:`fsim.network.Transport.finish_time`.
+        """
+        if self.medium is None or not link.path:
+            return (yield from self._alone(size, link, availability))
+        return (yield from self._shared(self.medium, size, link, availability))
+
+    def _alone(
+        self, size: int, link: Link, availability: Availability
+    ) -> Generator[simpy.Event, Any, Transferred]:
+        began = self.env.now
+        try:
+            outcome = interrupted(
+                self.transport, link.capacity, size, began, link.round_trip,
+                availability.windows(began), self.rule,
+            )  # fmt: skip
+        except TransferNeverEnds as error:
+            ended = began if error.ended is None else max(began, error.ended)
+            yield self.env.timeout(ended - began)
+            active = present_seconds(availability, began, ended)
+            return Transferred(False, error.sent_bytes, error.sent_bytes, active, str(error))
+        finish = outcome.finish
+        if finish is None:
+            finish = availability.available_until(availability.next_available(began))
+        yield self.env.timeout(finish - began)
+        active = present_seconds(availability, began, finish)
+        return Transferred(
+            outcome.finish is not None, outcome.sent_bytes, outcome.lost_bytes, active
+        )
+
+    def _shared(
+        self, medium: SharedLinks, size: int, link: Link, availability: Availability
+    ) -> Generator[simpy.Event, Any, Transferred]:
+        """Connections one after another, each until it is through or the client goes away."""
+        kept, wasted, active, asked = 0, 0, 0.0, self.env.now
+        for _ in range(MOST_WINDOWS):
+            while (back := availability.next_available(self.env.now)) > self.env.now:
+                yield self.env.timeout(back - self.env.now)
+            began = self.env.now
+            until = availability.available_until(began)
+            left = size - kept
+            try:
+                sent = yield from self._connection(medium, left, link, until)
+            except TransferNeverEnds as error:
+                active += self.env.now - began
+                sent = kept + wasted + error.sent_bytes
+                return Transferred(False, sent, sent, active, str(error))
+            active += self.env.now - began
+            if sent is None:
+                return Transferred(True, size + wasted, wasted, active)
+            if self.rule == "resume":
+                kept += sent
+            else:
+                wasted += sent
+            if self.rule == "lost":
+                return Transferred(False, wasted, wasted, active)
+        sent = kept + wasted
+        never = not_through(size, asked, MOST_WINDOWS, self.env.now, sent)
+        return Transferred(False, sent, sent, active, str(never))
+
+    def _connection(
+        self, medium: SharedLinks, size: int, link: Link, until: float
+    ) -> Generator[simpy.Event, Any, int | None]:
+        """One connection; payload bytes sent if it was broken off, None if it was finished.
+
+        Set-up and slow start wait for round trips, not for capacity: they are billed on the
+        client's own link, and what follows shares the medium.
+
+        Raises
+        ------
+        TransferNeverEnds
+            The client's own link stays at zero from now on, and the client stays.
+        """
+        env, began = self.env, self.env.now
+        dies = max(began, link.capacity.dies_at)
+        last = min(until, dies)
+
+        def broken_off(sent: int) -> int:
+            if last < until:
+                error = never_ends(size, began)
+                error.sent_bytes = sent
+                raise error
+            return sent
+
+        try:
+            opening = self.transport.opening(link.capacity, size, began, link.round_trip)
+            opened = opening.time
+        except TransferNeverEnds:
+            if math.isinf(last):
+                raise
+            opened = math.inf
+        if opened >= last:
+            yield env.timeout(last - began)
+            sent = self.transport.sent_by(link.capacity, size, began, last, link.round_trip)
+            return broken_off(sent)
+        yield env.timeout(opened - began)
+        flow, finished = medium.begin(opening.wire, link.path, opening.link)
+        if math.isinf(last):
+            yield finished
+        else:
+            yield finished | env.timeout(last - env.now)
+            if not finished.triggered:
+                delivered = medium.end(flow)
+                if last == until or delivered < opening.wire:
+                    through = opening.total - opening.wire + delivered
+                    return broken_off(math.floor(size * min(1.0, through / opening.total)))
+            if env.now + opening.closing > until:
+                yield env.timeout(until - env.now)
+                return size
+        yield env.timeout(opening.closing)
+        return None
+
+
+def present_seconds(availability: Availability, begin: float, end: float) -> float:
+    """How long a client is there between two times, seconds."""
+    total = 0.0
+    for window in availability.windows(begin):
+        if window.begin >= end:
+            break
+        total += min(window.end, end) - window.begin
+        if window.end >= end:
+            break
+    return total
+
+
+def finish_of_work(
+    seconds: float,
+    start: float,
+    availability: Availability,
+    rule: Rule,
+    most_windows: int = MOST_WINDOWS,
+) -> tuple[float | None, float, float]:
+    """When work that needs a client's presence is done.
+
+    Parameters
+    ----------
+    seconds
+        Of undisturbed work.
+    start
+        When it begins, seconds.
+    rule
+        What going away leaves of the work: ``"resume"`` all, ``"restart"`` nothing, and
+        ``"lost"`` nothing and the work is not taken up again.
+    most_windows
+        How many times to try.
+
+    Returns
+    -------
+    finish, busy, ended
+        Seconds on the clock, None if the work was given up; seconds spent at it, in vain or not;
+        and when it was finished or given up.
+    """
+    left, busy, ended = seconds, 0.0, start
+    for tried, window in enumerate(availability.windows(start)):
+        here = window.end - window.begin
+        if here >= left:
+            return window.begin + left, busy + left, window.begin + left
+        busy, ended = busy + here, window.end
+        if rule == "lost" or tried == most_windows:
+            break
+        if rule == "resume":
+            left -= here
+    return None, busy, ended

@@ -1,0 +1,401 @@
+"""The world of a run: clients, model and settings, as a round protocol sees them."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import numpy as np
+import simpy
+
+from fsim.algorithms.controls import Controls
+from fsim.algorithms.corrections import Scaffold, make_correction
+from fsim.compression import EncodingContext, make_policy
+from fsim.core.rng import participation, stream
+from fsim.core.types import Update
+from fsim.fleet import batteries
+from fsim.fleet.population import DrawnPopulation
+from fsim.records import SERVER, Kind, Recorder
+from fsim.server.protocols.base import ClientResult, ClientUpdate
+from fsim.settings.loading import LoadedScenario
+from fsim.simulation.broadcast import Broadcast
+from fsim.simulation.build import (
+    build_energy,
+    build_population,
+    build_shared_links,
+)
+from fsim.simulation.client import Billing, ClientRound, RunContext
+from fsim.simulation.client_counts import ClientCounts
+from fsim.simulation.encoding_memory import EncodingMemory
+from fsim.simulation.failures import PayloadFailures, ServerUptime
+from fsim.simulation.feasibility import check_feasible
+from fsim.simulation.global_adapter import GlobalAdapter
+from fsim.simulation.learner import Learner
+from fsim.simulation.limits import Limits
+from fsim.simulation.payload import PayloadEncoder
+from fsim.simulation.progress import Progress, ProgressReport
+from fsim.simulation.reasons import Ending
+from fsim.simulation.roster import Roster
+from fsim.simulation.shared_links import SharedLinks
+from fsim.simulation.transfer import Route
+from fsim.trackers import Tracker, TrackerGroup
+
+
+class SimulatedWorld:
+    """The world as a round protocol sees it (:class:`fsim.server.protocols.base.World`).
+
+    Parameters
+    ----------
+    loaded
+        The scenario.
+    learner
+        Trains and evaluates.
+    on_progress
+        Called after each evaluation, and about twice a second while none is made.
+    tracker
+        TrackerGroup of the run while it goes on.
+    population
+        The scenario's clients, for callers who keep them from run to run; drawn if None.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedScenario,
+        learner: Learner,
+        on_progress: Callable[[Progress], None] | None = None,
+        tracker: Tracker | None = None,
+        population: DrawnPopulation | None = None,
+    ) -> None:
+        scenario = self.scenario = loaded.scenario
+        self._tracker = tracker or TrackerGroup(())
+        self.rounds = scenario.protocol.rounds
+        self._progress = ProgressReport(on_progress, self.rounds)
+        self.clients_per_round = scenario.protocol.clients_per_round
+        self.accounts = ClientCounts()
+        self.env = simpy.Environment()
+        self.recorder = Recorder()
+        self.learner = learner
+        self._memories: dict[int, dict[str, Any]] = {}
+        self._asked: dict[int, tuple[int, int]] = {}
+        uplink, downlink = self._routes()
+        billing = self._make_billing()
+        uptime = ServerUptime(scenario.server.crashes)
+        self._run_context = RunContext(
+            env=self.env,
+            uplink=uplink,
+            downlink=downlink,
+            learner=learner,
+            encoder=PayloadEncoder(
+                scenario.compression.make(),
+                uplink.transport,
+                learner.cache,
+                EncodingMemory() if scenario.training.measure_memory else None,
+            ),
+            recorder=self.recorder,
+            energy=build_energy(scenario),
+            billing=billing,
+            dropout_timeout=scenario.protocol.dropout_timeout,
+            uptime=uptime,
+            failures=PayloadFailures(scenario.seed, scenario.failures),
+            upload_seconds=scenario.compression.upload_seconds,
+        )
+        self._broadcast = Broadcast(
+            scenario.server.downlink_policy.make(make_policy),
+            scenario.server.downlink,
+            learner.layout,
+            scenario.seed,
+        )
+        self._controls = self._make_controls()
+        self._global = GlobalAdapter(
+            self.env,
+            scenario,
+            learner.initial,
+            learner.examples,
+            self.accounts,
+            self.recorder,
+            self._controls,
+        )
+        clients = build_population(loaded) if population is None else population
+        self._roster = Roster(self.env, scenario, clients, learner.examples, uptime)
+        self._lately: deque[float] = deque(maxlen=scenario.target.window)
+        self._billing = billing
+        self._limits = Limits(
+            self.env, scenario.protocol.stop, self.accounts, self.clients_per_round
+        )
+        self._evaluated: Update | None = None
+        check_feasible(
+            scenario, learner, billing, uplink.transport, learner.initial, self._roster.population
+        )
+
+    def run(self) -> None:
+        """Let the scenario's protocol run to its end, or until a limit of the run ends it.
+
+        Raises
+        ------
+        FsimError
+            The run cannot go on.
+        """
+        protocol = self.scenario.protocol.make()
+        process = self.env.process(protocol.run(self.env, self))
+        try:
+            self.env.run(process | self._limits.over)
+            if self._evaluated is not self.adapter:
+                self.evaluate(self._progress.round_number)
+        finally:
+            self._progress.meanwhile(self.env.now, self.recorder.uplink_bytes, at_once=True)
+
+    @property
+    def version(self) -> int:
+        """Updates of the global adapter made so far."""
+        return self._global.version
+
+    @property
+    def adapter(self) -> Update:
+        """The global adapter."""
+        return self._global.value
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """About model, data and what became of everyone, for the summary."""
+        memory = self._run_context.encoder.memory
+        measured: dict[str, Any] = {}
+        if memory is not None:
+            measured["encoding_memory_bytes"] = memory.peak
+        if nothing := self._limits.nothing_entered:
+            measured["nothing_entered"] = nothing
+        return {
+            **self.learner.facts,
+            "billed_bytes_factor": self._billing.bytes_factor,
+            "billed_operations_factor": self._billing.operations_factor,
+            "accounts": self.accounts.as_dict(),
+            "troubles": {str(name): times for name, times in sorted(self._limits.troubles.items())},
+            "batteries_j": {str(c): j for c, j in batteries(self._roster.population.drawn).items()},
+            **self.learner.final_facts(),
+            **measured,
+        }
+
+    def _routes(self) -> tuple[Route, Route]:
+        """How bytes travel up and down."""
+        transport = self.scenario.transport.make()
+        up, down = (
+            Route(
+                self.env,
+                transport,
+                self.scenario.fleet.when_away,
+                SharedLinks(self.env, links) if links else None,
+            )
+            for links in build_shared_links(self.scenario)
+        )
+        return up, down
+
+    def _make_controls(self) -> Controls | None:
+        correction = self.scenario.server.correction.make(make_correction)
+        if not isinstance(correction, Scaffold):
+            return None
+        return Controls(
+            correction,
+            self.learner.layout,
+            self.scenario.fleet.clients,
+            self.scenario.training.learning_rate,
+            self.scenario.seed,
+        )
+
+    def _make_billing(self) -> Billing:
+        wanted, own = self.scenario.billing, self.learner
+        return Billing(
+            (wanted.adapter_parameters or own.layout.size) / own.layout.size,
+            (wanted.model_parameters or own.parameters) / own.parameters,
+        )
+
+    def stopped(self) -> bool:
+        """See :class:`fsim.server.protocols.base.World`."""
+        stop = self.scenario.protocol.stop
+        return (
+            (stop.at_target and self._at_target())
+            or (stop.after is not None and self.env.now >= stop.after)
+            or (stop.uplink is not None and self.recorder.uplink_bytes >= stop.uplink)
+        )
+
+    def _at_target(self) -> bool:
+        target = self.scenario.target
+        # As the metrics have it: no mean of fewer evaluations than the window's.
+        full = len(self._lately) == target.window
+        return full and sum(self._lately) / target.window >= target.value
+
+    def select(
+        self, round_number: int, count: int, among: Sequence[int] | None = None
+    ) -> list[int]:
+        """See :class:`fsim.server.protocols.base.World`."""
+        return self._roster.select(round_number, count, among)
+
+    def wait_for_client(
+        self, among: Sequence[int] | None = None
+    ) -> Generator[simpy.Event, Any, None]:
+        """See :class:`fsim.server.protocols.base.World`, and :meth:`Roster.wait_for_client`."""
+        yield from self._roster.wait_for_client(among)
+
+    def tiers(self, count: int) -> list[list[int]]:
+        """By device and mean rates, as far as they can be known beforehand."""
+        order = sorted(range(len(self._roster.population)), key=self._expected_seconds)
+        groups = np.array_split(np.array(order), count)
+        self._global.begin_tiers(count)
+        return [sorted(group.tolist()) for group in groups]
+
+    def start(self, client: int, round_number: int) -> simpy.Process:
+        """Begin a client's round: see :class:`fsim.simulation.client.ClientRound`."""
+        self.accounts.selected += 1
+        self._roster.leave(client)
+        last, repeat = self._asked.get(client, (0, 0))
+        repeat = repeat + 1 if last == round_number else 0
+        self._asked[client] = round_number, repeat
+        self._progress.meanwhile(self.env.now, self.recorder.uplink_bytes)
+        return self.env.process(self._round(client, round_number, repeat))
+
+    def _round(
+        self, client: int, round_number: int, repeat: int
+    ) -> Generator[simpy.Event, Any, ClientResult]:
+        seed, examples = self.scenario.seed, self.learner.examples(client)
+        size, adapter = self._broadcast.send(client, self.version, self.adapter)
+        steps = self.scenario.training.steps(examples)
+        control, drift = None, None
+        if self._controls is not None:
+            trains, layout = self._run_context.encoder.policy.trains, self.learner.layout
+            names = [spec.name for spec in layout.tensors if trains(spec.name, round_number)]
+            control = self._controls.begin(client, round_number, names, repeat)
+            drift = control.drift(layout)
+        # What error feedback keeps is the client's only once the server has the update.
+        memory = copy.deepcopy(self._memories.get(client, {}))
+        client_round = ClientRound(
+            profile=self._roster[client],
+            round_number=round_number,
+            run_context=self._run_context,
+            download_bytes=size,
+            job=self.learner.job(client, round_number, adapter, steps, drift, repeat),
+            context=EncodingContext.of(seed, client, round_number, repeat, memory=memory),
+            weight=examples,
+            packets=stream(seed, "transport.loss", *participation(client, round_number, repeat)),
+            version=self.version,
+            control=control,
+            repeat=repeat,
+        )
+        ending: Ending = yield self.env.process(client_round.run())
+        self._roster.come_back(client)
+        arrival = ending.arrival
+        if arrival is None:
+            self.accounts.dropped += 1
+        else:
+            if arrival.update is not None:
+                self._memories[client] = memory
+            self._global.receive(arrival)
+            self._roster.observe(arrival, round_number)
+        self._limits.count(ending.trouble)
+        if ending.never:
+            self._roster.note_dead_link(f"client {client}, round {round_number}: {ending.never}")
+        return ClientResult(client, round_number, arrival)
+
+    def is_late(self, arrival: ClientUpdate, deadline: float) -> bool:
+        """See :class:`fsim.server.protocols.base.World`; by the client's own clock."""
+        return self.env.now + self._run_context.failures.clock_offset(arrival.client) > deadline
+
+    def set_aside(self, arrivals: Sequence[ClientUpdate]) -> None:
+        """See :class:`fsim.server.protocols.base.World`."""
+        self._global.set_aside(arrivals)
+
+    def close_round(
+        self,
+        round_number: int,
+        started: float,
+        arrivals: Sequence[ClientUpdate],
+        *,
+        selected: Sequence[int] = (),
+        scales: Sequence[float] | None = None,
+    ) -> None:
+        """See :class:`fsim.server.protocols.base.World`; without arrivals nothing changes."""
+        received = self._global.move(arrivals, selected, scales)
+        self._finish_round(round_number, started, received, selected)
+
+    def mix_adapters(
+        self,
+        round_number: int,
+        started: float,
+        arrivals: Sequence[ClientUpdate],
+        selected: Sequence[int],
+        mixing: Sequence[float],
+    ) -> None:
+        """See :class:`fsim.server.protocols.base.World`."""
+        received = self._global.mix_adapters(arrivals, mixing)
+        self._finish_round(round_number, started, received, selected)
+
+    def mix_tiers(
+        self,
+        round_number: int,
+        started: float,
+        tier: int,
+        arrivals: Sequence[ClientUpdate],
+        selected: Sequence[int],
+    ) -> None:
+        """See :class:`fsim.server.protocols.base.World`, and :meth:`GlobalAdapter.mix_tiers`."""
+        received = self._global.mix_tiers(tier, arrivals, selected)
+        self._finish_round(round_number, started, received, selected)
+
+    def close(self) -> None:
+        """The run is over: whoever is still at work is counted, and the books are checked."""
+        at_work = set(self._roster.busy)
+        for (client, round_number), size in sorted(self.recorder.unaccounted().items()):
+            if client in at_work:
+                self.recorder.record(
+                    Kind.DISCARDED,
+                    self.env.now,
+                    0.0,
+                    client,
+                    round_number,
+                    size,
+                    details={"reason": "the run ended"},
+                )
+        self.accounts.unfinished = len(at_work) + self._global.close()
+        self.accounts.check()
+        self.recorder.check_conservation()
+
+    def _finish_round(
+        self, round_number: int, started: float, received: int, selected: Sequence[int]
+    ) -> None:
+        if received:
+            self._limits.moved()
+        self._progress.close_round(round_number)
+        duration = self.env.now - started
+        details = {"received": received, "selected": len(selected)}
+        self.recorder.record(Kind.ROUND, started, duration, SERVER, round_number, details=details)
+        ended = {"round": round_number, "time_s": self.env.now, "duration_s": duration}
+        self._tracker.round({**ended, **details, **self.recorder.totals()})
+        if round_number % self.scenario.evaluation.every == 0 or round_number == self.rounds:
+            self.evaluate(round_number)
+
+    def _expected_seconds(self, client: int) -> float:
+        profile = self._roster[client]
+        steps = self.scenario.training.steps(self.learner.examples(client))
+        job = self.learner.job(client, 0, self.adapter, 1)
+        size = 4 * self.learner.layout.size
+        return (
+            profile.compute_seconds(self.learner.operations(job) * steps, steps)
+            + size / max(profile.uplink.capacity.mean, 1e-9)
+            + size / max(profile.downlink.capacity.mean, 1e-9)
+        )
+
+    def evaluate(self, round_number: int) -> None:
+        """Measure the global adapter; it takes no simulated time."""
+        result = self.learner.evaluate(self.adapter)
+        self._evaluated = self.adapter
+        self._lately.append(result.accuracy)
+        row = self.recorder.evaluation(
+            self.env.now,
+            round_number,
+            result.accuracy,
+            result.loss,
+            result.perplexity,
+            result.token_accuracy,
+            {label: score.share for label, score in result.by_label.items()},
+        )
+        self._tracker.evaluation(row)
+        self._progress.evaluation(row)

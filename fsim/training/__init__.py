@@ -1,0 +1,1 @@
+"""Training: LoRA training of cohorts of clients, and the sensitivities that it measures."""

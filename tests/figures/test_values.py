@@ -1,0 +1,90 @@
+"""What figures show, against values worked out by hand."""
+
+import numpy as np
+import pytest
+
+from fsim.figures.accuracy.static import accuracy_over_time
+from fsim.figures.content import FigureImpossible
+from fsim.figures.rounds.static import round_breakdown
+from fsim.figures.scalability.static import scalability
+from fsim.figures.sweep.static import sweep_heat_map
+from fsim.results.loading import load
+from tests.results.made import write_made
+
+
+def test_the_line_is_the_accuracy_and_the_marker_where_it_first_reached_the_target(tmp_path):
+    results = load(write_made(tmp_path / "run"))
+    figure = accuracy_over_time(results.evaluations, results.summary)
+    line, marker, target = figure.axes[0].lines
+    assert line.get_ydata() == pytest.approx(100 * results.evaluations["accuracy"].to_numpy())
+    assert marker.get_xdata() == pytest.approx(results.summary["time_to_target_s"].to_numpy())
+    assert list(target.get_ydata()) == [50, 50]
+
+
+def test_the_marker_is_where_tables_say_that_the_target_was_reached(tmp_path):
+    """By the mean of a window of evaluations that is later than the first one above the target."""
+    for seed in (0, 1):
+        write_made(tmp_path / f"{seed}", seed=seed)
+    results = load(tmp_path)
+    last = results.evaluations.groupby("run", observed=True)["time_s"].max()
+    summary = results.series.assign(time_to_target_s=[last.iloc[0], last.iloc[1] / 2])
+
+    def markers(summary):
+        lines = accuracy_over_time(results.evaluations, summary).axes[0].lines
+        return [line.get_xdata()[0] for line in lines if line.get_marker() != "None"]
+
+    assert markers(summary) == pytest.approx([(last.iloc[0] + last.iloc[1] / 2) / 2])
+    assert markers(summary.assign(time_to_target_s=[last.iloc[0], np.nan])) == []
+
+
+def test_bars_of_the_last_client_are_as_high_as_the_rounds_are_long(tmp_path):
+    results = load(write_made(tmp_path / "run", lost=(3, 2), payload=2000))
+    figure = round_breakdown(results.records, results.summary)
+    tops = {}
+    for bar in figure.axes[0].patches:
+        at = round(bar.get_x() + bar.get_width() / 2)
+        tops[at] = max(tops.get(at, 0), bar.get_y() + bar.get_height())
+    rounds = results.records[results.records["kind"] == "round"]
+    assert list(tops.values()) == pytest.approx(rounds["duration_s"].tolist())
+
+
+def test_scalability_is_the_mean_of_the_rounds(tmp_path):
+    for clients in (2, 16):
+        write_made(tmp_path / f"{clients}", clients=clients, protocol__clients_per_round=clients)
+    results = load(tmp_path)
+    figure = scalability(results.records, results.settings, results.summary)
+    rounds = results.records[results.records["kind"] == "round"]
+    means = rounds.groupby("run", observed=True)["duration_s"].mean()
+    line = figure.axes[0].lines[0]
+    assert list(line.get_xdata()) == [2, 16]
+    assert line.get_ydata() == pytest.approx([means["2"], means["16"]])
+
+
+def test_cells_of_a_heat_map_are_means_and_the_unreached_have_none(tmp_path):
+    for trace in ("a", "b"):
+        for bits in (8, 16):
+            for seed in (0, 1):
+                write_made(
+                    tmp_path / f"{trace}{bits}{seed}",
+                    seed=seed,
+                    # One seed of one cell never reaches the target.
+                    pace=0.01 if (trace, bits, seed) == ("b", 8, 1) else 0.5,
+                    fleet__uplink__trace=f"{trace}.csv",
+                    compression__bits=bits,
+                )
+    results = load(tmp_path)
+    keys = ("fleet.uplink.trace", "compression.bits")
+    figure = sweep_heat_map(results.summary, results.settings, over=keys)
+    shown = figure.axes[0].images[0].get_array()
+    times = results.summary.set_index("run")["time_to_target_s"]
+    assert shown[0, 0] == pytest.approx(times[["a80", "a81"]].mean())
+    assert shown[1, 1] == pytest.approx(times[["b160", "b161"]].mean())
+    assert np.ma.is_masked(shown[1, 0])
+    assert "1 of 2" in [text.get_text() for text in figure.axes[0].texts]
+    # The two that vary are found without being told.
+    again = sweep_heat_map(results.summary, results.settings, "final_accuracy")
+    assert again.axes[0].get_xlabel() in ("trace", "bits")
+    with pytest.raises(FigureImpossible, match="found the metric 'beauty', allowed are seed, "):
+        sweep_heat_map(results.summary, results.settings, "beauty")
+    with pytest.raises(FigureImpossible, match="found the setting 'x'"):
+        sweep_heat_map(results.summary, results.settings, over=("x", keys[0]))

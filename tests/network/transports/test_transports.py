@@ -1,0 +1,233 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsim.network import Arq, Capacity, CapacityBank, Datagram, Fluid, Reno, Tcp
+from fsim.network.transports.packets import DATAGRAM_PAYLOAD, SEGMENT_PAYLOAD, packets
+from fsim.network.transports.transports import TRANSPORTS
+
+MBIT = 1e6 / 8
+
+payloads, times, losses = st.integers(1, 10**7), st.floats(0, 1e3), st.floats(0, 0.9)
+trips = st.floats(0.001, 0.5)
+
+
+@st.composite
+def links(draw):
+    """Staircases with outages, looped or held."""
+    gaps = draw(st.lists(st.floats(0.05, 5), min_size=1, max_size=6))
+    rate = st.one_of(st.just(0.0), st.floats(1e3, 1e7))
+    rates = draw(st.lists(rate, min_size=len(gaps) - 1, max_size=len(gaps) - 1))
+    starts = np.concatenate(([0.0], np.cumsum(gaps)[:-1]))
+    past_end = draw(st.sampled_from(["loop", "hold"]))
+    rates.append(draw(st.floats(1e3, 1e7)))
+    return Capacity(starts, rates, float(np.sum(gaps)), past_end)
+
+
+@pytest.fixture(params=sorted(TRANSPORTS))
+def kind(request):
+    return request.param
+
+
+# Seconds from connect to last acknowledged byte, 20 Mbit/s, 80 ms round trip, CUBIC on Linux
+# sockets over a shaped link; and the slow-start formula worked out independently of this project.
+MEASURED = {30_000: 0.25, 100_000: 0.41, 300_000: 0.52, 1_000_000: 0.82, 3_000_000: 1.65,
+            10_000_000: 4.61}  # fmt: skip
+FORMULA = {30_000: 0.246, 100_000: 0.343, 300_000: 0.514, 1_000_000: 0.804, 3_000_000: 1.633}
+
+
+def test_fluid_is_payload_over_capacity():
+    assert Fluid().finish_time(Capacity.constant(20 * MBIT), 153_600_000, 0, 0.08) == 61.44
+
+
+@pytest.mark.parametrize(("size", "seconds"), FORMULA.items())
+def test_tcp_follows_the_slow_start_formula(size, seconds):
+    finish = Tcp().finish_time(Capacity.constant(20 * MBIT), size, 0, 0.08)
+    assert finish == pytest.approx(seconds, abs=0.0011)
+
+
+@pytest.mark.parametrize(("size", "seconds"), MEASURED.items())
+def test_tcp_agrees_with_measured_sockets(size, seconds):
+    finish = Tcp().finish_time(Capacity.constant(20 * MBIT), size, 0, 0.08)
+    assert finish == pytest.approx(seconds, rel=0.05 if size >= 300_000 else 0.20)
+
+
+def test_tcp_at_a_lower_rate():
+    # 5 MB over 4 Mbit/s, 40 ms round trip: measured 10.44 s (CUBIC).
+    finish = Tcp().finish_time(Capacity.constant(4 * MBIT), 5_000_000, 0, 0.04)
+    assert finish == pytest.approx(10.44, rel=0.02)
+
+
+def test_tcp_by_hand():
+    # 14480 bytes are 10 segments: handshake, one flight at 1 Mbit/s (0.12 s), acknowledgement.
+    assert Tcp().finish_time(Capacity.constant(MBIT), 14_480, 1.0, 0.1) == pytest.approx(1.32)
+
+
+def test_tcp_waits_out_an_outage_in_slow_start():
+    # 20 Mbit/s fails from 0.1 s to 10 s: the first flight leaves at 0.08 s and is held up.
+    capacity = Capacity([0, 0.1, 10], [20 * MBIT, 0, 20 * MBIT])
+    finish = Tcp().finish_time(capacity, 1_000_000, 0, 0.08)
+    assert 10.3 < finish < 10.9
+
+
+@given(st.integers(1, 10**7), st.floats(1e4, 1e8), st.floats(1, 20), st.floats(0.001, 0.5))
+def test_tcp_more_capacity_never_finishes_later(size, rate, factor, round_trip):
+    slow = Tcp().finish_time(Capacity.constant(rate), size, 0, round_trip)
+    fast = Tcp().finish_time(Capacity.constant(rate * factor), size, 0, round_trip)
+    assert fast <= slow * (1 + 1e-12)
+
+
+@given(st.integers(1, 10**7), st.integers(1, 10**6), st.floats(1e4, 1e8))
+def test_tcp_more_bytes_never_finish_sooner(size, more, rate):
+    capacity = Capacity.constant(rate)
+    assert Tcp().finish_time(capacity, size, 0, 0.05) <= Tcp().finish_time(
+        capacity, size + more, 0, 0.05
+    )
+
+
+@given(st.integers(1, 10**7), st.floats(1e4, 1e8), st.floats(0, 0.5))
+def test_tcp_is_never_faster_than_fluid(size, rate, round_trip):
+    capacity = Capacity.constant(rate)
+    fluid = Fluid().finish_time(capacity, size, 0, round_trip)
+    assert Tcp().finish_time(capacity, size, 0, round_trip) >= fluid
+
+
+def test_5_mb_at_80_ms_against_measured_sockets():
+    # 5 MB over 4 Mbit/s, 80 ms round trip: measured 10.56 s (CUBIC), 10.85 s (BBR).
+    finish = Tcp().finish_time(Capacity.constant(4 * MBIT), 5_000_000, 0, 0.08)
+    assert finish == pytest.approx(10.56, rel=0.05)
+
+
+def test_packets_by_hand():
+    assert (SEGMENT_PAYLOAD, DATAGRAM_PAYLOAD) == (1448, 1472)
+    assert [packets(size) for size in (0, 1, 1472, 1473, 2944)] == [0, 1, 1, 2, 2]
+
+
+def test_every_kind_answers_the_same_question(kind):
+    capacity, rng = Capacity.constant(MBIT), np.random.default_rng(0)
+    transport = TRANSPORTS[kind]()
+    opening = transport.opening(capacity, 144_800, 2.0, 0.1)
+    finish = transport.finish_time(capacity, 144_800, 2.0, 0.1)
+    assert opening.finish == finish
+    assert opening.total == pytest.approx(transport.wire_bytes(144_800))
+    assert opening.wire <= opening.total
+    assert (transport.lost(144_800, rng) is None) == (kind != "datagram")
+    bank = CapacityBank([capacity], np.array([0]))
+    many = transport.finish_times(bank, [0], [144_800], [2.0], [0.1])
+    assert many.all_end().tolist() == [finish]
+
+
+def test_what_the_link_carries_by_hand():
+    # 100 full segments of 1500 bytes; 99 datagrams of 28 bytes more each.
+    assert Fluid().wire_bytes(144_800) == 144_800
+    assert Tcp().wire_bytes(144_800) == 150_000
+    assert Arq(0.2).wire_bytes(144_800) == Reno(0.2).wire_bytes(144_800) == 187_500
+    assert Datagram(0.2).wire_bytes(144_800) == 144_800 + 99 * 28
+
+
+def test_arq_is_tcp_on_what_loss_leaves_of_the_link():
+    # 10 MB on 16 Mbit/s: ramp-up apart 10e6 * 8 * 1500 / 1448 / 16e6 = 5.18 s.
+    finish = Arq(0.2).finish_time(Capacity.constant(20 * MBIT), 10_000_000, 0, 0.08)
+    tcp = Tcp().finish_time(Capacity.constant(16 * MBIT), 10_000_000, 0, 0.08)
+    assert finish == pytest.approx(tcp, rel=1e-12)
+    assert 5.18 < finish < 5.18 + 6 * 0.08
+
+
+def test_reno_goes_at_the_pace_of_the_formula():
+    # Mathis at 1% and 80 ms: 1.774 Mbit/s of payload, whatever the link has beyond that.
+    capacity = Capacity.constant(20 * MBIT)
+    finish = Reno(0.01).finish_time(capacity, 100_000_000, 0, 0.08)
+    assert 100_000_000 * 8 / finish == pytest.approx(1.774e6, rel=1e-3)
+    # Where the link has less, that is the pace: 1 Mbit/s times 1448 / 1500.
+    finish = Reno(0.01).finish_time(Capacity.constant(MBIT), 100_000_000, 0, 0.08)
+    assert 100_000_000 * 8 / finish == pytest.approx(1e6 * 1448 / 1500, rel=1e-3)
+
+
+def test_reno_keeps_the_first_flights():
+    # 100 segments at 1%: handshake; a flight of 10; the next, 20, is more than the 12.2 segments a
+    # round trip of Mathis: 90 at the formula's pace, sqrt(0.01 / 1.5) round trips each; the end.
+    finish = Reno(0.01).finish_time(Capacity.constant(20 * MBIT), 144_800, 0, 0.08)
+    assert finish == pytest.approx(0.08 + 0.08 + 90 * 0.08 * (0.01 / 1.5) ** 0.5 + 0.08)
+
+
+def test_datagrams_by_hand():
+    # 3 packets, 3000 + 84 bytes at 1 MB/s, and half of 100 ms.
+    finish = Datagram().finish_time(Capacity.constant(1e6), 3000, 1.0, 0.1)
+    assert finish == pytest.approx(1.0 + 0.003084 + 0.05)
+    assert Datagram().wire_bytes(3000) == 3084
+    assert Datagram().lost(3000, np.random.default_rng(0)).tolist() == [False] * 3
+
+
+def test_a_fifth_of_the_datagrams_is_lost():
+    size = 50_000 * DATAGRAM_PAYLOAD
+    none, some, more = (
+        Datagram(loss).lost(size, np.random.default_rng(5)) for loss in (0.0, 0.1, 0.2)
+    )
+    assert not none.any()
+    # 4 standard errors.
+    assert more.mean() == pytest.approx(0.2, abs=4 * np.sqrt(0.2 * 0.8 / 50_000))
+    assert some.mean() == pytest.approx(0.1, abs=4 * np.sqrt(0.1 * 0.9 / 50_000))
+    # The same draws: what is lost at 10% is lost at 20% as well.
+    assert np.all(more[some])
+    # One by one, not in bursts: a lost packet says nothing of the next one.
+    pairs = np.mean(more[1:] & more[:-1])
+    assert pairs == pytest.approx(0.04, abs=4 * np.sqrt(0.04 * 0.96 / 50_000) * 1.5)
+
+
+@pytest.mark.parametrize("kind", [Arq, Reno, Datagram])
+@pytest.mark.parametrize("loss", [-0.1, 1, 1.5, float("nan")])
+def test_not_a_loss(kind, loss):
+    with pytest.raises(ValueError, match=r"loss: found .*, allowed is"):
+        kind(loss)
+
+
+def test_not_a_formula():
+    with pytest.raises(ValueError, match="found 'cubic', allowed are mathis, pftk"):
+        Reno(0.1, "cubic")
+
+
+@given(payloads, links(), times, trips)
+def test_no_loss_is_lossless(size, capacity, start, round_trip):
+    expected = Tcp().finish_time(capacity, size, start, round_trip)
+    assert Arq().finish_time(capacity, size, start, round_trip) == expected
+    for formula in ("mathis", "pftk"):
+        assert Reno(0.0, formula).finish_time(capacity, size, start, round_trip) == expected
+
+
+@given(payloads, links(), times, trips, losses)
+def test_arq_is_tcp_on_less(size, capacity, start, round_trip, loss):
+    found = Arq(loss).finish_time(capacity, size, start, round_trip)
+    assert found == Tcp().finish_time(capacity.scaled(1 - loss), size, start, round_trip)
+
+
+@given(payloads, links(), times, trips, losses, st.sampled_from(["mathis", "pftk"]))
+def test_reno_is_never_faster_than_tcp(size, capacity, start, round_trip, loss, formula):
+    reno = Reno(loss, formula).finish_time(capacity, size, start, round_trip)
+    tcp = Tcp().finish_time(capacity, size, start, round_trip)
+    assert reno >= tcp - 1e-9 * tcp
+
+
+@given(payloads, st.floats(1e4, 1e8), trips, losses, st.floats(0, 1))
+def test_more_loss_never_finishes_sooner(size, rate, round_trip, loss, share):
+    capacity = Capacity.constant(rate)
+    for kind in (Arq, Reno):
+        more = kind(loss).finish_time(capacity, size, 0, round_trip)
+        less = kind(loss * share).finish_time(capacity, size, 0, round_trip)
+        assert less <= more * (1 + 1e-12)
+
+
+@given(payloads, links(), times, trips, st.sampled_from(sorted(TRANSPORTS)), st.floats(0, 1))
+def test_what_is_sent_by_a_time_grows_up_to_all_of_it(
+    size, capacity, start, round_trip, kind, share
+):
+    transport = TRANSPORTS[kind]()
+    finish = transport.finish_time(capacity, size, start, round_trip)
+    ask = lambda until: transport.sent_by(capacity, size, start, until, round_trip)  # noqa: E731
+    assert ask(start) == 0
+    middle = start + share * (finish - start)
+    assert 0 <= ask(middle) <= ask(finish) <= size
+    # A byte or a packet may be short where rounding ends a transfer at the very time asked for.
+    assert ask(finish) >= size - DATAGRAM_PAYLOAD
+    # Never more than the link has delivered.
+    assert transport.wire_bytes(ask(middle)) <= capacity.bytes_between(start, middle) + 29
