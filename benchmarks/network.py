@@ -31,7 +31,8 @@ from rich.table import Table
 
 from benchmarks.network_table import print_tables
 from benchmarks.reporting import command_line, save
-from fsim.network import Capacity, CapacityBank, Tcp
+from fsim.network import Capacity, Tcp
+from fsim.network.vectorised import CapacityBank
 
 MBIT = 1e6 / 8
 

@@ -3,16 +3,13 @@
 Nothing here knows of clients, rounds, models or the event loop.
 """
 
-from fsim.network.bank import CapacityBank, FinishTimes
 from fsim.network.links.capacity import Capacity
 from fsim.network.transports.transports import Arq, Datagram, Fluid, Opening, Reno, Tcp, Transport
 
 __all__ = [
     "Arq",
     "Capacity",
-    "CapacityBank",
     "Datagram",
-    "FinishTimes",
     "Fluid",
     "Opening",
     "Reno",

@@ -5,7 +5,7 @@ under the flow; the time at which a bucket is full is found by reading that curv
 are closed forms: no transfer is ever stepped through second by second.
 
 :class:`Staircase` holds the pieces and the areas under them, once, however many links follow it;
-:class:`Capacity` is one link, :class:`fsim.network.bank.CapacityBank` the links of a population.
+:class:`Capacity` is one link, :class:`fsim.network.vectorised.CapacityBank` many of them.
 """
 
 from __future__ import annotations

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import overload
 
-from fsim.network.followers import Floats
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
 
 PACKET = 1500
 """Bytes of a full packet on the link: the MTU of Ethernet (RFC 894) and of most else."""

@@ -1,13 +1,9 @@
-"""The slow start of a TCP connection: of one, and of many at once."""
+"""The slow start of a TCP connection."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from fsim.network.bank import CapacityBank
-from fsim.network.followers import Floats, Integers
 from fsim.network.links.capacity import Capacity
 from fsim.network.transports.packets import SEGMENT_WIRE
 
@@ -37,24 +33,3 @@ def slow_start(
         wire -= flight
         flight *= 2
     return time, wire, math.inf
-
-
-def slow_starts(
-    links: CapacityBank, who: Integers, caps: Floats, wire: Floats, time: Floats, round_trip: Floats
-) -> tuple[Floats, Floats]:
-    """:func:`slow_start` of many connections, flight by flight; ``inf`` for one that never ends.
-
-    A flight is twice the one before, so that there are as many as a payload has doublings.
-    """
-    time, wire = time.copy(), wire.copy()
-    flight = float(INITIAL_WINDOW * SEGMENT_WIRE)
-    active = np.flatnonzero(flight < wire)
-    while len(active):
-        rates = np.minimum(links.rates_at(who[active], time[active]), caps[active])
-        active = active[flight < rates * round_trip[active]]
-        sent = links.finish_times(who[active], time[active], flight).seconds
-        time[active] = np.maximum(time[active] + round_trip[active], sent)
-        wire[active] -= flight
-        flight *= 2
-        active = active[np.isfinite(sent) & (flight < wire[active])]
-    return time, wire

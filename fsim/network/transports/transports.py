@@ -18,8 +18,6 @@ import numpy.typing as npt
 from pydantic import ConfigDict
 
 from fsim.core.registry import choose
-from fsim.network.bank import CapacityBank, FinishTimes
-from fsim.network.followers import Floats, Integers, columns
 from fsim.network.links.capacity import Capacity
 from fsim.network.transports.congestion import FORMULAS
 from fsim.network.transports.packets import (
@@ -27,10 +25,11 @@ from fsim.network.transports.packets import (
     PACKET,
     SEGMENT_PAYLOAD,
     SEGMENT_WIRE,
+    Floats,
     packets,
     with_headers,
 )
-from fsim.network.transports.slow_start import slow_start, slow_starts
+from fsim.network.transports.slow_start import slow_start
 
 
 @dataclass(frozen=True)
@@ -98,27 +97,6 @@ class Transport(ABC):
         return self.opening(capacity, size, start, round_trip).finish
 
     @abstractmethod
-    def finish_times(
-        self,
-        bank: CapacityBank,
-        clients: Integers,
-        sizes: npt.ArrayLike,
-        starts: npt.ArrayLike,
-        round_trips: npt.ArrayLike,
-    ) -> FinishTimes:
-        """:meth:`finish_time` of many transfers at once, each by itself.
-
-        Parameters
-        ----------
-        bank
-            The links of the population.
-        clients
-            Whose transfers they are, shape (transfers,).
-        sizes, starts, round_trips
-            As in :meth:`finish_time`, of that shape or single numbers.
-        """
-
-    @abstractmethod
     def sent_by(
         self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
     ) -> int:
@@ -150,17 +128,6 @@ class Fluid(Transport):
         """See :class:`Transport`."""
         return Opening(start, float(size), float(size), capacity, 0.0)
 
-    def finish_times(
-        self,
-        bank: CapacityBank,
-        clients: Integers,
-        sizes: npt.ArrayLike,
-        starts: npt.ArrayLike,
-        round_trips: npt.ArrayLike,
-    ) -> FinishTimes:
-        """See :class:`Transport`."""
-        return bank.finish_times(clients, starts, sizes)
-
     def sent_by(
         self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
     ) -> int:
@@ -188,31 +155,11 @@ class Tcp(Transport):
 
     def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
         """See :class:`Transport`."""
-        share, cap = self._share(), float(self._cap(round_trip))
+        share, cap = self.share, float(self.cap(round_trip))
         link = capacity if share == 1 else capacity.scaled(share)
         wire = with_headers(size)
         time, remaining, _ = slow_start(link, cap, wire, start + round_trip, round_trip)
         return Opening(time, remaining, wire, link.capped(cap), round_trip)
-
-    def finish_times(
-        self,
-        bank: CapacityBank,
-        clients: Integers,
-        sizes: npt.ArrayLike,
-        starts: npt.ArrayLike,
-        round_trips: npt.ArrayLike,
-    ) -> FinishTimes:
-        """See :class:`Transport`."""
-        who, (size, start, round_trip) = columns(clients, sizes, starts, round_trips)
-        share, caps = self._share(), np.broadcast_to(self._cap(round_trip), who.shape)
-        links = bank if share == 1 else bank.scaled(share)
-        wire = with_headers(size)
-        time, remaining = slow_starts(links, who, caps, wire, start + round_trip, round_trip)
-        ends = np.isfinite(time)
-        rest = links.finish_times(who[ends], time[ends], remaining[ends], caps[ends])
-        seconds = np.full(who.shape, math.inf)
-        seconds[ends] = rest.seconds + round_trip[ends]
-        return FinishTimes(seconds, who, start, size)
 
     def sent_by(
         self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
@@ -220,7 +167,7 @@ class Tcp(Transport):
         """See :class:`Transport`."""
         if until <= start + round_trip:
             return 0
-        cap, link = float(self._cap(round_trip)), capacity.scaled(self._share())
+        cap, link = float(self.cap(round_trip)), capacity.scaled(self.share)
         wire = with_headers(size)
         time, remaining, flight = slow_start(link, cap, wire, start + round_trip, round_trip, until)
         if math.isinf(flight):
@@ -234,11 +181,12 @@ class Tcp(Transport):
         """See :class:`Transport`."""
         return with_headers(size)
 
-    def _share(self) -> float:
-        """What part of the link's capacity is there for packets that arrive."""
+    @property
+    def share(self) -> float:
+        """The part of the link's capacity that is there for packets that arrive."""
         return 1.0
 
-    def _cap(self, round_trip: float | Floats) -> float | Floats:
+    def cap(self, round_trip: float | Floats) -> float | Floats:
         """Bytes/s that the connection does not exceed once it is past slow start."""
         return math.inf
 
@@ -277,7 +225,9 @@ class Arq(_Lossy, Tcp):
         """See :class:`Transport`."""
         return super().wire_bytes(size) / (1 - self.loss)
 
-    def _share(self) -> float:
+    @property
+    def share(self) -> float:
+        """Those that need not be sent again."""
         return 1 - self.loss
 
 
@@ -309,7 +259,8 @@ class Reno(_Lossy, Tcp):
         """See :class:`Transport`."""
         return super().wire_bytes(size) / (1 - self.loss)
 
-    def _cap(self, round_trip: float | Floats) -> float | Floats:
+    def cap(self, round_trip: float | Floats) -> float | Floats:
+        """What congestion avoidance keeps up, headers included."""
         goodput: float | Floats = FORMULAS[self.formula](SEGMENT_PAYLOAD, self.loss, round_trip)
         return goodput * SEGMENT_WIRE / SEGMENT_PAYLOAD
 
@@ -328,20 +279,6 @@ class Datagram(_Lossy):
         """Over when the last packet has, or would have, arrived. See :class:`Transport`."""
         wire = self.wire_bytes(size)
         return Opening(start, wire, wire, capacity, round_trip / 2)
-
-    def finish_times(
-        self,
-        bank: CapacityBank,
-        clients: Integers,
-        sizes: npt.ArrayLike,
-        starts: npt.ArrayLike,
-        round_trips: npt.ArrayLike,
-    ) -> FinishTimes:
-        """See :class:`Transport`."""
-        who, (size, start, round_trip) = columns(clients, sizes, starts, round_trips)
-        wire = size + np.ceil(size / DATAGRAM_PAYLOAD) * (PACKET - DATAGRAM_PAYLOAD)
-        seconds = bank.finish_times(who, start, wire).seconds + round_trip / 2
-        return FinishTimes(seconds, who, start, size)
 
     def sent_by(
         self, capacity: Capacity, size: int, start: float, until: float, round_trip: float

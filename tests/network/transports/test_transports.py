@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsim.network import Arq, Capacity, CapacityBank, Datagram, Fluid, Reno, Tcp
+from fsim.network import Arq, Capacity, Datagram, Fluid, Reno, Tcp
 from fsim.network.transports.packets import DATAGRAM_PAYLOAD, SEGMENT_PAYLOAD, packets
 from fsim.network.transports.transports import TRANSPORTS
+from fsim.network.vectorised import CapacityBank, finish_times
 
 MBIT = 1e6 / 8
 
@@ -114,7 +115,7 @@ def test_every_kind_answers_the_same_question(kind):
     assert opening.wire <= opening.total
     assert (transport.lost(144_800, rng) is None) == (kind != "datagram")
     bank = CapacityBank([capacity], np.array([0]))
-    many = transport.finish_times(bank, [0], [144_800], [2.0], [0.1])
+    many = finish_times(transport, bank, [0], [144_800], [2.0], [0.1])
     assert many.all_end().tolist() == [finish]
 
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsim.core.errors import TraceError, TransferNeverEnds
-from fsim.network import Capacity, CapacityBank, Fluid, Reno, Tcp
+from fsim.network import Capacity, Fluid, Reno, Tcp
 from fsim.network.transports.transports import Arq, Datagram
+from fsim.network.vectorised import CapacityBank, finish_times
 
 MBIT = 1e6 / 8
 
@@ -124,7 +125,7 @@ def test_rates_and_bytes_are_those_of_single_links(case, length):
 def test_transports_of_many_are_those_of_single_links(case, round_trip, transport):
     bank, who, starts, sizes = case
     trips = round_trip * (1 + np.arange(len(who)))
-    found = transport.finish_times(bank, who, sizes, starts, trips)
+    found = finish_times(transport, bank, who, sizes, starts, trips)
     # Scaled in the same order, for the last bit decides where a transfer ends at an outage's edge.
     share = 0.8 if isinstance(transport, Arq) else 1.0
     scaled, alike = bank.scaled(share), Tcp() if isinstance(transport, Arq) else transport
@@ -194,15 +195,15 @@ def test_what_never_ends_is_marked_and_the_first_client_named():
     assert found.never.tolist() == [False, False, True, True]
     with pytest.raises(TransferNeverEnds, match=r"client 3: 1000 bytes sent at 0 s never arrive"):
         found.all_end()
-    slow = Tcp().finish_times(bank, [1, 0], [10, 10**6], 0.0, 0.1)
+    slow = finish_times(Tcp(), bank, [1, 0], [10, 10**6], 0.0, 0.1)
     assert slow.never.tolist() == [False, False]
-    assert Tcp().finish_times(bank, [1], [10**6], 0.0, 0.1).never.tolist() == [True]
+    assert finish_times(Tcp(), bank, [1], [10**6], 0.0, 0.1).never.tolist() == [True]
 
 
 def test_a_flight_that_never_arrives_is_marked():
     # 20 Mbit/s for 100 ms, then nothing: the flights of slow start are what is lost.
     bank = CapacityBank([Capacity([0, 0.1], [20 * MBIT, 0.0])], np.array([0]))
-    found = Tcp().finish_times(bank, [0], [10**7], 0.0, 0.08)
+    found = finish_times(Tcp(), bank, [0], [10**7], 0.0, 0.08)
     assert found.never.tolist() == [True]
     with pytest.raises(TransferNeverEnds, match="client 0: 10000000 bytes sent at 0 s"):
         found.all_end()
@@ -263,7 +264,7 @@ def test_no_transfers_at_all():
     bank = CapacityBank([LOOP], np.array([0]))
     none = np.array([], dtype=int)
     assert len(bank.finish_times(none, [], []).all_end()) == 0
-    assert len(Tcp().finish_times(bank, none, [], [], []).all_end()) == 0
+    assert len(finish_times(Tcp(), bank, none, [], [], []).all_end()) == 0
 
 
 def test_drawn_means_offsets_and_shapes():

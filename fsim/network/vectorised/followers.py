@@ -1,7 +1,7 @@
 """Clients on one staircase: the formulas of a single link (:mod:`fsim.network.links`) on arrays.
 
 Each step is that of the formula for a single link, in the same order, so that the numbers are the
-same to the last bit (``tests/network/test_bank.py``).
+same to the last bit (``tests/network/vectorised/test_bank.py``).
 """
 
 from __future__ import annotations

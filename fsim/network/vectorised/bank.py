@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fsim.core.errors import TraceError
-from fsim.network.followers import Floats, Followers, Integers, columns, passes, piece_at
 from fsim.network.links.capacity import FACTORS, Capacity, never_ends
+from fsim.network.vectorised.followers import Floats, Followers, Integers, columns, passes, piece_at
 
 
 @dataclass(frozen=True)

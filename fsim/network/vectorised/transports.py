@@ -1,0 +1,118 @@
+"""What the transports cost many transfers at once."""
+
+from __future__ import annotations
+
+import math
+from functools import singledispatch
+
+import numpy as np
+import numpy.typing as npt
+
+from fsim.network.transports.packets import DATAGRAM_PAYLOAD, PACKET, SEGMENT_WIRE, with_headers
+from fsim.network.transports.slow_start import INITIAL_WINDOW
+from fsim.network.transports.transports import Datagram, Fluid, Tcp, Transport
+from fsim.network.vectorised.bank import CapacityBank, FinishTimes
+from fsim.network.vectorised.followers import Floats, Integers, columns
+
+
+@singledispatch
+def finish_times(
+    transport: Transport,
+    bank: CapacityBank,
+    clients: Integers,
+    sizes: npt.ArrayLike,
+    starts: npt.ArrayLike,
+    round_trips: npt.ArrayLike,
+) -> FinishTimes:
+    """:meth:`Transport.finish_time` of many transfers at once, each by itself.
+
+    Parameters
+    ----------
+    transport
+        How they travel.
+    bank
+        The links of the population.
+    clients
+        Whose transfers they are, shape (transfers,).
+    sizes, starts, round_trips
+        Payload bytes and seconds, of that shape or single numbers.
+
+    Raises
+    ------
+    NotImplementedError
+        A transport that has no closed form here.
+    """
+    raise NotImplementedError(f"found transport {transport.name}, allowed are those of fsim")
+
+
+@finish_times.register
+def _(
+    transport: Fluid,
+    bank: CapacityBank,
+    clients: Integers,
+    sizes: npt.ArrayLike,
+    starts: npt.ArrayLike,
+    round_trips: npt.ArrayLike,
+) -> FinishTimes:
+    return bank.finish_times(clients, starts, sizes)
+
+
+@finish_times.register
+def _(
+    transport: Tcp,
+    bank: CapacityBank,
+    clients: Integers,
+    sizes: npt.ArrayLike,
+    starts: npt.ArrayLike,
+    round_trips: npt.ArrayLike,
+) -> FinishTimes:
+    who, (size, start, round_trip) = columns(clients, sizes, starts, round_trips)
+    share, caps = transport.share, np.broadcast_to(transport.cap(round_trip), who.shape)
+    links = bank if share == 1 else bank.scaled(share)
+    time, remaining = _slow_starts(links, who, caps, with_headers(size), start, round_trip)
+    ends = np.isfinite(time)
+    rest = links.finish_times(who[ends], time[ends], remaining[ends], caps[ends])
+    seconds = np.full(who.shape, math.inf)
+    seconds[ends] = rest.seconds + round_trip[ends]
+    return FinishTimes(seconds, who, start, size)
+
+
+@finish_times.register
+def _(
+    transport: Datagram,
+    bank: CapacityBank,
+    clients: Integers,
+    sizes: npt.ArrayLike,
+    starts: npt.ArrayLike,
+    round_trips: npt.ArrayLike,
+) -> FinishTimes:
+    who, (size, start, round_trip) = columns(clients, sizes, starts, round_trips)
+    wire = size + np.ceil(size / DATAGRAM_PAYLOAD) * (PACKET - DATAGRAM_PAYLOAD)
+    seconds = bank.finish_times(who, start, wire).seconds + round_trip / 2
+    return FinishTimes(seconds, who, start, size)
+
+
+def _slow_starts(
+    links: CapacityBank,
+    who: Integers,
+    caps: Floats,
+    wire: Floats,
+    start: Floats,
+    round_trip: Floats,
+) -> tuple[Floats, Floats]:
+    """Slow start of many connections, flight by flight; ``inf`` for one that never ends.
+
+    A flight is twice the one before, so that there are as many as a payload has doublings.
+    """
+    time, wire = start + round_trip, wire.copy()
+    flight = float(INITIAL_WINDOW * SEGMENT_WIRE)
+    active = np.flatnonzero(flight < wire)
+    while len(active):
+        rates = np.minimum(links.rates_at(who[active], time[active]), caps[active])
+        active = active[flight < rates * round_trip[active]]
+        sent = links.finish_times(who[active], time[active], flight).seconds
+        time[active] = np.maximum(time[active] + round_trip[active], sent)
+        wire[active] -= flight
+        flight *= 2
+        active = active[np.isfinite(sent) & (flight < wire[active])]
+    return time, wire
