@@ -163,11 +163,6 @@ class Batch:
         """Where there is a target, (rows, columns), boolean."""
         return self.targets != NOT_SCORED
 
-    @property
-    def scored_ids(self) -> torch.Tensor:
-        """Ids of the positions that targets are predicted from, (rows, columns)."""
-        return self.ids.gather(1, self.at)
-
 
 @dataclass(frozen=True)
 class BatchShape:

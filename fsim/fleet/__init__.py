@@ -18,7 +18,6 @@ from fsim.fleet.population import ClientProfile, Link, Population, batteries, dr
 from fsim.fleet.power import (
     UPLINK_POWER,
     AffinePower,
-    Battery,
     ConstantPower,
     EnergyModel,
     PowerModel,
@@ -30,7 +29,6 @@ __all__ = [
     "AffinePower",
     "AlwaysOn",
     "Availability",
-    "Battery",
     "ClientProfile",
     "ConstantPower",
     "Device",

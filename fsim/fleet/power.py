@@ -124,27 +124,6 @@ class EnergyModel:
         return device.idle_power * seconds if self.count_waiting else 0.0
 
 
-@dataclass(frozen=True)
-class Battery:
-    """A client's battery.
-
-    Attributes
-    ----------
-    capacity_j
-        Joules when full, positive.
-    """
-
-    capacity_j: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.capacity_j < float("inf"):
-            raise ValueError(f"found a battery of {self.capacity_j:g} J, allowed is more than 0 J")
-
-    def drain_percent(self, energy_j: float) -> float:
-        """Percent of a full battery that so many joules take; beyond 100, more than one."""
-        return 100 * energy_j / self.capacity_j
-
-
 def _not_negative(*values: float) -> None:
     for value in values:
         if not value >= 0:

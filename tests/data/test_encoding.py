@@ -36,7 +36,7 @@ def test_a_batch_is_padded_on_the_right_and_knows_its_scored_positions():
     assert batch.targets.tolist() == [[7, 2], [2, NOT_SCORED]]
     assert batch.at.tolist() == [[2, 3], [1, 0]]
     assert batch.scored.tolist() == [[True, True], [True, False]]
-    assert batch.scored_ids[batch.scored].tolist() == [6, 7, 8]
+    assert batch.ids.gather(1, batch.at)[batch.scored].tolist() == [6, 7, 8]
 
 
 def test_batches_of_one_shape_stack_and_missing_rows_score_nothing():
@@ -58,7 +58,7 @@ def test_shortening_takes_tokens_out_and_keeps_places_and_targets():
     assert short.positions[0, :3].tolist() == [0, 3, 4]
     assert short.positions[1, :1].tolist() == [1]
     assert torch.equal(short.targets, batch.targets)
-    assert short.scored_ids[short.scored].tolist() == [7, 9, 8]
+    assert short.ids.gather(1, short.at)[short.scored].tolist() == [7, 9, 8]
 
 
 def test_batches_pass_over_the_shard_before_any_row_comes_again():

@@ -9,7 +9,6 @@ from fsim.fleet import (
     DEVICES,
     UPLINK_POWER,
     AffinePower,
-    Battery,
     ConstantPower,
     Device,
     EnergyModel,
@@ -82,14 +81,8 @@ def test_negative_time_is_refused(seconds):
 
 
 def test_battery():
-    # 5000 mAh at 3.85 V are 19.25 Wh or 69.3 kJ; 26.476 J are 0.0382% of them.
-    battery = Battery(DEVICES["phone-mid"].battery)
-    assert battery.capacity_j == pytest.approx(69_300)
-    assert battery.drain_percent(26.476) == pytest.approx(0.038205, abs=1e-6)
-    assert battery.drain_percent(2 * battery.capacity_j) == 200
-    for capacity in (0.0, -1.0, math.nan, math.inf):
-        with pytest.raises(ValueError, match="found a battery of"):
-            Battery(capacity)
+    # 5000 mAh at 3.85 V are 19.25 Wh or 69.3 kJ.
+    assert DEVICES["phone-mid"].battery == pytest.approx(69_300)
 
 
 def test_lower_rates_cost_more_energy_for_the_same_bytes():

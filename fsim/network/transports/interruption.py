@@ -25,7 +25,7 @@ MOST_WINDOWS = 10_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a transfer; ``sent_bytes == received_bytes + lost_bytes``, exactly.
+    """What became of a transfer; what was sent and not lost is all of the payload, or none.
 
     Attributes
     ----------
@@ -40,11 +40,6 @@ class Outcome:
     finish: float | None
     sent_bytes: int
     lost_bytes: int
-
-    @property
-    def received_bytes(self) -> int:
-        """Payload bytes of use: all of the payload, or none."""
-        return self.sent_bytes - self.lost_bytes
 
 
 def interrupted(
