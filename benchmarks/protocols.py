@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.reporting import command_line, save, spread
-from fsim.core.types import Layout, Update
+from fsim.core.types import GradientCorrection, Layout, Update
 from fsim.evaluation.evaluation import Evaluation
 from fsim.fleet.population import DrawnPopulation
 from fsim.settings.loading import check_scenario
@@ -75,7 +75,7 @@ class RecordedLearner:
         round_number: int,
         adapter: Update,
         steps: int,
-        drift: Update | None = None,
+        correction: GradientCorrection | None = None,
         repeat: int = 0,
     ) -> TrainingJob:
         """A job without rows."""

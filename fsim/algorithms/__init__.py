@@ -1,1 +1,28 @@
-"""Algorithms with two sides: what the server keeps, and what clients add to their training."""
+"""Algorithms with two sides, at the server and on clients: one module an algorithm.
+
+A scenario chooses one by ``server.correction``. FedProx is not among them: it has a client's side
+alone, a term of the local loss that is clipped with it, and is ``training.proximal``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fsim.algorithms.base import Algorithm, NoCorrection
+from fsim.algorithms.feddyn import FedDyn
+from fsim.algorithms.fednova import FedNova
+from fsim.algorithms.scaffold import Scaffold
+from fsim.core.registry import choose
+
+ALGORITHMS: dict[str, type[Algorithm]] = {
+    algorithm.name: algorithm for algorithm in (NoCorrection, Scaffold, FedNova, FedDyn)
+}
+
+
+def make_algorithm(name: str, options: Mapping[str, Any]) -> Algorithm:
+    """An algorithm by name; see :func:`fsim.core.registry.choose` for what is raised."""
+    return choose("correction", ALGORITHMS, name, options)
+
+
+__all__ = ["ALGORITHMS", "Algorithm", "make_algorithm"]

@@ -203,3 +203,20 @@ class TrainingRequest:
     sensitivity: SensitivitySettings | None = None
     merging: MergingSettings | None = None
     binarisation: BinarisationSettings | None = None
+
+
+@dataclass(frozen=True)
+class GradientCorrection:
+    """What an algorithm adds to every gradient of a client's local training.
+
+    Attributes
+    ----------
+    constant
+        The same in all steps of a round, of all the adapter's tensors.
+    proximal
+        Times the adapter less the one that training began with: half of this times their squared
+        distance is added to what is minimised.
+    """
+
+    constant: Update
+    proximal: float = 0.0

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, model_validator
 
+from fsim.algorithms import make_algorithm
+from fsim.algorithms.base import Conditions
 from fsim.core.quantities import Seed
 from fsim.server.aggregation import make_aggregation
 from fsim.settings.base import Settings
-from fsim.settings.corrections import check_correction
 from fsim.settings.fleet import FleetSettings, TransportSettings
 from fsim.settings.learning import (
     EvaluationSettings,
@@ -77,8 +78,29 @@ class Scenario(Settings):
 
     @model_validator(mode="after")
     def _correction_fits(self) -> Scenario:
-        check_correction(self)
+        self.check_algorithm()
         return self
+
+    def check_algorithm(self) -> None:
+        """Refuse what contradicts ``server.correction``, naming both.
+
+        Raises
+        ------
+        ValueError
+            In one line.
+        """
+        transport = self.transport.make()
+        self.server.correction.make(make_algorithm).check(
+            Conditions(
+                optimizer=self.training.optimizer,
+                proximal=self.training.proximal,
+                aggregation=self.server.aggregation.make(make_aggregation),
+                protocol=self.protocol.make(),
+                policy=self.compression.make(),
+                transport=transport.name,
+                loses_packets=transport.loses_packets,
+            )
+        )
 
     def to_yaml(self) -> str:
         """The scenario with every default written out; loads to an equal scenario."""
@@ -88,5 +110,5 @@ class Scenario(Settings):
         """The same scenario under another compression policy."""
         compression = CompressionSettings.model_validate({"policy": policy, **options})
         other = self.model_copy(update={"compression": compression})
-        check_correction(other)
+        other.check_algorithm()
         return other

@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from fsim.algorithms.corrections import make_correction
+from fsim.algorithms import make_algorithm
 from fsim.compression import POLICIES, Policy, make_policy
 from fsim.core.quantities import Count, Duration, Rate, Size
 from fsim.core.registry import choose
@@ -85,7 +85,7 @@ class ServerSettings(Settings):
     """Aggregation, and the server's own end of the network.
 
     The mean of the clients' updates (``aggregation``) goes through the server's ``optimizer``;
-    ``correction`` keeps clients from drifting apart (:mod:`fsim.algorithms.corrections`);
+    ``correction`` keeps clients from drifting apart (:mod:`fsim.algorithms`);
     ``screen`` keeps updates out that cannot be right (:class:`fsim.server.screening.Screen`).
     ``downlink_policy`` is how what is sent down is encoded: the whole adapter, or, with
     ``downlink: delta``, what has changed since the version that the client has. ``ingress`` and
@@ -94,7 +94,7 @@ class ServerSettings(Settings):
 
     aggregation: choice_of(make_aggregation) = Choice("fedavg", {})  # type: ignore[valid-type]
     optimizer: choice_of(make_optimizer) = Choice("fedavg", {})  # type: ignore[valid-type]
-    correction: choice_of(make_correction) = Choice("none", {})  # type: ignore[valid-type]
+    correction: choice_of(make_algorithm) = Choice("none", {})  # type: ignore[valid-type]
     screen: dict[str, Any] = {}
     downlink: Literal["adapter", "delta"] = "adapter"
     downlink_policy: choice_of(make_policy) = Choice("float32", {})  # type: ignore[valid-type]

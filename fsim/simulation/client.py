@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from fsim.algorithms.controls import ClientControl
+from fsim.algorithms.base import ClientSide
 from fsim.compression import EncodingContext
 from fsim.core.errors import PayloadError, TraceError, TrainingDiverged, TransferNeverEnds
 from fsim.core.rng import participation
@@ -100,7 +100,7 @@ class ClientRound:
     Attributes
     ----------
     download_bytes
-        Length of the serialised global adapter, without a control variate.
+        Length of the serialised global adapter alone.
     job
         Training from what decoding those bytes gives.
     context
@@ -110,10 +110,10 @@ class ClientRound:
         Number of its training examples.
     packets
         For the packets that are lost.
+    algorithm
+        The scenario's algorithm on this client.
     version
         Of the global adapter.
-    control
-        The control variates that the client trains with, where the scenario has them.
     repeat
         How often the client was asked before in this round.
     """
@@ -126,8 +126,8 @@ class ClientRound:
     context: EncodingContext
     weight: float
     packets: np.random.Generator
+    algorithm: ClientSide
     version: int = 0
-    control: ClientControl | None = None
     repeat: int = 0
 
     def run(self) -> Generator[simpy.Event, Any, Ending]:
@@ -172,10 +172,10 @@ class ClientRound:
         began, billing = self.run_context.env.now, self.run_context.billing
         size = billing.size(self.download_bytes)
         details: dict[str, Any] = {}
-        if self.control is not None:
-            whole = joined_length(self.download_bytes, self.control.size)
-            size, control = billing.size(whole), billing.size(self.control.size)
-            details = {"parts": {"adapter": size - control, "control": control}}
+        if (beside := self.algorithm.download_bytes) is not None:
+            size = billing.size(joined_length(self.download_bytes, beside))
+            part = billing.size(beside)
+            details = {"parts": {"adapter": size - part, self.algorithm.companion: part}}
         profile = self.profile
         done = yield from self.run_context.downlink.transfer(
             size, profile.downlink, profile.availability
@@ -276,23 +276,23 @@ class ClientRound:
         if done.sent + twice > received:
             self._record(Kind.DISCARDED, size=done.sent + twice - received)
         self._record(Kind.RECEIVE, size=received)
-        update, control, trouble = None, None, None
+        update, companion, trouble = None, None, None
         try:
-            encoded, change = arrived.read()
-            if self.control is not None and change is not None:
-                control = self.control.decode(change)
+            encoded, beside = arrived.read()
+            if beside is not None:
+                companion = self.algorithm.decode(beside)
             update = encoded.decoded
         except PayloadError as error:
             self._record(Kind.REJECTED, details={"reason": str(error)})
             trouble = Trouble.DAMAGED
-        return Ending(self._arrival(update, started, result.losses[-1], control), trouble)
+        return Ending(self._arrival(update, started, result.losses[-1], companion), trouble)
 
     def _arrival(
         self,
         update: Update | None,
         started: float,
         loss: float | None = None,
-        control: Update | None = None,
+        companion: Update | None = None,
     ) -> ClientUpdate:
         return ClientUpdate(
             client=self.profile.client,
@@ -304,7 +304,7 @@ class ClientRound:
             seconds=self.run_context.env.now - started,
             loss=loss,
             steps=len(self.job.batches),
-            control=control,
+            companion=companion,
         )
 
     def _check(self, result: TrainingResult) -> None:
@@ -399,17 +399,17 @@ class ClientRound:
 
     def _encode(self, result: TrainingResult) -> UplinkMessage:
         budget = self._budget()
-        if budget is not None and self.control is not None:
-            around_it = joined_length(budget, self.control.size) - budget
+        beside = self.algorithm.upload_bytes
+        if budget is not None and beside is not None:
+            around_it = joined_length(budget, beside) - budget
             budget = max(0, budget - around_it)
         context = dataclasses.replace(
             self.context, fisher=result.fisher, budget=budget, scales=result.scales
         )
         try:
             encoded = self.run_context.encoder.of(result.delta, context, result.key)
-            if self.control is None:
-                return UplinkMessage(encoded)
-            return UplinkMessage(encoded, self.control.encode(result.delta, len(self.job.batches)))
+            companion = self.algorithm.encode(result.delta, len(self.job.batches))
+            return UplinkMessage(encoded, companion, self.algorithm.companion)
         except ValueError as error:
             raise NoUpdate(
                 Trouble.NOT_ENCODED, f"client {self._who[0]}, round {self._who[1]}: {error}"

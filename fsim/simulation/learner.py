@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fsim.core.rng import participation, stream, torch_seed
-from fsim.core.types import Layout, Update
+from fsim.core.types import GradientCorrection, Layout, Update
 from fsim.data.encoding import BatchShape, draw_batches
 from fsim.evaluation.evaluation import Evaluation
 from fsim.evaluation.stored import StoredEvaluator
@@ -52,14 +52,13 @@ class Learner(Protocol):
         round_number: int,
         adapter: Update,
         steps: int,
-        drift: Update | None = None,
+        correction: GradientCorrection | None = None,
         repeat: int = 0,
     ) -> TrainingJob:
         """A client's training in a round, from an adapter.
 
-        ``drift`` is what is added to each of its gradients
-        (:mod:`fsim.training.gradient_correction`); ``repeat`` says how often the client was asked
-        before in this round: it draws batches anew.
+        ``correction`` is added to each of its gradients; ``repeat`` says how often the client was
+        asked before in this round: it draws batches anew.
         """
         ...
 
@@ -178,7 +177,7 @@ class RealLearner:
         round_number: int,
         adapter: Update,
         steps: int,
-        drift: Update | None = None,
+        correction: GradientCorrection | None = None,
         repeat: int = 0,
     ) -> TrainingJob:
         """See :class:`Learner`."""
@@ -196,7 +195,7 @@ class RealLearner:
             adapter,
             batches,
             frozenset(frozen),
-            drift,
+            correction,
             torch_seed(self._scenario.seed, "learning.binarisation", *keys),
         )
 

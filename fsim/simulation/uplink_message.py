@@ -1,9 +1,9 @@
-"""What a client sends: its update's encoded, and with it what changes its control variate."""
+"""What a client sends: its encoded update, and with it what its algorithm sends beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,60 +39,63 @@ def part(message: bytes) -> tuple[bytes, bytes]:
 
 @dataclass(frozen=True)
 class UplinkMessage:
-    """A encoded alone, or one in one piece joined with the change of a control variate.
+    """An encoded update alone, or one in one piece joined with its companion.
 
     Attributes
     ----------
     encoded
         The encoded update.
-    control
-        The change of the client's control variate, serialised; None where there is none.
+    companion
+        What an algorithm sends beside it, serialised; None where nothing is.
+    companion_name
+        In records.
     damaged
         Whether the two cannot be told apart any more.
     """
 
     encoded: EncodedUpdate
-    control: bytes | None = None
+    companion: bytes | None = None
+    companion_name: str = "companion"
     damaged: bool = False
 
     @property
     def size(self) -> int:
         """Bytes in all."""
-        if self.control is None:
+        if self.companion is None:
             return self.encoded.size
-        return joined_length(self.encoded.size, len(self.control))
+        return joined_length(self.encoded.size, len(self.companion))
 
     def breakdown(self) -> dict[str, int]:
         """Bytes by what they are for, the varint being of the header; empty for one in packets."""
         parts = self.encoded.breakdown()
-        if self.control is None or not parts:
+        if self.companion is None or not parts:
             return parts
-        parts["header"] += self.size - self.encoded.size - len(self.control)
-        return {**parts, "control": len(self.control)}
+        parts["header"] += self.size - self.encoded.size - len(self.companion)
+        return {**parts, self.companion_name: len(self.companion)}
 
     def lossy(self, lost: npt.NDArray[np.bool_] | None) -> UplinkMessage:
         """What is left of it without the packets that are lost (:meth:`EncodedUpdate.lossy`)."""
-        return UplinkMessage(self.encoded.lossy(lost), self.control)
+        return replace(self, encoded=self.encoded.lossy(lost))
 
     def changed(self, change: Callable[[bytes], bytes]) -> UplinkMessage:
         """The message with its first piece that is there changed, as long as before.
 
         Where the change falls on the length, or whatever cannot be parted after it, it is damaged.
         """
-        if self.control is None:
-            return UplinkMessage(self.encoded.changed(change))
+        if self.companion is None:
+            return replace(self, encoded=self.encoded.changed(change))
         (update,) = self.encoded.pieces
-        whole = join(update or b"", self.control)
+        whole = join(update or b"", self.companion)
         altered = change(whole)
         if altered == whole:
             return self
         try:
-            update, control = part(altered)
+            update, companion = part(altered)
         except PayloadError:
-            return UplinkMessage(self.encoded, self.control, damaged=True)
+            return replace(self, damaged=True)
         if len(update) != self.encoded.size:
-            return UplinkMessage(self.encoded, self.control, damaged=True)
-        return UplinkMessage(self.encoded.changed(lambda _: update), control)
+            return replace(self, damaged=True)
+        return replace(self, encoded=self.encoded.changed(lambda _: update), companion=companion)
 
     def read(self) -> tuple[EncodedUpdate, bytes | None]:
         """The two apart.
@@ -104,4 +107,4 @@ class UplinkMessage:
         """
         if self.damaged:
             raise PayloadError("the message's length is not that of its update")
-        return self.encoded, self.control
+        return self.encoded, self.companion

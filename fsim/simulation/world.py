@@ -7,18 +7,17 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-import numpy as np
 import simpy
 
-from fsim.algorithms.controls import Controls
-from fsim.algorithms.corrections import Scaffold, make_correction
+from fsim.algorithms import make_algorithm
+from fsim.algorithms.base import Federation
 from fsim.compression import EncodingContext, make_policy
 from fsim.core.rng import participation, stream
 from fsim.core.types import Update
 from fsim.fleet import batteries
 from fsim.fleet.population import DrawnPopulation
 from fsim.records import SERVER, Kind, Recorder
-from fsim.server.protocols.base import ClientResult, ClientUpdate
+from fsim.server.protocols.base import Aggregate, ClientResult, ClientUpdate, average
 from fsim.settings.loading import LoadedScenario
 from fsim.simulation.broadcast import Broadcast
 from fsim.simulation.build import (
@@ -107,7 +106,14 @@ class SimulatedWorld:
             learner.layout,
             scenario.seed,
         )
-        self._controls = self._make_controls()
+        self._algorithm = scenario.server.correction.make(make_algorithm).begin(
+            Federation(
+                learner.layout,
+                scenario.fleet.clients,
+                scenario.training.learning_rate,
+                scenario.seed,
+            )
+        )
         self._global = GlobalAdapter(
             self.env,
             scenario,
@@ -115,7 +121,7 @@ class SimulatedWorld:
             learner.examples,
             self.accounts,
             self.recorder,
-            self._controls,
+            self._algorithm,
         )
         clients = build_population(loaded) if population is None else population
         self._roster = Roster(self.env, scenario, clients, learner.examples, uptime)
@@ -190,18 +196,6 @@ class SimulatedWorld:
         )
         return up, down
 
-    def _make_controls(self) -> Controls | None:
-        correction = self.scenario.server.correction.make(make_correction)
-        if not isinstance(correction, Scaffold):
-            return None
-        return Controls(
-            correction,
-            self.learner.layout,
-            self.scenario.fleet.clients,
-            self.scenario.training.learning_rate,
-            self.scenario.seed,
-        )
-
     def _make_billing(self) -> Billing:
         wanted, own = self.scenario.billing, self.learner
         return Billing(
@@ -236,12 +230,9 @@ class SimulatedWorld:
         """See :class:`fsim.server.protocols.base.World`, and :meth:`Roster.wait_for_client`."""
         yield from self._roster.wait_for_client(among)
 
-    def tiers(self, count: int) -> list[list[int]]:
+    def clients_by_speed(self) -> list[int]:
         """By device and mean rates, as far as they can be known beforehand."""
-        order = sorted(range(len(self._roster.population)), key=self._expected_seconds)
-        groups = np.array_split(np.array(order), count)
-        self._global.begin_tiers(count)
-        return [sorted(group.tolist()) for group in groups]
+        return sorted(range(len(self._roster.population)), key=self._expected_seconds)
 
     def start(self, client: int, round_number: int) -> simpy.Process:
         """Begin a client's round: see :class:`fsim.simulation.client.ClientRound`."""
@@ -259,12 +250,9 @@ class SimulatedWorld:
         seed, examples = self.scenario.seed, self.learner.examples(client)
         size, adapter = self._broadcast.send(client, self.version, self.adapter)
         steps = self.scenario.training.steps(examples)
-        control, drift = None, None
-        if self._controls is not None:
-            trains, layout = self._run_context.encoder.policy.trains, self.learner.layout
-            names = [spec.name for spec in layout.tensors if trains(spec.name, round_number)]
-            control = self._controls.begin(client, round_number, names, repeat)
-            drift = control.drift(layout)
+        trains, layout = self._run_context.encoder.policy.trains, self.learner.layout
+        trained = [spec.name for spec in layout.tensors if trains(spec.name, round_number)]
+        side = self._algorithm.client(client, round_number, trained, repeat)
         # What error feedback keeps is the client's only once the server has the update.
         memory = copy.deepcopy(self._memories.get(client, {}))
         client_round = ClientRound(
@@ -272,12 +260,12 @@ class SimulatedWorld:
             round_number=round_number,
             run_context=self._run_context,
             download_bytes=size,
-            job=self.learner.job(client, round_number, adapter, steps, drift, repeat),
+            job=self.learner.job(client, round_number, adapter, steps, side.correction(), repeat),
             context=EncodingContext.of(seed, client, round_number, repeat, memory=memory),
             weight=examples,
             packets=stream(seed, "transport.loss", *participation(client, round_number, repeat)),
             version=self.version,
-            control=control,
+            algorithm=side,
             repeat=repeat,
         )
         ending: Ending = yield self.env.process(client_round.run())
@@ -310,35 +298,20 @@ class SimulatedWorld:
         arrivals: Sequence[ClientUpdate],
         *,
         selected: Sequence[int] = (),
-        scales: Sequence[float] | None = None,
+        aggregate: Aggregate = average,
     ) -> None:
         """See :class:`fsim.server.protocols.base.World`; without arrivals nothing changes."""
-        received = self._global.move(arrivals, selected, scales)
-        self._finish_round(round_number, started, received, selected)
-
-    def mix_adapters(
-        self,
-        round_number: int,
-        started: float,
-        arrivals: Sequence[ClientUpdate],
-        selected: Sequence[int],
-        mixing: Sequence[float],
-    ) -> None:
-        """See :class:`fsim.server.protocols.base.World`."""
-        received = self._global.mix_adapters(arrivals, mixing)
-        self._finish_round(round_number, started, received, selected)
-
-    def mix_tiers(
-        self,
-        round_number: int,
-        started: float,
-        tier: int,
-        arrivals: Sequence[ClientUpdate],
-        selected: Sequence[int],
-    ) -> None:
-        """See :class:`fsim.server.protocols.base.World`, and :meth:`GlobalAdapter.mix_tiers`."""
-        received = self._global.mix_tiers(tier, arrivals, selected)
-        self._finish_round(round_number, started, received, selected)
+        received = self._global.move(arrivals, selected, aggregate)
+        if received:
+            self._limits.moved()
+        self._progress.close_round(round_number)
+        duration = self.env.now - started
+        details = {"received": received, "selected": len(selected)}
+        self.recorder.record(Kind.ROUND, started, duration, SERVER, round_number, details=details)
+        ended = {"round": round_number, "time_s": self.env.now, "duration_s": duration}
+        self._tracker.round({**ended, **details, **self.recorder.totals()})
+        if round_number % self.scenario.evaluation.every == 0 or round_number == self.rounds:
+            self.evaluate(round_number)
 
     def close(self) -> None:
         """The run is over: whoever is still at work is counted, and the books are checked."""
@@ -357,20 +330,6 @@ class SimulatedWorld:
         self.accounts.unfinished = len(at_work) + self._global.close()
         self.accounts.check()
         self.recorder.check_conservation()
-
-    def _finish_round(
-        self, round_number: int, started: float, received: int, selected: Sequence[int]
-    ) -> None:
-        if received:
-            self._limits.moved()
-        self._progress.close_round(round_number)
-        duration = self.env.now - started
-        details = {"received": received, "selected": len(selected)}
-        self.recorder.record(Kind.ROUND, started, duration, SERVER, round_number, details=details)
-        ended = {"round": round_number, "time_s": self.env.now, "duration_s": duration}
-        self._tracker.round({**ended, **details, **self.recorder.totals()})
-        if round_number % self.scenario.evaluation.every == 0 or round_number == self.rounds:
-            self.evaluate(round_number)
 
     def _expected_seconds(self, client: int) -> float:
         profile = self._roster[client]

@@ -23,7 +23,7 @@ from fsim.data.encoding import Batch, BatchShape, Encoded
 from fsim.model.adapter import AdaptedModel
 from fsim.model.slots import Slots
 from fsim.training.binarisation import Binarisation
-from fsim.training.gradient_correction import drift_of
+from fsim.training.gradient_correction import SlotCorrection, SlotCorrections
 from fsim.training.sensitivity import Fisher, TokenSensitivity
 from fsim.training.token_recall import TokenRecall
 
@@ -71,8 +71,8 @@ class SlotJob:
         The rows of each step.
     trainable
         Which of its coordinates are trained, shape as ``start``; all if None.
-    drift
-        What is added to each gradient, shape as ``start``; nothing if None.
+    correction
+        What is added to each gradient; nothing if None.
     seed
         Of the draws that binarised training makes.
     """
@@ -80,7 +80,7 @@ class SlotJob:
     start: FloatArray
     batches: Sequence[Sequence[Encoded]]
     trainable: npt.NDArray[np.bool_] | None = None
-    drift: FloatArray | None = None
+    correction: SlotCorrection | None = None
     seed: int = 0
 
 
@@ -224,7 +224,9 @@ class Cohort:
         slots.load([job.start for job in jobs])
         adapted.use(slots)
         frozen = self._frozen(jobs)
-        drift = drift_of([job.drift for job in jobs], slots)
+        corrections = None
+        if any(job.correction is not None for job in jobs):
+            corrections = SlotCorrections([job.correction for job in jobs], slots)
         steps = [len(job.batches) for job in jobs]
         binarisation = None
         if self._binarisation is not None:
@@ -278,8 +280,8 @@ class Cohort:
                 gradients.add_(slots.values.detach() - began, alpha=self._settings.proximal)
             if self._settings.max_gradient_norm is not None:
                 _clip(gradients, self._settings.max_gradient_norm)
-            if drift is not None:
-                gradients.add_(drift)
+            if corrections is not None:
+                corrections.add_to(gradients)
             optimizer.step()
             if began is not None and frozen is not None:
                 # Weight decay moves what has no gradient as well.

@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from fsim.core.errors import TrainingDiverged
 from fsim.core.processes import Workers
-from fsim.core.types import FloatArray, Layout, TrainingRequest, Update
+from fsim.core.types import FloatArray, GradientCorrection, Layout, TrainingRequest, Update
 from fsim.data.encoding import BatchShape, Encoded
 from fsim.model.adapter import AdaptedModel
 from fsim.store import Store, key_of
 from fsim.store.memory import MemoryCache
 from fsim.training.cohort import Cohort, SlotJob, SlotResult, TrainingSettings
 from fsim.training.cost import TrainingCost
+from fsim.training.gradient_correction import SlotCorrection
 from fsim.training.memory import TrainingMemory
 from fsim.training.provenance import array_digest, origin, rows_digest
 
@@ -43,8 +44,8 @@ class TrainingJob:
         The rows of each local step.
     frozen
         Tensors of the adapter that are not trained.
-    drift
-        What is added to each gradient (:mod:`fsim.training.gradient_correction`); nothing if None.
+    correction
+        What is added to each gradient; nothing if None.
     seed
         Of this client and round, for the draws that binarised training makes.
     """
@@ -54,7 +55,7 @@ class TrainingJob:
     adapter: Update
     batches: Sequence[Sequence[Encoded]]
     frozen: frozenset[str] = frozenset()
-    drift: Update | None = None
+    correction: GradientCorrection | None = None
     seed: int = 0
 
 
@@ -249,7 +250,7 @@ class Trainer:
                 starts.flat(job.adapter),
                 job.batches,
                 self._trainable(job.frozen),
-                drift=None if job.drift is None else self._layout.flatten(job.drift),
+                None if job.correction is None else SlotCorrection.of(job.correction, self._layout),
                 seed=job.seed,
             )
             key = keys[ticket] = self._key(slot, starts.digest(job.adapter))
@@ -291,8 +292,9 @@ class Trainer:
             more["seed"] = slot.seed
         if slot.trainable is not None:
             more["trainable"] = array_digest(slot.trainable)
-        if slot.drift is not None:
-            more["drift"] = array_digest(slot.drift)
+        if slot.correction is not None:
+            more["correction"] = array_digest(slot.correction.constant)
+            more["proximal"] = slot.correction.proximal
         return key_of(**self._origin, start=start, rows=rows_digest(slot.batches), **more)
 
 

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import yaml
 from hypothesis import strategies as st
 
-from fsim.algorithms.corrections import CORRECTIONS
+from fsim.algorithms import ALGORITHMS
 from fsim.compression import POLICIES, make_policy
 from fsim.fleet import DEVICES, UPLINK_POWER
 from fsim.fleet.availability import Moment
@@ -159,10 +159,10 @@ def _corrections(protocol: Data, transport: Data) -> dict[str, type]:
     made_of = _protocol_of(protocol)
     refused = set()
     if not made_of.in_its_round or transport["kind"] == "datagram":
-        refused.add("scaffold")
-    if getattr(made_of, "buffer", None) == 1:
+        refused |= {"scaffold", "feddyn"}
+    if not made_of.averages:
         refused.add("fednova")
-    return {name: kind for name, kind in CORRECTIONS.items() if name not in refused}
+    return {name: kind for name, kind in ALGORITHMS.items() if name not in refused}
 
 
 def _protocol_of(data: Data) -> RoundProtocol:

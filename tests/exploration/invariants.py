@@ -21,6 +21,7 @@ from fsim.records import SERVER, Kind
 from fsim.server.aggregation import WeightedMean, make_aggregation
 from fsim.server.optimizers import FedAvg, make_optimizer
 from fsim.server.protocols.deadline import Deadline
+from fsim.server.protocols.tiered import Tiered
 from fsim.simulation.reasons import Trouble
 from tests.exploration.learner import STEP, Learning, tag_of, tags_in
 from tests.exploration.running import Book
@@ -255,7 +256,14 @@ def _tags_tell(book: Book, moves: list[Use]) -> Iterator[str]:
     """What the adapter itself says of who moved it."""
     # Of an update in packets a part may be missing.
     in_packets = book.scenario.transport.kind == "datagram"
-    linear = isinstance(book.scenario.server.optimizer.make(make_optimizer), FedAvg)
+    protocol = book.scenario.protocol.make()
+    # A step is of the updates of its own round alone.
+    linear = (
+        isinstance(book.scenario.server.optimizer.make(make_optimizer), FedAvg)
+        and not isinstance(protocol, Tiered)
+        and getattr(protocol, "mixing", None) is None
+        and book.scenario.server.correction.name != "feddyn"
+    )
     mean = isinstance(book.scenario.server.aggregation.make(make_aggregation), WeightedMean)
     screened: Counter[tuple[float, int]] = Counter(
         (row.time_s, row.client) for row in book.rows if row.kind == Kind.REJECTED
@@ -276,7 +284,7 @@ def _tags_tell(book: Book, moves: list[Use]) -> Iterator[str]:
         for client in np.flatnonzero(marks).tolist():
             if client not in entered:
                 yield f"at {use.time_s} s the adapter has a part of client {client}"
-        if not linear or use.how != "close_round":
+        if not linear:
             continue
         ones, others = _step_of(use)
         precision = (

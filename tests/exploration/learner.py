@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fsim.core.errors import TrainingDiverged
-from fsim.core.types import FloatArray, Layout, TrainingRequest, Update
+from fsim.core.types import FloatArray, GradientCorrection, Layout, TrainingRequest, Update
 from fsim.evaluation.evaluation import Evaluation
 from fsim.simulation.client import LARGEST
 from fsim.store.memory import MemoryCache
@@ -131,12 +131,12 @@ class RecordedLearner:
         round_number: int,
         adapter: Update,
         steps: int,
-        drift: Update | None = None,
+        correction: GradientCorrection | None = None,
         again: int = 0,
     ) -> TrainingJob:
         """See :class:`fsim.simulation.learner.Learner`; a job's seed is which repetition it is."""
         frozen = frozenset(name for name in adapter if not self._trains(name, round_number))
-        return TrainingJob(client, round_number, adapter, [()] * steps, frozen, drift, again)
+        return TrainingJob(client, round_number, adapter, [()] * steps, frozen, correction, again)
 
     def operations(self, job: TrainingJob) -> float:
         """See :class:`fsim.simulation.learner.Learner`."""

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, note, settings
 
 import tests.exploration.running as running
-from fsim.algorithms.corrections import CORRECTIONS
+from fsim.algorithms import ALGORITHMS
 from fsim.compression import POLICIES
 from fsim.network.transports.transports import TRANSPORTS
 from fsim.server.aggregation import AGGREGATIONS
@@ -33,7 +33,7 @@ REGISTRIES = {
     "selection": SELECTORS,
     "aggregation": AGGREGATIONS,
     "optimizer": OPTIMIZERS,
-    "correction": CORRECTIONS,
+    "correction": ALGORITHMS,
     "availability": AVAILABILITIES,
 }
 """Where a scenario says it -> what there is."""

@@ -77,8 +77,7 @@ class Use:
     Attributes
     ----------
     how
-        The world's method: ``"close_round"``, ``"mix_adapters"``, ``"mix_tiers"`` or
-        ``"set_aside"``.
+        The world's method: ``"close_round"`` or ``"set_aside"``.
     askings
         Numbers of those whose arrivals it was given.
     before, after
@@ -284,27 +283,6 @@ class WatchedWorld(SimulatedWorld):
         """As it is, and told."""
         use = self._using("close_round", arrivals)
         super().close_round(round_number, started, arrivals, **more)
-        self._used(use)
-
-    def mix_adapters(
-        self, round_number: int, started: float, arrivals: Sequence[ClientUpdate], *more: Any
-    ) -> None:
-        """As it is, and told."""
-        use = self._using("mix_adapters", arrivals)
-        super().mix_adapters(round_number, started, arrivals, *more)
-        self._used(use)
-
-    def mix_tiers(
-        self,
-        round_number: int,
-        started: float,
-        tier: int,
-        arrivals: Sequence[ClientUpdate],
-        selected: Sequence[int],
-    ) -> None:
-        """As it is, and told."""
-        use = self._using("mix_tiers", arrivals)
-        super().mix_tiers(round_number, started, tier, arrivals, selected)
         self._used(use)
 
     def _using(self, how: str, arrivals: Sequence[ClientUpdate]) -> Use:

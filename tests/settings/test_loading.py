@@ -75,7 +75,7 @@ def test_a_scenario_written_out_is_the_same_scenario(path, tmp_path):
         ({"training__local_epochs": 1}, "training: local_steps, local_epochs: found 2 and 1.0, allowed is one"),
         ({"training__local_steps": None}, "training: local_steps, local_epochs: found None and None"),
         ({"training__local_epochs": 0}, "training.local_epochs: found 0, allowed is greater than 0"),
-        ({"server__correction": "nova"}, "server.correction: found correction 'nova', allowed are none, scaffold, fednova"),
+        ({"server__correction": "nova"}, "server.correction: found correction 'nova', allowed are none, scaffold, fednova, feddyn"),
         ({"transport": {"kind": "pigeon"}}, "transport: found transport 'pigeon', allowed are tcp, fluid, arq, reno, datagram"),
     ],
 )  # fmt: skip
@@ -184,46 +184,6 @@ def test_clients_are_there_when_the_recording_says_so(tiny, tmp_path):
 def test_a_recording_of_a_client_who_is_never_there_is_refused(tmp_path):
     message = refused(fleet__availability=recorded(tmp_path, [], []))
     assert message.endswith("client 2: found no time at which it is available")
-
-
-SGD = {"optimizer": "sgd", "learning_rate": 0.1}
-EQUAL = {"aggregation": {"kind": "fedavg", "weights": "equal"}}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"training": {}}, "scaffold and training.optimizer: adamw, allowed is sgd"),
-        ({"training": SGD | {"proximal": 0.1}}, "scaffold and training.proximal: 0.1, allowed is 0"),
-        ({"server": {}}, "scaffold and server.aggregation: fedavg, allowed is fedavg with weights"),
-        ({"server": {"aggregation": "trimmed-mean"}},
-         "scaffold and server.aggregation: trimmed-mean, allowed is fedavg with weights: equal"),
-        ({"protocol__kind": "buffered", "protocol__buffer": 3},
-         "scaffold and protocol.kind: buffered, allowed is synchronous, or deadline with late"),
-        ({"protocol__kind": "deadline", "protocol__late": "keep"},
-         "scaffold and protocol.kind: deadline, allowed is synchronous, or deadline with late"),
-        ({"protocol__kind": "tiered", "protocol__tiers": 2}, "scaffold and protocol.kind: tiered"),
-        ({"transport": {"kind": "datagram"}}, "scaffold and transport.kind: datagram, allowed is"),
-    ],
-)  # fmt: skip
-def test_what_scaffold_does_not_go_with(changes, message):
-    whole = {"training": SGD, "server": EQUAL} | changes
-    whole["server"] = whole["server"] | {"correction": "scaffold"}
-    assert refused(**whole).startswith(f"server.correction: found {message}")
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"server__aggregation": "trimmed-mean"}, "server.aggregation: trimmed-mean, allowed is fedavg"),
-        ({"training__proximal": 0.1}, "training.proximal: 0.1, allowed is 0"),
-        ({"protocol__kind": "asynchronous"}, "protocol.kind: asynchronous with a buffer of 1"),
-        ({"protocol__kind": "buffered", "protocol__buffer": 1}, "protocol.kind: buffered with a buffer"),
-    ],
-)  # fmt: skip
-def test_what_fednova_does_not_go_with(changes, message):
-    found = refused(**changes, server__correction="fednova")
-    assert found.startswith(f"server.correction: found fednova and {message}")
 
 
 def test_passes_over_a_clients_own_examples_become_steps():

@@ -28,7 +28,7 @@ class QuadraticLearner:
     """
 
     parameters = 1000
-    recent = MemoryCache()
+    cache = MemoryCache()
 
     def __init__(self, curvatures, targets, rate, policy=None, examples=None) -> None:
         self.curvatures, self.targets = np.array(curvatures), np.array(targets, "f4")
@@ -47,11 +47,11 @@ class QuadraticLearner:
     def examples(self, client):
         return self._examples[client]
 
-    def job(self, client, round_number, adapter, steps, drift=None, repeat=0):
+    def job(self, client, round_number, adapter, steps, correction=None, repeat=0):
         frozen = frozenset(
             name for name in adapter if self.policy and not self.policy.trains(name, round_number)
         )
-        return TrainingJob(client, round_number, adapter, [()] * steps, frozen, drift=drift)
+        return TrainingJob(client, round_number, adapter, [()] * steps, frozen, correction)
 
     def operations(self, job):
         return 1e9
@@ -67,8 +67,9 @@ class QuadraticLearner:
         for _ in job.batches:
             for name in end.keys() - job.frozen:
                 gradient = curvature * (end[name] - target[name])
-                if job.drift is not None:
-                    gradient = gradient + job.drift[name]
+                if job.correction is not None:
+                    pull = job.correction.proximal * (end[name] - job.adapter[name])
+                    gradient = gradient + job.correction.constant[name] + pull
                 end[name] = (end[name] - self.rate * gradient).astype("f4")
         delta = {name: end[name] - job.adapter[name] for name in end}
         return TrainingResult(delta, None, (1.0,) * len(job.batches), 1.0)

@@ -29,9 +29,9 @@ class Watched(QuadraticLearner):
         super().__init__([1.0] * CLIENTS, np.ones((CLIENTS, 8)), 0.1)
         self.asked = []
 
-    def job(self, client, round_number, adapter, steps, drift=None, repeat=0):
+    def job(self, client, round_number, adapter, steps, correction=None, repeat=0):
         self.asked.append((client, round_number, repeat))
-        return super().job(client, round_number, adapter, steps, drift, repeat)
+        return super().job(client, round_number, adapter, steps, correction, repeat)
 
 
 def run(tiny, kind, seed=0, learner=None, **changes):

@@ -97,9 +97,11 @@ def alone_with_peft(architecture, layout, job, settings):
         model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
         if settings.max_gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(named.values(), settings.max_gradient_norm)
-        if job.drift is not None:
-            for name, value in layout.unflatten(job.drift).items():
-                named[name].grad += torch.from_numpy(value)
+        if job.correction is not None:
+            for name, value in layout.unflatten(job.correction.constant).items():
+                start = torch.from_numpy(layout.unflatten(job.start)[name])
+                pull = job.correction.proximal * (named[name].detach() - start)
+                named[name].grad += torch.from_numpy(value) + pull
         optimizer.step()
     return layout.flatten({name: p.detach().numpy() for name, p in named.items()})
 

@@ -1,24 +1,30 @@
-"""What is added to every gradient (SCAFFOLD), in cohorts and alone."""
+"""What is added to every gradient (SCAFFOLD, FedDyn), in cohorts and alone."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from fsim.core.types import TrainingRequest
+from fsim.core.types import GradientCorrection, TrainingRequest
 from fsim.data.encoding import BatchShape
 from fsim.store import Store
 from fsim.training.cohort import TrainingSettings
+from fsim.training.gradient_correction import SlotCorrection
 from fsim.training.trainer import Trainer, TrainingJob
 from tests.training.test_cohort import alone_with_peft, jobs_of, train
 
 CLIPPED = TrainingSettings("sgd", 0.1, 0.01, 0.5)
 
 
-def drifting(jobs):
+def corrected(jobs):
+    """The jobs with corrections, the first of which pulls towards the start as well."""
     return [
         dataclasses.replace(
-            job, drift=np.random.default_rng(at).normal(0, 0.01, job.start.shape).astype("f4")
+            job,
+            correction=SlotCorrection(
+                np.random.default_rng(at).normal(0, 0.01, job.start.shape).astype("f4"),
+                proximal=2.0 * (at == 0),
+            ),
         )
         for at, job in enumerate(jobs)
     ]
@@ -27,7 +33,7 @@ def drifting(jobs):
 @pytest.mark.parametrize("width", [1, 4], ids=["packed", "side-by-side"])
 def test_equals_a_plain_loop_that_adds_it_after_clipping(nano, rows, width):
     plain = jobs_of(nano, rows, 3)
-    jobs = [*drifting(plain[:2]), plain[2]]
+    jobs = [*corrected(plain[:2]), plain[2]]
     results = [
         result
         for begin in range(0, len(jobs), width)
@@ -40,29 +46,36 @@ def test_equals_a_plain_loop_that_adds_it_after_clipping(nano, rows, width):
     assert not np.array_equal(results[0].end, without.end)
 
 
-def test_frozen_coordinates_do_not_drift(nano, rows):
-    (job,) = drifting(jobs_of(nano, rows, 1))
+def test_frozen_coordinates_stay(nano, rows):
+    (job,) = corrected(jobs_of(nano, rows, 1))
     trainable = np.arange(len(job.start)) % 2 == 0
     (result,) = train(nano, rows, [dataclasses.replace(job, trainable=trainable)], 1, CLIPPED)
     assert np.array_equal(result.end[~trainable], job.start[~trainable])
 
 
 def test_stored_results_are_told_apart_by_it(nano, rows, tmp_path):
-    (slot,) = drifting(jobs_of(nano, rows, 1, steps=1))
+    (slot,) = corrected(jobs_of(nano, rows, 1, steps=1))
     job = TrainingJob(0, 1, nano.layout.unflatten(slot.start), slot.batches)
-    drifts = [None, nano.layout.unflatten(slot.drift), nano.layout.unflatten(2 * slot.drift)]
+    constant = nano.layout.unflatten(slot.correction.constant)
+    twice = {name: 2 * values for name, values in constant.items()}
+    corrections = [
+        None,
+        GradientCorrection(constant),
+        GradientCorrection(twice),
+        GradientCorrection(constant, proximal=0.5),
+    ]
     shape = BatchShape.of(rows, 4)
 
     def trained():
         store = Store(tmp_path)
         trainer = Trainer(nano, shape, CLIPPED, TrainingRequest(), width=1, store=store)
-        jobs = [dataclasses.replace(job, drift=drift) for drift in drifts]
+        jobs = [dataclasses.replace(job, correction=each) for each in corrections]
         found = [trainer.result(trainer.submit(each)) for each in jobs]
         return found, trainer.trained
 
     (first, computed), (second, again) = trained(), trained()
-    assert (computed, again) == (3, 0)
+    assert (computed, again) == (4, 0)
     for one, other in zip(first, second, strict=True):
         assert all(np.array_equal(one.delta[name], other.delta[name]) for name in one.delta)
     name = next(iter(first[0].delta))
-    assert len({each.delta[name].tobytes() for each in first}) == 3
+    assert len({each.delta[name].tobytes() for each in first}) == 4

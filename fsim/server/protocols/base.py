@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, cast
 
@@ -11,6 +11,7 @@ import simpy
 from pydantic import ConfigDict
 
 from fsim.core.types import Update
+from fsim.server.aggregation import add
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,8 @@ class ClientUpdate:
         Its last training loss.
     steps
         Local steps that it made.
-    control
-        How its control variate changed, by name of the tensors that it trained, where
-        :class:`fsim.algorithms.corrections.Scaffold` asks for it.
+    companion
+        What the client sent beside it, where an algorithm has it do so.
     """
 
     client: int
@@ -47,7 +47,7 @@ class ClientUpdate:
     seconds: float = 0.0
     loss: float | None = None
     steps: int = 1
-    control: Update | None = None
+    companion: Update | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,44 @@ class ClientResult:
     client: int
     round_number: int
     arrival: ClientUpdate | None
+
+
+@dataclass(frozen=True)
+class RoundUpdates:
+    """The updates that enter the global adapter at once, and the scenario's rules for them.
+
+    Attributes
+    ----------
+    adapter
+        The global adapter as it is.
+    version
+        Updates of it made so far.
+    updates
+        Decoded and screened, at least one.
+    arrivals
+        Whose they are, in the same order.
+    mean
+        The one update that they become, by the scenario's aggregation and algorithm, given the
+        scale of each by its staleness, or None if none is stale.
+    step
+        What the server's optimiser makes of such an update: what the adapter moves by.
+    """
+
+    adapter: Update
+    version: int
+    updates: Sequence[Update]
+    arrivals: Sequence[ClientUpdate]
+    mean: Callable[[Sequence[float] | None], Update]
+    step: Callable[[Update], Update]
+
+
+Aggregate = Callable[[RoundUpdates], Update]
+"""The global adapter that a protocol makes of the one there is and of updates."""
+
+
+def average(updates: RoundUpdates) -> Update:
+    """Move the global adapter by the server's step along the mean of the updates."""
+    return add(updates.adapter, updates.step(updates.mean(None)))
 
 
 class World(Protocol):
@@ -86,6 +124,11 @@ class World(Protocol):
         """Updates made so far."""
         ...
 
+    @property
+    def adapter(self) -> Update:
+        """The global adapter."""
+        ...
+
     def stopped(self) -> bool:
         """Whether the scenario's stopping rule is met."""
         ...
@@ -105,8 +148,8 @@ class World(Protocol):
         """Wait until there is a client to select; raises if there never will be one."""
         ...
 
-    def tiers(self, count: int) -> list[list[int]]:
-        """All clients in groups by how long a round is expected to take, the fastest first."""
+    def clients_by_speed(self) -> list[int]:
+        """All clients in the order of how long a round is expected to take, the fastest first."""
         ...
 
     def start(self, client: int, round_number: int) -> simpy.Process:
@@ -131,7 +174,7 @@ class World(Protocol):
         arrivals: Sequence[ClientUpdate],
         *,
         selected: Sequence[int] = (),
-        scales: Sequence[float] | None = None,
+        aggregate: Aggregate = average,
     ) -> None:
         """Aggregate what arrived, evaluate, and record the round that ``started`` then.
 
@@ -139,37 +182,9 @@ class World(Protocol):
         ----------
         selected
             All clients that the round had asked.
-        scales
-            Of each arrival, by its staleness.
+        aggregate
+            What becomes of the global adapter; not called if no update enters.
         """
-        ...
-
-    def mix_adapters(
-        self,
-        round_number: int,
-        started: float,
-        arrivals: Sequence[ClientUpdate],
-        selected: Sequence[int],
-        mixing: Sequence[float],
-    ) -> None:
-        """Mix each arrival's adapter into the global one, as FedAsync does; evaluate and record.
-
-        Parameters
-        ----------
-        mixing
-            The share of each, 0 to 1.
-        """
-        ...
-
-    def mix_tiers(
-        self,
-        round_number: int,
-        started: float,
-        tier: int,
-        arrivals: Sequence[ClientUpdate],
-        selected: Sequence[int],
-    ) -> None:
-        """Aggregate within a tier, then the tiers, as FedAT does; evaluate and record."""
         ...
 
 
@@ -191,6 +206,11 @@ class RoundProtocol(ABC):
         """Whether an update is only ever aggregated with the cohort that it was asked in."""
         return self.in_its_round
 
+    @property
+    def averages(self) -> bool:
+        """Whether an update of the global adapter may be the mean of several clients' updates."""
+        return True
+
     @abstractmethod
     def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
         """The process of the whole run."""
@@ -207,6 +227,19 @@ class RoundProtocol(ABC):
                 f"protocol.clients_per_round: found {clients_per_round}, the fleet has {clients} "
                 "(fleet.clients)"
             )
+
+
+def base_of(arrival: ClientUpdate) -> Update:
+    """The global adapter that an update began with.
+
+    Raises
+    ------
+    ValueError
+        The update does not say.
+    """
+    if arrival.base is None:
+        raise ValueError("an arrival has to say which adapter it began with")
+    return arrival.base
 
 
 def arrivals_of(processes: Sequence[simpy.Process]) -> list[ClientUpdate]:

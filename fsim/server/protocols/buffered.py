@@ -8,14 +8,24 @@ al., "Asynchronous Federated Optimization" (FedAsync), 2019, algorithm 1.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import simpy
 
 from fsim.core.registry import choose, parse_choice
-from fsim.server.protocols.base import ClientResult, ClientUpdate, Inbox, RoundProtocol, World
+from fsim.core.types import Update
+from fsim.server.aggregation import add, fedasync
+from fsim.server.protocols.base import (
+    ClientResult,
+    ClientUpdate,
+    Inbox,
+    RoundProtocol,
+    RoundUpdates,
+    World,
+    base_of,
+)
 from fsim.server.staleness import STALENESS, Staleness
 
 
@@ -55,6 +65,11 @@ class Buffered(RoundProtocol):
         scale = choose("staleness", STALENESS, *parse_choice("staleness", self.staleness))
         object.__setattr__(self, "_scale", scale)
 
+    @property
+    def averages(self) -> bool:
+        """With a buffer of more than one."""
+        return self.buffer > 1
+
     def check(self, clients: int, clients_per_round: int) -> None:
         """See :class:`RoundProtocol`."""
         super().check(clients, clients_per_round)
@@ -89,25 +104,21 @@ class Buffered(RoundProtocol):
                 room += 1
             if len(kept) < self.buffer and (at_work or room):
                 continue
-            scales = [self._scale.weight(world.version - each.version) for each in kept]
             done += 1
-            self._close(world, done, started, kept, asked, scales)
+            world.close_round(done, started, kept, selected=asked, aggregate=self.aggregate)
             if self.refill == "aggregation":
                 room += len(kept)
             kept, started, asked = [], env.now, []
             if world.stopped():
                 return
 
-    def _close(
-        self,
-        world: World,
-        number: int,
-        started: float,
-        kept: Sequence[ClientUpdate],
-        asked: Sequence[int],
-        scales: Sequence[float],
-    ) -> None:
-        world.close_round(number, started, kept, selected=asked, scales=scales)
+    def aggregate(self, updates: RoundUpdates) -> Update:
+        """Move the global adapter by the server's step along the mean, each scaled by its age."""
+        return add(updates.adapter, updates.step(updates.mean(self.scales(updates))))
+
+    def scales(self, updates: RoundUpdates) -> list[float]:
+        """The weight of each update by its age, in updates of the global adapter."""
+        return [self._scale.weight(updates.version - each.version) for each in updates.arrivals]
 
     def _admit(self, world: World, arrival: ClientUpdate) -> list[ClientUpdate]:
         age = world.version - arrival.version
@@ -143,17 +154,16 @@ class Asynchronous(Buffered):
         if self.mixing is not None and not 0 < self.mixing <= 1:
             raise ValueError(f"mixing: found {self.mixing}, allowed is above 0 and at most 1")
 
-    def _close(
-        self,
-        world: World,
-        number: int,
-        started: float,
-        kept: Sequence[ClientUpdate],
-        asked: Sequence[int],
-        scales: Sequence[float],
-    ) -> None:
+    def aggregate(self, updates: RoundUpdates) -> Update:
+        """Mix what each client arrived at into the adapter, as FedAsync does, or add it.
+
+        What an adapter is moved by goes through the server's optimiser, as every mean update does.
+        """
         if self.mixing is None:
-            super()._close(world, number, started, kept, asked, scales)
-        else:
-            mixing = [self.mixing * scale for scale in scales]
-            world.mix_adapters(number, started, kept, asked, mixing)
+            return super().aggregate(updates)
+        adapter = updates.adapter
+        whole = zip(updates.updates, updates.arrivals, self.scales(updates), strict=True)
+        for update, arrival, scale in whole:
+            step = fedasync(adapter, base_of(arrival), update, self.mixing * scale)
+            adapter = add(adapter, updates.step(step))
+        return adapter

@@ -12,9 +12,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import simpy
 
-from fsim.server.protocols.base import RoundProtocol, World, arrivals_of
+from fsim.core.types import Update
+from fsim.server.aggregation import add, fedat_weights, weighted_sum
+from fsim.server.protocols.base import RoundProtocol, RoundUpdates, World, arrivals_of, base_of
 
 
 @dataclass(frozen=True)
@@ -53,27 +56,67 @@ class Tiered(RoundProtocol):
     def run(self, env: simpy.Environment, world: World) -> Generator[simpy.Event, Any, None]:
         """Run all tiers side by side until all updates of the global adapter are made."""
         finished = env.event()
-        for number, clients in enumerate(world.tiers(self.tiers)):
-            env.process(self._tier(env, world, number, clients, finished))
+        groups = np.array_split(np.array(world.clients_by_speed()), self.tiers)
+        tiers = [Tier(sorted(group.tolist()), world.adapter) for group in groups]
+        for tier in tiers:
+            env.process(self._rounds(env, world, tier, tiers, finished))
         yield finished
 
-    def _tier(
+    def _rounds(
         self,
         env: simpy.Environment,
         world: World,
-        number: int,
-        clients: Sequence[int],
+        tier: Tier,
+        tiers: Sequence[Tier],
         finished: simpy.Event,
     ) -> Generator[simpy.Event, Any, None]:
         while True:
             started = env.now
-            yield from world.wait_for_client(clients)
-            cohort = world.select(world.version + 1, world.clients_per_round, clients)
+            yield from world.wait_for_client(tier.clients)
+            cohort = world.select(world.version + 1, world.clients_per_round, tier.clients)
             processes = [world.start(client, world.version + 1) for client in cohort]
             yield env.all_of(processes)
             if finished.triggered:
                 return
-            world.mix_tiers(world.version + 1, started, number, arrivals_of(processes), cohort)
+            world.close_round(
+                world.version + 1,
+                started,
+                arrivals_of(processes),
+                selected=cohort,
+                aggregate=lambda updates: aggregate(updates, tier, tiers),
+            )
             if world.version >= world.rounds or world.stopped():
                 finished.succeed()
                 return
+
+
+@dataclass
+class Tier:
+    """Clients of like speed.
+
+    Attributes
+    ----------
+    clients
+        In ascending order.
+    adapter
+        Theirs; the global one to begin with.
+    rounds
+        That changed it.
+    """
+
+    clients: Sequence[int]
+    adapter: Update
+    rounds: int = 0
+
+
+def aggregate(updates: RoundUpdates, tier: Tier, tiers: Sequence[Tier]) -> Update:
+    """Aggregate within a tier, then the tiers, the fastest first, as FedAT does.
+
+    A tier without updates keeps its adapter. Until every tier has had a round, each counts as
+    having had one: with the paper's counts, the fastest tier would weigh nothing before the slowest
+    is through.
+    """
+    tier.adapter = add(base_of(updates.arrivals[0]), updates.mean(None))
+    tier.rounds += 1
+    weights = fedat_weights([each.rounds for each in tiers], prior=1.0)
+    return weighted_sum([each.adapter for each in tiers], weights)

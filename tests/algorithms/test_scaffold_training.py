@@ -11,6 +11,7 @@ from fsim.simulation.build import prepare_task
 from fsim.simulation.run import simulate
 from fsim.store import Store
 from fsim.training.cohort import Cohort, SlotJob, TrainingSettings
+from fsim.training.gradient_correction import SlotCorrection
 
 RATE = 0.5
 SCAFFOLD = {
@@ -38,7 +39,7 @@ def test_scaffold_really_trained_is_algorithm_1(tiny, tmp_path):
         for i in arrived["client"]:
             rng = stream(0, "learning.batches", i, number)
             batches = draw_batches(bench.shards[i], 2, 4, rng)
-            (result,) = cohort.train([SlotJob(x, batches, drift=c - own[i])])
+            (result,) = cohort.train([SlotJob(x, batches, correction=SlotCorrection(c - own[i]))])
             new = own[i] - c + (x - result.end) / (2 * RATE)
             changes.append(new - own[i])
             deltas.append(result.end - x)

@@ -1,0 +1,277 @@
+"""What an algorithm with two sides is, and the points at which it is plugged into a run.
+
+An :class:`Algorithm` is the options of a scenario's ``server.correction``. For a run it makes an
+:class:`AlgorithmState`, which holds what the server and the clients keep from round to round; for a
+client in a round that makes a :class:`ClientSide`. Whatever a method does not override is done as
+without an algorithm. In the order of a round:
+
+1. :meth:`AlgorithmState.client`: a client is asked, and its side is made;
+2. :attr:`ClientSide.download_bytes`: what goes down beside the adapter;
+3. :meth:`ClientSide.correction`: what is added to each of its gradients;
+4. :meth:`ClientSide.encode`, :meth:`ClientSide.decode`: what goes up beside its update;
+5. :meth:`AlgorithmState.accept`: what the server does once it is known whose updates entered;
+6. :meth:`AlgorithmState.mean`: how they become one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from pydantic import ConfigDict
+
+from fsim.compression import Policy
+from fsim.core.types import GradientCorrection, Layout, Update
+from fsim.server.aggregation import Aggregation, check_layouts, fedavg
+from fsim.server.protocols.base import ClientUpdate, RoundProtocol
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The rest of a scenario, as far as an algorithm may contradict it.
+
+    Attributes
+    ----------
+    optimizer
+        Of local steps.
+    proximal
+        FedProx's mu.
+    transport
+        Its name.
+    loses_packets
+        Whether it may lose parts of a payload.
+    """
+
+    optimizer: str
+    proximal: float
+    aggregation: Aggregation
+    protocol: RoundProtocol
+    policy: Policy
+    transport: str
+    loses_packets: bool
+
+
+@dataclass(frozen=True)
+class Federation:
+    """The run that an algorithm takes part in.
+
+    Attributes
+    ----------
+    layout
+        Of the adapter.
+    clients
+        How many there are in all, not how many a round asks.
+    learning_rate
+        Of local steps.
+    seed
+        The scenario's.
+    """
+
+    layout: Layout
+    clients: int
+    learning_rate: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSide:
+    """An algorithm on a client, in one round.
+
+    Attributes
+    ----------
+    companion
+        The name, in records, of what is sent beside an adapter or an update.
+    download_bytes, upload_bytes
+        How long that is, each way, before anything is sent; None where nothing is.
+    """
+
+    companion: ClassVar[str] = "companion"
+
+    download_bytes: int | None = None
+    upload_bytes: int | None = None
+
+    def correction(self) -> GradientCorrection | None:
+        """What is added to each gradient of local training; None for nothing."""
+        return None
+
+    def encode(self, delta: Update, steps: int) -> bytes | None:
+        """Serialise what is sent up beside the update, ``upload_bytes`` long.
+
+        Parameters
+        ----------
+        delta
+            What training changed, not what compression leaves of it.
+        steps
+            That training took.
+
+        Raises
+        ------
+        ValueError
+            It cannot be expressed.
+        """
+        return None
+
+    def decode(self, companion: bytes) -> Update:
+        """Read what :meth:`encode` gave, as the server does.
+
+        Raises
+        ------
+        PayloadError
+            The bytes are no such thing.
+        """
+        raise NotImplementedError("nothing is sent beside the update")
+
+
+class AlgorithmState:
+    """An algorithm in one run: what the server keeps, and each client from round to round."""
+
+    def client(
+        self, client: int, round_number: int, trained: Sequence[str], repeat: int
+    ) -> ClientSide:
+        """A client's side in a round that it is asked in now.
+
+        Parameters
+        ----------
+        trained
+            The tensors that it is to train.
+        repeat
+            How often it was asked before in this round.
+        """
+        return ClientSide()
+
+    def accept(self, arrivals: Sequence[ClientUpdate]) -> None:
+        """Take over what comes with updates that enter the global adapter, before they do.
+
+        A client whose update was lost, late or rejected keeps what it had.
+        """
+
+    def mean(
+        self,
+        aggregation: Aggregation,
+        updates: Sequence[Update],
+        arrivals: Sequence[ClientUpdate],
+        *,
+        selected: Sequence[float] | None = None,
+        scales: Sequence[float] | None = None,
+    ) -> Update:
+        """The one update that many become; the server's optimiser makes a step of it.
+
+        Parameters
+        ----------
+        aggregation
+            The scenario's rule.
+        updates
+            Decoded and screened.
+        arrivals
+            Whose they are, in the same order.
+        selected, scales
+            As for :meth:`fsim.server.aggregation.Aggregation.combine`.
+        """
+        examples = [arrival.weight for arrival in arrivals]
+        return aggregation.combine(updates, examples, selected=selected, scales=scales)
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """An algorithm by its options: a frozen dataclass whose fields they are."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    def check(self, conditions: Conditions) -> None:
+        """Refuse what contradicts the algorithm, naming both.
+
+        Raises
+        ------
+        ValueError
+            In one line (:meth:`contradiction`).
+        """
+
+    def contradiction(self, other: str, allowed: str) -> ValueError:
+        """The error that this algorithm does not go with another setting."""
+        return ValueError(f"server.correction: found {self.name} and {other}, allowed is {allowed}")
+
+    def begin(self, federation: Federation) -> AlgorithmState:
+        """The algorithm at the beginning of a run."""
+        return AlgorithmState()
+
+
+@dataclass(frozen=True)
+class NoCorrection(Algorithm):
+    """Clients drift as they do."""
+
+    name: ClassVar[str] = "none"
+    summary: ClassVar[str] = "clients drift apart as they do"
+
+
+@dataclass
+class ClientValues:
+    """A value of the adapter's shape for every client, and at the server their mean over all.
+
+    Attributes
+    ----------
+    federation
+        Of the run.
+    server
+        The mean; zeros at first, as is every client's.
+    own
+        Client -> its value, for those whose value was ever changed.
+    """
+
+    federation: Federation
+    server: Update = field(init=False)
+    own: dict[int, Update] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.server = self._zeros()
+
+    def of(self, client: int) -> Update:
+        """A client's value."""
+        return self.own.get(client) or self._zeros()
+
+    def change(self, changes: Sequence[tuple[int, Update]]) -> None:
+        """Add changes to clients' values, and to their mean.
+
+        Parameters
+        ----------
+        changes
+            Client, and its change; tensors that are missing stay.
+        """
+        whole = []
+        for client, change in changes:
+            own, full = self.of(client), self._zeros() | change
+            self.own[client] = {name: own[name] + full[name] for name in own}
+            whole.append(full)
+        if whole:
+            self.server = changed_mean(self.server, whole, self.federation.clients)
+
+    def _zeros(self) -> Update:
+        layout = self.federation.layout
+        return {spec.name: np.zeros(spec.shape, np.float32) for spec in layout.tensors}
+
+
+def changed_mean(mean: Update, changes: Sequence[Update], clients: int) -> Update:
+    """The mean of all clients' values after some have changed: ``mean + 1/N sum of changes``.
+
+    Parameters
+    ----------
+    mean
+        Before.
+    changes
+        Of those clients that changed, at least one.
+    clients
+        ``N``: all clients, not those selected.
+
+    Raises
+    ------
+    ValueError
+        Fewer clients than changes, no change, or different layouts.
+    """
+    if clients < len(changes):
+        raise ValueError(f"clients: found {clients}, allowed is {len(changes)} or more")
+    step = fedavg(changes, denominator=float(clients))
+    check_layouts([mean, step])
+    return {name: values + step[name] for name, values in mean.items()}
