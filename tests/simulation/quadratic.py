@@ -1,5 +1,6 @@
 """A learner whose clients have quadratic losses: every optimum is known in closed form."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class QuadraticLearner:
     """
 
     parameters = 1000
-    recent = MemoryCache()
+    cache = MemoryCache()
 
     def __init__(self, curvatures, targets, rate, policy=None, examples=None) -> None:
         self.curvatures, self.targets = np.array(curvatures), np.array(targets, "f4")
@@ -74,7 +75,13 @@ class QuadraticLearner:
         return TrainingResult(delta, None, (1.0,) * len(job.batches), 1.0)
 
     def evaluate(self, adapter):
-        return Evaluation(0.1, 2.0, 7.4, 0.2, "exact_match", {})
+        """The mean loss of all clients; the accuracy is 1 at a loss of 0, and 1/2 at 1."""
+        vector = np.concatenate([array.ravel() for _, array in sorted(adapter.items())])
+        distances = np.square(vector.astype(float) - self.targets)
+        losses = [h / 2 * math.fsum(d) for h, d in zip(self.curvatures, distances, strict=True)]
+        loss = math.fsum(losses) / len(losses)
+        accuracy = 1 / (1 + loss)
+        return Evaluation(accuracy, loss, math.exp(min(loss, 50)), accuracy, "exact_match", {})
 
     def final_facts(self):
         return {}
