@@ -7,8 +7,8 @@ import pytest
 
 from fsim.core.errors import ScenarioError
 from fsim.settings.loading import load_scenario
-from fsim.simulation.run import simulate
 from tests.conftest import ROOT
+from tests.simulation.quadratic import simulate
 
 LINKS = {
     "transport": {"kind": "fluid"},
