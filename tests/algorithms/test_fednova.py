@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fsim.algorithms.fednova import fednova, fednova_norm
 from fsim.server.aggregation import fedavg
-from tests.algorithms.federations import TARGETS, flat, learner, refusal, settings
+from tests.algorithms.federations import CURVATURES, RATE, TARGETS, flat, learner, refusal, settings
 from tests.simulation.quadratic import QuadraticLearner, run
 
 
@@ -86,24 +86,44 @@ def test_fednova_makes_up_for_clients_that_do_more_steps(tiny):
 
 
 @pytest.mark.parametrize(
-    "protocol",
+    ("protocol", "entered", "share"),
     [
-        {"kind": "deadline", "over_selection": 1.0},
-        {"kind": "buffered", "buffer": 3},
-        {"kind": "tiered", "tiers": 2, "clients_per_round": 3},
+        ({"kind": "deadline", "over_selection": 1.0}, 6, 1.0),
+        ({"kind": "buffered", "buffer": 3}, 3, 1.0),
+        # Of two tiers that count as having had a round, the first has had one more.
+        ({"kind": "tiered", "tiers": 2, "clients_per_round": 3}, 3, 1 / 3),
     ],
-    ids=lambda protocol: protocol["kind"],
+    ids=["deadline", "buffered", "tiered"],
 )
-def test_fednova_goes_with_every_protocol_that_averages(tiny, protocol):
-    training = {"optimizer": "sgd", "learning_rate": 0.01, "local_epochs": 2, "batch_size": 8}
+def test_fednova_goes_with_every_protocol_that_averages(tiny, protocol, entered, share):
+    """Its formula, of the updates that the first step of the global adapter was made of."""
+    training = {"optimizer": "sgd", "learning_rate": RATE, "local_epochs": 2, "batch_size": 8}
     examples = [8, 16, 48, 8, 16, 48]
-    common = settings(protocol=protocol) | {"training": training}
-    worlds = [
-        run(tiny(**common | {"server": {"correction": kind}}), learner(examples=examples))
+    # In the order of their links; one client's steps take longer than another's.
+    fleet = {"fleet__uplink": {"rate": "lognormal(8 kbit/s, 1.0)"}, "transport": {"kind": "fluid"},
+             "fleet__seconds_per_step": {"laptop": "10 ms"}}  # fmt: skip
+    common = {**settings(protocol=protocol, rounds=1), "training": training, **fleet}
+    worlds = {
+        kind: run(tiny(**common | {"server": {"correction": kind}}), learner(examples=examples))
         for kind in ("none", "fednova")
-    ]
-    assert worlds[0].accounts == worlds[1].accounts
-    assert not np.array_equal(flat(worlds[0]), flat(worlds[1]))
+    }
+    assert worlds["none"].accounts == worlds["fednova"].accounts
+    assert worlds["fednova"].accounts.aggregated == entered
+    records = worlds["fednova"].recorder.records()
+    those = records[records["kind"] == "receive"]["client"].to_numpy()[:entered]
+    # Two passes in batches of 8: 2, 4 and 12 steps, each of which leaves 1 - 0.1 h of the way.
+    held = np.array(examples)[those]
+    steps = held // 4
+    left = (1 - RATE * np.array(CURVATURES)[those]) ** steps
+    deltas = (1 - left)[:, None] * TARGETS[those]
+    weights = held / held.sum()
+    moves = {
+        "none": weights @ deltas,
+        "fednova": (weights @ steps) * ((weights / steps) @ deltas),
+    }
+    for kind, world in worlds.items():
+        np.testing.assert_allclose(flat(world), share * moves[kind], atol=1e-6)
+    assert len(set(steps)) > 1
 
 
 @pytest.mark.parametrize(

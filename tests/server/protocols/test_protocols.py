@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from fsim.core.errors import ScenarioError
+from fsim.core.rng import stream
+from fsim.server.selection import SELECTORS, make_selector
 from fsim.settings.loading import load_scenario
-from fsim.simulation.run import simulate
+from fsim.simulation.build import build_population
+from fsim.simulation.run import run_world
+from fsim.simulation.world import SimulatedWorld
 from tests.conftest import ROOT
+from tests.simulation.quadratic import quadratic_learner, simulate
 
 LINKS = {
     "transport": {"kind": "fluid"},
@@ -98,6 +103,28 @@ def test_late_updates_may_be_kept(tiny):
     assert kept["aggregated"] > discarded["aggregated"]
 
 
+@pytest.mark.parametrize("margin", [0.6, 0.7])
+def test_a_deadline_counts_by_the_clients_own_clocks(tiny, margin):
+    """All answer together and before the deadline: late is whose clock is ahead by more than that.
+
+    32,782 bytes at 10,000 bytes/s, two steps of 0.25 s and 16,398 bytes at 8000 bytes/s:
+    5.82795 s.
+    """
+    offsets = [stream(0, "failures.clock", client).uniform(-2, 2) for client in range(6)]
+    ahead = [client for client, offset in enumerate(offsets) if offset > margin]
+    assert ahead == ([1] if margin == 0.6 else [])
+    assert min(offsets) < -margin  # late is nobody because of a clock that is behind
+    run = simulate(
+        tiny(**{**LINKS, "fleet__uplink": {"rate": "64 kbit/s"}}, failures={"clock_skew": "2 s"},
+             protocol__kind="deadline", protocol__over_selection=1.0,
+             protocol__clients_per_round=6, protocol__rounds=1,
+             protocol__after=f"{5.82795 + margin} s")
+    )  # fmt: skip
+    assert of_kind(run, "receive")["time_s"].tolist() == pytest.approx([5.82795] * 6)
+    assert of_kind(run, "late")["client"].tolist() == ahead
+    assert balanced(run)["aggregated"] == 6 - len(ahead)
+
+
 def test_a_buffer_of_two_by_hand(tiny):
     """Two clients, one twice as slow to upload: who is in which update, and when.
 
@@ -134,16 +161,36 @@ def test_stale_updates_may_be_thrown_away(tiny):
 
 
 def test_tiers_of_like_speed(tiny):
-    run = simulate(
-        tiny(**LINKS, protocol__kind="tiered", protocol__tiers=2, protocol__clients_per_round=2,
-             protocol__rounds=5)
-    )  # fmt: skip
-    balanced(run)
-    assert len(run.evaluations) == 6
-    assert run.evaluations["loss"].iloc[-1] < run.evaluations["loss"].iloc[0]
-    # Rounds overlap: the fast tier does not wait for the slow one.
-    rounds = of_kind(run, "round")
-    assert (rounds["time_s"].to_numpy()[1:] < run.evaluations["time_s"].to_numpy()[1:-1]).any()
+    """FedAT by hand: two tiers of three, each over and over, beside each other.
+
+    A tier's round takes as long as its slowest client, and ends in the mean of its adapters. The
+    global adapter is then the mean of the tiers', each weighted by the rounds of the other.
+    """
+    loaded = tiny(**LINKS, training={"optimizer": "sgd", "learning_rate": 0.1, "local_steps": 2},
+                  compression__policy="float32", protocol__kind="tiered", protocol__tiers=2,
+                  protocol__rounds=7)  # fmt: skip
+    learner = quadratic_learner(loaded)
+    run = run_world(SimulatedWorld(loaded, learner))
+    rates = [client.uplink.capacity.mean for client in build_population(loaded)]
+    order = sorted(range(6), key=lambda client: -rates[client])
+    tiers = order[:3], order[3:]
+    seconds = [3.2782 + 0.5 + 32_782 / rates[tier[-1]] for tier in tiers]
+    assert seconds[0] < seconds[1]
+    closes = sorted((seconds[tier] * (n + 1), tier) for tier in (0, 1) for n in range(7))[:7]
+    assert run.evaluations["time_s"].tolist() == pytest.approx([0, *(time for time, _ in closes)])
+    assert {tier for _, tier in closes} == {0, 1}
+    counts, adapters, began = [0, 0], [0.0, 0.0], [0.0, 0.0]
+    for _, tier in closes:
+        optimum = learner.targets[tiers[tier]].astype(float).mean(axis=0)
+        # Two steps of a tenth leave 0.81 of the way.
+        adapters[tier] = 0.81 * began[tier] + 0.19 * optimum
+        counts[tier] += 1
+        # Every tier counts as having had one round more.
+        shares = counts[1] + 1, counts[0] + 1
+        whole = (shares[0] * adapters[0] + shares[1] * adapters[1]) / sum(shares)
+        began[tier] = whole
+    np.testing.assert_allclose(learner.layout.flatten(run.adapter), whole, atol=1e-6)
+    assert balanced(run)["aggregated"] == 3 * 7
 
 
 @pytest.mark.parametrize(
@@ -212,9 +259,36 @@ def test_dropouts_at_every_moment(tiny, moment):
     assert (lost["bytes"].sum() > 0) == (moment in ("uploading", "any"))
 
 
-@pytest.mark.parametrize("rule", ["data-size", "round-robin", "fastest", "power-of-choice", "oort"])
-def test_every_selection_rule_runs(tiny, rule):
-    assert balanced(simulate(tiny(**LINKS, protocol__selection=rule)))["aggregated"] == 6
+@pytest.mark.parametrize("rule", [rule for rule in SELECTORS if rule != "uniform"])
+def test_every_selection_rule_has_its_say(tiny, rule):
+    """Clients are those that the rule chooses which knows what its clients did; all stand ready.
+
+    That each chooses right is tested beside it, by numbers worked out by hand.
+    """
+    examples = [10, 500, 20, 400, 30, 300]
+    loaded = tiny(**LINKS, protocol__selection=rule, protocol__rounds=8,
+                  protocol__clients_per_round=2)  # fmt: skip
+    run = simulate(loaded, examples=examples)
+    selector = make_selector(rule, {})
+    for client, count in enumerate(examples):
+        selector.register(client, examples=count)
+    trained = of_kind(run, "compute").set_index(["round", "client"])["details"]
+    cohorts = []
+    for number, answers in of_kind(run, "receive").groupby("round"):
+        expected = selector.select(number, range(6), 2, stream(0, "server.selection", number))
+        assert sorted(answers["client"]) == sorted(expected)
+        cohorts.append(sorted(expected))
+        began = of_kind(run, "round").set_index("round")["time_s"][number]
+        for client, time in zip(answers["client"], answers["time_s"], strict=True):
+            loss = json.loads(trained[number, client])["loss_last"]
+            selector.observe(client, number, loss=loss, examples=examples[client],
+                             seconds=time - began)  # fmt: skip
+    plain = simulate(tiny(**LINKS, protocol__rounds=8, protocol__clients_per_round=2))
+    assert cohorts != [
+        sorted(each) for _, each in of_kind(plain, "receive").groupby("round")["client"]
+    ]
+    if rule == "round-robin":
+        assert cohorts[:4] == [[0, 1], [2, 3], [4, 5], [0, 1]]
 
 
 def test_the_downlink_can_be_a_delta(tiny):
@@ -257,7 +331,6 @@ def test_settings_that_contradict_are_refused(tiny, settings, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.slow
 def test_chaos_is_accounted_for():
     loaded = load_scenario(ROOT / "scenarios" / "chaos.yaml")
     run = simulate(loaded)
