@@ -20,6 +20,7 @@ from fsim.core.distributions import Distribution
 from fsim.core.errors import FsimError, ScenarioError, TraceError
 from fsim.core.quantities import Duration, DurationLaw, Power, RateLaw
 from fsim.core.registry import parse_choice
+from fsim.core.validation import Settings
 from fsim.fleet import DEVICES, Nights, Traced
 from fsim.fleet.availability import Moment
 from fsim.fleet.availability.renewal import check_law
@@ -28,7 +29,7 @@ from fsim.network.formats import read_availability, read_trace
 from fsim.network.links.capacity import PastEnd
 from fsim.network.transports.interruption import Rule
 from fsim.network.transports.transports import TRANSPORTS, make_transport
-from fsim.settings.base import SectionWithOptions, Settings, find_file, folders, one_of
+from fsim.settings.base import SectionWithOptions, find_file, folders, one_of
 
 
 class LinkSettings(Settings):

@@ -9,15 +9,14 @@ import yaml
 from pydantic import Field, model_validator
 
 from fsim.core.quantities import Seed
+from fsim.core.validation import Settings
 from fsim.server.aggregation import make_aggregation
-from fsim.settings.base import Settings
 from fsim.settings.corrections import check_correction
 from fsim.settings.fleet import FleetSettings, TransportSettings
 from fsim.settings.learning import (
     EvaluationSettings,
     ModelSettings,
     TaskSettings,
-    TrainingSettingsModel,
 )
 from fsim.settings.server import (
     BillingSettings,
@@ -27,6 +26,7 @@ from fsim.settings.server import (
     ServerSettings,
     TargetSettings,
 )
+from fsim.training.settings import TrainingSettings
 
 
 class Scenario(Settings):
@@ -36,7 +36,7 @@ class Scenario(Settings):
     seed: Seed = 0
     task: TaskSettings = TaskSettings()
     model: ModelSettings = ModelSettings()
-    training: TrainingSettingsModel = TrainingSettingsModel()
+    training: TrainingSettings = TrainingSettings()
     fleet: FleetSettings
     transport: TransportSettings = TransportSettings()
     protocol: ProtocolSettings = ProtocolSettings()

@@ -15,12 +15,13 @@ from fsim.algorithms.corrections import make_correction
 from fsim.compression import POLICIES, Policy, make_policy
 from fsim.core.quantities import Count, Duration, Rate, Size
 from fsim.core.registry import choose
+from fsim.core.validation import Settings
 from fsim.server.aggregation import make_aggregation
 from fsim.server.optimizers import make_optimizer
 from fsim.server.protocols import PROTOCOLS, RoundProtocol, make_protocol
 from fsim.server.screening import Screen
 from fsim.server.selection import make_selector
-from fsim.settings.base import Choice, SectionWithOptions, Settings, choice_of
+from fsim.settings.base import Choice, SectionWithOptions, choice_of
 
 
 class StopSettings(Settings):

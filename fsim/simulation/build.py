@@ -42,7 +42,7 @@ from fsim.fleet.population import (
     renewal,
     traced,
 )
-from fsim.model.adapter import AdaptedModel, LoraSettings
+from fsim.model.adapter import AdaptedModel
 from fsim.model.loading import load_base
 from fsim.network import Capacity
 from fsim.settings import Scenario
@@ -198,12 +198,7 @@ def prepare_task(loaded: LoadedScenario) -> PreparedTask:
     data = load_task(loaded)
     shards, left_out = build_partition(scenario, data.train)
     base = load_base(scenario.model.name, scenario.model.dtype, scenario.model.device)
-    lora = scenario.model.lora
-    adapted = AdaptedModel(
-        base,
-        LoraSettings(lora.rank, lora.alpha, lora.targets),
-        torch_seed(scenario.seed, "learning.adapter"),
-    )
+    adapted = AdaptedModel(base, scenario.model.lora, torch_seed(scenario.seed, "learning.adapter"))
     limit = scenario.task.max_prompt_tokens
     train = encode_examples(base.tokenizer, data.train, limit)
     chosen = stream(scenario.seed, "learning.evaluation").choice(

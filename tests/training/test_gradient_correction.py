@@ -8,11 +8,13 @@ import pytest
 from fsim.core.types import TrainingRequest
 from fsim.data.encoding import BatchShape
 from fsim.store import Store
-from fsim.training.cohort import TrainingSettings
+from fsim.training.settings import TrainingSettings
 from fsim.training.trainer import Trainer, TrainingJob
 from tests.training.test_cohort import alone_with_peft, jobs_of, train
 
-CLIPPED = TrainingSettings("sgd", 0.1, 0.01, 0.5)
+CLIPPED = TrainingSettings(
+    optimizer="sgd", learning_rate=0.1, weight_decay=0.01, max_gradient_norm=0.5
+)
 
 
 def drifting(jobs):
