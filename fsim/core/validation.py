@@ -45,6 +45,23 @@ def explain(error: ValidationError, model: type) -> str:
     return f"{prefix}{_sentence(first, allowed_keys)}{more}"
 
 
+def kinds_allowed(conditions: Mapping[str, str]) -> str:
+    """Names and what each is allowed with: ``a, b, or c with this: that``.
+
+    Parameters
+    ----------
+    conditions
+        Name -> what follows it, empty where it is allowed whatever else is set.
+    """
+    parts = [name for name, condition in conditions.items() if not condition]
+    for condition in dict.fromkeys(filter(None, conditions.values())):
+        *others, last = (name for name, its in conditions.items() if its == condition)
+        names = f"{', '.join(others)} or {last}" if others else last
+        parts.append(f"{names} {condition}")
+    *first, end = parts
+    return ", ".join([*first, f"or {end}"]) if first else end
+
+
 def repeated(names: Iterable[str]) -> str | None:
     """The first of the names that was there before, None if there is none."""
     seen: set[str] = set()

@@ -18,6 +18,7 @@ from fsim.data.tasks import TASKS, Task, make_task
 from fsim.model.loading import model_folder
 from fsim.model.lora import LoraSettings
 from fsim.settings.base import SectionWithOptions
+from fsim.settings.effects import Effect
 
 
 class PartitionSettings(Settings):
@@ -81,4 +82,4 @@ class EvaluationSettings(Settings):
 
     metric: str | None = None
     every: Count = 1
-    examples: Count = 300
+    examples: Annotated[Count, Effect.TASK, Effect.REPORT] = 300

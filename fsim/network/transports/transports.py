@@ -69,6 +69,9 @@ class Transport(ABC):
 
     name: ClassVar[str]
 
+    loses_packets: ClassVar[bool] = False
+    """Whether parts of a payload may never arrive."""
+
     @abstractmethod
     def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
         """What comes before the streaming of a payload; parameters as for :meth:`finish_time`."""
@@ -274,6 +277,7 @@ class Datagram(_Lossy):
     """
 
     name: ClassVar[str] = "datagram"
+    loses_packets: ClassVar[bool] = True
 
     def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
         """Over when the last packet has, or would have, arrived. See :class:`Transport`."""
