@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from fsim.store.memory import MemoryCache
 from fsim.training.cohort import Cohort, SlotJob, SlotResult
 from fsim.training.cost import TrainingCost
 from fsim.training.memory import TrainingMemory
-from fsim.training.provenance import array_digest, origin, rows_digest
+from fsim.training.provenance import array_digest, rows_digest, training_origin
 from fsim.training.settings import TrainingSettings
 
 ACTIVATIONS_IN_CACHE = 2**19
@@ -177,14 +176,7 @@ class Trainer:
         self.trained = self.reused = 0
         self._origin: dict[str, Any] = {}
         if store is not None:
-            self._origin = {
-                "kind": "training",
-                **origin(adapted),
-                "shape": dataclasses.astuple(shape),
-                "width": self.width,
-                "settings": settings.model_dump(mode="json"),
-                "request": dataclasses.asdict(request),
-            }
+            self._origin = training_origin(adapted, shape, settings, request, self.width)
 
     def operations(self, job: TrainingJob) -> float:
         """Floating-point operations of a job."""
