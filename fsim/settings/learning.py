@@ -15,7 +15,7 @@ from fsim.core.errors import ScenarioError, shown
 from fsim.core.quantities import Count
 from fsim.core.validation import Settings
 from fsim.data.tasks import TASKS, Task, make_task
-from fsim.model.loading import model_folder
+from fsim.model.loading import DType, model_folder
 from fsim.model.lora import LoraSettings
 from fsim.settings.base import SectionWithOptions
 from fsim.settings.effects import Effect
@@ -58,7 +58,7 @@ class ModelSettings(Settings):
     """The base model (a registered one, a local folder, or a hub's name) and its adapter."""
 
     name: str = "nano"
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    dtype: DType = "auto"
     device: str = "auto"
     lora: LoraSettings = LoraSettings()
 
