@@ -76,21 +76,13 @@ def _train() -> dict[str, Any]:
     from fsim.server.aggregation import add, fedavg
     from fsim.settings.loading import load_scenario
     from fsim.simulation.build import prepare_task
-    from fsim.training.cohort import TrainingSettings
     from fsim.training.trainer import Trainer, TrainingJob
 
     loaded = load_scenario(SCENARIO)
     bench, training = prepare_task(loaded), loaded.scenario.training
     rows = [row for shard in bench.shards for row in shard]
-    settings = TrainingSettings(
-        training.optimizer,
-        training.learning_rate,
-        training.weight_decay,
-        training.max_gradient_norm,
-        False,
-    )
     shape = BatchShape.of(rows, training.batch_size)
-    trainer = Trainer(bench.adapted, shape, settings, TrainingRequest(SensitivitySettings()), 4)
+    trainer = Trainer(bench.adapted, shape, training, TrainingRequest(SensitivitySettings()), 4)
     adapter, found = bench.adapted.initial, {}
     for number in range(1, 6):
         tickets = []

@@ -170,7 +170,7 @@ class Ours:
         self.width = width or automatic_width(
             workload.shape, adapted.model.config.hidden_size, workload.clients_a_round
         )
-        training = replace(workload.training, compile=compiled)
+        training = workload.training.model_copy(update={"compile": compiled})
         cohort = Cohort(adapted, self.width, workload.shape, training)
         self._workers = Workers(cohort.train, workers)
         self.adapter = adapted.layout.flatten(adapted.initial)

@@ -10,8 +10,9 @@ import yaml
 
 from fsim.data.encoding import encode_examples
 from fsim.data.tasks import make_task
-from fsim.model.adapter import AdaptedModel, LoraSettings
+from fsim.model.adapter import AdaptedModel
 from fsim.model.loading import load_base
+from fsim.model.lora import LoraSettings
 from fsim.settings.loading import check_scenario
 from fsim.simulation import build
 
@@ -116,7 +117,11 @@ def tiny_file(tmp_path):
 def nano():
     """The nano base model with an adapter on all its linear layers."""
     torch.set_num_threads(1)
-    return AdaptedModel(load_base("nano", device="cpu"), LoraSettings(8, 16, "all-linear"), seed=0)
+    return AdaptedModel(
+        load_base("nano", device="cpu"),
+        LoraSettings(rank=8, alpha=16, targets="all-linear"),
+        seed=0,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ from fsim.core.types import FloatArray
 
 if TYPE_CHECKING:
     from fsim.data.encoding import BatchShape, Encoded
-    from fsim.model.adapter import LoraSettings
     from fsim.model.loading import BaseModel
-    from fsim.training.cohort import TrainingSettings
+    from fsim.model.lora import LoraSettings
+    from fsim.training.settings import TrainingSettings
 
 QUICKSTART = Path(__file__).parents[2] / "scenarios" / "quickstart.yaml"
 
@@ -102,8 +102,8 @@ def make_workload(settings: str) -> Workload:
 
 def _small() -> Workload:
     from fsim.data.encoding import BatchShape, Encoded
-    from fsim.model.adapter import LoraSettings
-    from fsim.training.cohort import TrainingSettings
+    from fsim.model.lora import LoraSettings
+    from fsim.training.settings import TrainingSettings
 
     clients, rows, tokens, vocabulary = 50, 64, 32, 512
     rng = stream(0, "benchmark.rows")
@@ -113,8 +113,8 @@ def _small() -> Workload:
     shards = [[Encoded(tuple(row), tokens - 1, False) for row in shard] for shard in ids.tolist()]
     return Workload(
         base=_random_llama,
-        lora=LoraSettings(4, 8, ("q_proj", "v_proj")),
-        training=TrainingSettings("sgd", 0.5, 0.0, None),
+        lora=LoraSettings(rank=4, alpha=8, targets=("q_proj", "v_proj")),
+        training=TrainingSettings(optimizer="sgd", learning_rate=0.5, max_gradient_norm=None),
         seed=0,
         shape=BatchShape.of(shards[0], 4),
         shards=shards,
@@ -153,11 +153,9 @@ def _random_llama(dtype: str) -> BaseModel:
 
 def _quickstart() -> Workload:
     from fsim.data.encoding import BatchShape, encode_examples
-    from fsim.model.adapter import LoraSettings
     from fsim.model.loading import load_base
     from fsim.settings.loading import load_scenario
     from fsim.simulation.build import build_partition, load_task
-    from fsim.training.cohort import TrainingSettings
 
     loaded = load_scenario(QUICKSTART)
     scenario = loaded.scenario
@@ -168,13 +166,8 @@ def _quickstart() -> Workload:
     rows = encode_examples(tokenizer, data.train, scenario.task.max_prompt_tokens)
     return Workload(
         base=lambda dtype: load_base(model.name, dtype, "cpu"),
-        lora=LoraSettings(model.lora.rank, model.lora.alpha, model.lora.targets),
-        training=TrainingSettings(
-            training.optimizer,
-            training.learning_rate,
-            training.weight_decay,
-            training.max_gradient_norm,
-        ),
+        lora=model.lora,
+        training=training,
         seed=scenario.seed,
         shape=BatchShape.of([rows[i] for shard in shards for i in shard], training.batch_size),
         shards=[[rows[i] for i in shard] for shard in shards],
@@ -187,9 +180,9 @@ def _quickstart() -> Workload:
 def _smollm2() -> Workload:
     from fsim.data.encoding import BatchShape, encode_examples
     from fsim.data.tasks import make_task
-    from fsim.model.adapter import LoraSettings
     from fsim.model.loading import load_base
-    from fsim.training.cohort import TrainingSettings
+    from fsim.model.lora import LoraSettings
+    from fsim.training.settings import TrainingSettings
 
     length, clients, each = 64, 8, 32
     examples = make_task("medical", {}).load(Path).train[: 4 * clients * each]
@@ -198,8 +191,8 @@ def _smollm2() -> Workload:
     shards = [rows[client * each : (client + 1) * each] for client in range(clients)]
     return Workload(
         base=lambda dtype: load_base("smollm2-135m", dtype, "cpu"),
-        lora=LoraSettings(8, 16, "all-linear"),
-        training=TrainingSettings("adamw", 1e-3, 0.0, 1.0),
+        lora=LoraSettings(rank=8, alpha=16, targets="all-linear"),
+        training=TrainingSettings(optimizer="adamw", learning_rate=1e-3),
         seed=0,
         shape=BatchShape.of([row for shard in shards for row in shard], 4),
         shards=shards,

@@ -25,7 +25,7 @@ def reference(
     from fsim.data.tasks import make_task
     from fsim.evaluation.reference import reference as measure
     from fsim.settings import find_file
-    from fsim.settings.learning import MOST_STEPS
+    from fsim.training.settings import MOST_STEPS
 
     within("--steps", steps, MOST_STEPS)
     within("--max-prompt-tokens", max_prompt_tokens, 100_000)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict
 
+from fsim.compression.size_option import SizeOption
 from fsim.core.rng import participation, stream, torch_seed
 from fsim.core.types import Layout, TrainingRequest, Update
 
@@ -81,6 +82,13 @@ class Policy(ABC):
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     name: ClassVar[str]
+
+    size_option: ClassVar[SizeOption | None] = None
+    """What ``--match-budget`` tunes; None for a policy that no option makes longer or shorter."""
+
+    budget_condition: ClassVar[str | None] = None
+    """With what options payloads keep to a budget, as an error says it: empty for any, None for a
+    policy that has no such options."""
 
     @abstractmethod
     def encode(self, update: Update, context: EncodingContext) -> bytes:

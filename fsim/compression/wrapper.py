@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fsim.compression.policy import Policy
 from fsim.core.registry import choose, parse_choice
@@ -18,6 +19,8 @@ class Wrapper(Policy):
     inner
         That policy, as NAME or NAME:OPTION=VALUE:...; not a wrapper itself.
     """
+
+    budget_condition: ClassVar[str | None] = "with one of them inside"
 
     inner: str = "float16"
 

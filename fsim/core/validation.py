@@ -1,4 +1,4 @@
-"""Turning a pydantic error into one line that says where, what was found, and what is allowed."""
+"""The base of all settings, and their errors in one line: what was found, what is allowed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, cast, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fsim.core.errors import shown
 
@@ -15,6 +15,14 @@ LONGEST_PATH = 120
 
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING = ("missing", "missing_argument")
+
+
+class Settings(BaseModel):
+    """A part of what users set: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False
+    )
 
 
 def explain(error: ValidationError, model: type) -> str:
@@ -35,6 +43,23 @@ def explain(error: ValidationError, model: type) -> str:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     prefix = f"{path}: " if path else ""
     return f"{prefix}{_sentence(first, allowed_keys)}{more}"
+
+
+def kinds_allowed(conditions: Mapping[str, str]) -> str:
+    """Names and what each is allowed with: ``a, b, or c with this: that``.
+
+    Parameters
+    ----------
+    conditions
+        Name -> what follows it, empty where it is allowed whatever else is set.
+    """
+    parts = [name for name, condition in conditions.items() if not condition]
+    for condition in dict.fromkeys(filter(None, conditions.values())):
+        *others, last = (name for name, its in conditions.items() if its == condition)
+        names = f"{', '.join(others)} or {last}" if others else last
+        parts.append(f"{names} {condition}")
+    *first, end = parts
+    return ", ".join([*first, f"or {end}"]) if first else end
 
 
 def repeated(names: Iterable[str]) -> str | None:

@@ -11,13 +11,15 @@ from fsim.core.rng import stream, torch_seed
 from fsim.data.encoding import BatchShape, draw_batches, encode_examples
 from fsim.data.tasks import TaskData
 from fsim.evaluation.evaluation import Evaluator
-from fsim.model.adapter import AdaptedModel, LoraSettings
+from fsim.model.adapter import AdaptedModel
 from fsim.model.loading import load_base
-from fsim.training.cohort import Cohort, SlotJob, TrainingSettings
+from fsim.model.lora import LoraSettings
+from fsim.training.cohort import Cohort, SlotJob
+from fsim.training.settings import TrainingSettings
 
 ROWS = 16
-LORA = LoraSettings(8, 16, "all-linear")
-TRAINING = TrainingSettings("adamw", 3e-3, 0.0, 1.0)
+LORA = LoraSettings(rank=8, alpha=16, targets="all-linear")
+TRAINING = TrainingSettings(optimizer="adamw", learning_rate=3e-3)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,10 @@ from fsim.compression.registry import registered
 from fsim.core.errors import FsimError
 from fsim.experiments.prepared import last_workbench
 from fsim.experiments.run import run_to_folder
+from fsim.settings.effects import Effect, keys_with
 from fsim.settings.loading import LoadedScenario
 from fsim.simulation.run import Progress
 from fsim.store import Store
-
-TIMELESS = ("synchronous",)
-"""Protocols whose rounds train the same, whenever clients come and however long they take."""
 
 
 @dataclass(frozen=True)
@@ -145,14 +143,8 @@ def learning_key(loaded: LoadedScenario) -> str:
 
     Only the order of jobs rests on it: what is reused is decided by the store's own keys.
     """
-    settings = loaded.scenario.model_dump(mode="json")
-    for section in ("name", "transport", "billing", "target", "evaluation"):
-        settings.pop(section)
-    fleet, server = settings["fleet"], settings["server"]
-    settings["fleet"] = {key: fleet[key] for key in ("clients", "availability", "when_away")}
-    settings["server"] = {k: v for k, v in server.items() if k not in ("ingress", "egress")}
-    if loaded.scenario.protocol.kind not in TIMELESS:
-        settings["fleet"] = fleet
+    without = {Effect.REPORT, Effect.TIME} if loaded.scenario.timeless else {Effect.REPORT}
+    settings = keys_with(loaded.scenario, lambda effects: not effects & without)
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 

@@ -7,14 +7,14 @@ the first time, so that a value costs only its encoding.
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fsim.compression import Policy, make_policy
+from fsim.compression import make_policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.errors import ScenarioError
 from fsim.experiments.prepared import last_workbench
 from fsim.settings.loading import LoadedScenario
@@ -29,58 +29,6 @@ TRIES = 12
 
 CLOSE = 0.01
 """Relative difference to the budget at which no further value is tried."""
-
-
-@dataclass(frozen=True)
-class SizeOption:
-    """The option that governs how long a policy's payloads are: more of it is more bytes.
-
-    Attributes
-    ----------
-    names
-        One option; or several shares of a whole, which keep their proportions.
-    least, most
-        Values that may be tried; of several, what their sum may be.
-    whole_from
-        From here on only whole numbers are allowed.
-    """
-
-    names: tuple[str, ...]
-    least: float
-    most: float
-    whole_from: float = math.inf
-
-    def between(self, low: float, high: float) -> float:
-        """Half-way in the logarithm, to an allowed value."""
-        middle = math.sqrt(low * high)
-        return float(round(middle)) if middle >= self.whole_from else middle
-
-    def options(self, policy: Policy, value: float) -> dict[str, float | int]:
-        """The policy's options at a value."""
-        if value >= self.whole_from:
-            return {self.names[0]: round(value)}
-        now = [getattr(policy, name) for name in self.names]
-        # Six digits, rounded down: shares still sum to no more than 1.
-        scale = value / sum(now)
-        return {
-            name: math.floor(share * scale * 1e6) / 1e6
-            for name, share in zip(self.names, now, strict=True)
-        }
-
-
-SIZE_OPTIONS: dict[str, SizeOption] = {
-    "topk": SizeOption(("ratio",), 1e-3, 1.0),
-    "stc": SizeOption(("ratio",), 1e-3, 1.0),
-    "flasc": SizeOption(("density",), 1e-3, 1.0),
-    "qsgd": SizeOption(("bits",), 2, 16, whole_from=1),
-    "fedpaq": SizeOption(("bits",), 2, 16, whole_from=1),
-    "eden": SizeOption(("bits",), 0.05, 4, whole_from=1),
-    "powersgd": SizeOption(("rank",), 1, 64, whole_from=1),
-    "fstq": SizeOption(("share16", "share4", "share2"), 1e-3, 1.0),
-    "fisher-rdo": SizeOption(("rate",), 1e-2, 8.0),
-    "masked-sign": SizeOption(("share",), 1e-3, 1.0),
-}
-"""Policy -> its option for size; one that is not here has none, and is left as it is."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +90,10 @@ def match_budget(
 
 
 def _tune(loaded: LoadedScenario, choice: PolicyChoice, budget: int, store: Store) -> Tuned:
-    option = SIZE_OPTIONS.get(choice.policy)
+    policy = make_policy(choice.policy, choice.options)
+    option = policy.size_option
     if option is None:
         return Tuned(choice, {}, _payload(loaded, choice, store))
-    policy = make_policy(choice.policy, choice.options)
 
     def attempt(value: float) -> Tuned:
         options = option.options(policy, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+from fsim.settings.effects import Effect, keys_with
 from fsim.settings.loading import LoadedScenario
 from fsim.simulation import build as assembly
 from fsim.simulation.build import PreparedTask
@@ -36,10 +37,9 @@ last_workbench = LastPreparedTask()
 
 def task_key(loaded: LoadedScenario) -> str:
     """Digest of all that :func:`fsim.simulation.build.prepare_task` reads of a scenario."""
-    scenario = loaded.scenario
-    dumped = scenario.model_dump(mode="json", include={"seed", "task", "model"})
-    rest = [scenario.fleet.clients, scenario.evaluation.examples, list(map(str, loaded.folders))]
-    digest = hashlib.sha256(json.dumps([dumped, rest], sort_keys=True).encode())
-    for source in scenario.task.make().sources(loaded.find):
+    settings = keys_with(loaded.scenario, lambda effects: Effect.TASK in effects)
+    folders = [str(folder) for folder in loaded.folders]
+    digest = hashlib.sha256(json.dumps([settings, folders], sort_keys=True).encode())
+    for source in loaded.scenario.task.make().sources(loaded.find):
         digest.update(source.read_bytes())
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from fsim.core.documents import LARGEST_SETTINGS, parse_yaml, read_text
 from fsim.core.errors import ScenarioError, shown
 from fsim.core.quantities import LARGEST_SEED, Seed
-from fsim.core.validation import explain
+from fsim.core.validation import Settings, explain
 from fsim.experiments.grid import (
     Axis,
     Cell,
@@ -22,7 +22,7 @@ from fsim.experiments.grid import (
     make_cells,
     parse_axis,
 )
-from fsim.settings import Settings, find_file
+from fsim.settings import find_file
 
 MOST_SEEDS = 10_000
 

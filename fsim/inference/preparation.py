@@ -22,14 +22,16 @@ from fsim.inference.prompts import PassageWriter
 from fsim.inference.pruning import check_layer, layers_of
 from fsim.inference.recorder import NOT_SCORED, SaliencyRecorder
 from fsim.inference.saliency import FisherHead, FisherTable, Sample
-from fsim.model.adapter import AdaptedModel, LoraSettings
+from fsim.model.adapter import AdaptedModel
 from fsim.model.loading import load_base
+from fsim.model.lora import LoraSettings
 from fsim.store import Store, key_of
-from fsim.training.cohort import PLAIN, TrainingSettings
+from fsim.training.cohort import PLAIN
 from fsim.training.provenance import array_digest, code_version, rows_digest
+from fsim.training.settings import TrainingSettings
 from fsim.training.trainer import Trainer, TrainingJob
 
-LORA = LoraSettings(8, 16, "all-linear")
+LORA = LoraSettings(rank=8, alpha=16, targets="all-linear")
 
 NO_ADAPTATION = Adaptation()
 
@@ -273,7 +275,7 @@ def _train(
     trainer = Trainer(
         adapted,
         BatchShape.of(rows, size),
-        TrainingSettings("adamw", settings.learning_rate, 0.0, 1.0),
+        TrainingSettings(optimizer="adamw", learning_rate=settings.learning_rate),
         PLAIN,
         width=1,
         store=store,

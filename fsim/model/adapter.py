@@ -7,7 +7,6 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from fsim.data.encoding import Batch
 from fsim.model.cross_entropy import frozen_cross_entropy
 from fsim.model.last_layer import LastLayer
 from fsim.model.loading import BaseModel
+from fsim.model.lora import LoraSettings
 from fsim.model.merging import TokenMerging
 from fsim.model.packing import Packing, use_packed_attention
 from fsim.model.precision import keep_activations_wide
@@ -33,23 +33,6 @@ WEIGHTS = "adapter_model.safetensors"
 
 CONFIG = "adapter_config.json"
 """peft's file name for a saved adapter's configuration."""
-
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """peft's LoRA configuration, as far as scenarios set it.
-
-    Attributes
-    ----------
-    rank, alpha
-        r and lora_alpha.
-    targets
-        ``"all-linear"`` or names of linear layers.
-    """
-
-    rank: int
-    alpha: float
-    targets: str | tuple[str, ...]
 
 
 def with_peft(model: Any, config: Any, seed: int) -> Any:

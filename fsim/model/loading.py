@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from fsim.core.errors import ScenarioError
 from fsim.model.gguf import PackagedGguf, quiet
@@ -20,7 +20,8 @@ NANO = Path(__file__).parent / "nano"
 ALLOW_DOWNLOADS = "FSIM_ALLOW_DOWNLOADS"
 """The environment variable that, set to 1, lets models be fetched from the Hugging Face hub."""
 
-DTYPES = ("auto", "float32", "bfloat16")
+DType = Literal["auto", "float32", "bfloat16"]
+"""The weights' type, ``auto`` for what is usual on the device."""
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -223,12 +224,12 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     Raises
     ------
     ScenarioError
-        Not one of :data:`DTYPES`.
+        Not one of :data:`DType`.
     """
     import torch
 
-    if dtype not in DTYPES:
-        raise ScenarioError(f"model.dtype: found {dtype!r}, allowed are {', '.join(DTYPES)}")
+    if dtype not in (allowed := get_args(DType)):
+        raise ScenarioError(f"model.dtype: found {dtype!r}, allowed are {', '.join(allowed)}")
     if dtype == "auto":
         dtype = "bfloat16" if device.type == "cuda" else "float32"
     return torch.bfloat16 if dtype == "bfloat16" else torch.float32

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     PlainSerializer,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -20,17 +18,9 @@ from pydantic import (
 
 from fsim.core.errors import ScenarioError, shown
 from fsim.core.registry import parse_choice
-from fsim.core.validation import LONGEST_PATH
+from fsim.core.validation import LONGEST_PATH, Settings
 
 T = TypeVar("T")
-
-
-class Settings(BaseModel):
-    """A part of a scenario: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False
-    )
 
 
 def one_of(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from fsim.core.distributions import Distribution
 from fsim.core.errors import FsimError, ScenarioError, TraceError
 from fsim.core.quantities import Duration, DurationLaw, Power, RateLaw
 from fsim.core.registry import parse_choice
+from fsim.core.validation import Settings
 from fsim.fleet import DEVICES, Nights, Traced
 from fsim.fleet.availability import Moment
 from fsim.fleet.availability.renewal import check_law
@@ -28,7 +29,8 @@ from fsim.network.formats import read_availability, read_trace
 from fsim.network.links.capacity import PastEnd
 from fsim.network.transports.interruption import Rule
 from fsim.network.transports.transports import TRANSPORTS, make_transport
-from fsim.settings.base import SectionWithOptions, Settings, find_file, folders, one_of
+from fsim.settings.base import SectionWithOptions, find_file, folders, one_of
+from fsim.settings.effects import Effect
 
 
 class LinkSettings(Settings):
@@ -83,14 +85,25 @@ def _capacity(path: Path, format_: str | None, past_end: PastEnd) -> Capacity:
     return Capacity(*read_trace(path, name, **options), past_end)
 
 
-class AlwaysSettings(Settings):
+class _AvailabilitySettings(Settings):
+    """When clients are there."""
+
+    timeless: ClassVar[bool] = False
+    """Whether who is there does not depend on when it is asked."""
+
+
+class AlwaysSettings(_AvailabilitySettings):
     """Every client available at all times."""
+
+    timeless: ClassVar[bool] = True
 
     kind: Literal["always"]
 
 
-class DropoutSettings(Settings):
+class DropoutSettings(_AvailabilitySettings):
     """Every client lost with this probability in every round it takes part in, at ``moment``."""
+
+    timeless: ClassVar[bool] = True
 
     kind: Literal["dropout"]
     probability: NonNegativeFloat
@@ -114,7 +127,7 @@ def _checked(make: Callable[[], object]) -> None:
         raise ValueError(str(error)) from None
 
 
-class _AlternatingSettings(Settings):
+class _AlternatingSettings(_AvailabilitySettings):
     """A client alternately on and off."""
 
     @model_validator(mode="before")
@@ -170,7 +183,7 @@ class RenewalSettings(_AlternatingSettings):
         return self.on, self.off
 
 
-class DiurnalSettings(Settings):
+class DiurnalSettings(_AvailabilitySettings):
     """Every client on in the nights that it uses (:class:`fsim.fleet.Nights`)."""
 
     kind: Literal["diurnal"]
@@ -192,7 +205,7 @@ class DiurnalSettings(Settings):
         return Nights(**{name: getattr(self, name) for name in fields})
 
 
-class TracedSettings(Settings):
+class TracedSettings(_AvailabilitySettings):
     """Every client as one of the recordings in a file, dealt out in turn."""
 
     kind: Literal["traced"]
@@ -270,18 +283,22 @@ class FleetSettings(Settings):
     ``cells`` are bottlenecks that clients share.
     """
 
-    clients: Clients
-    devices: dict[str, Annotated[float, Field(gt=0, le=1e9)]] = {"jetson-orin-nano": 1.0}
-    seconds_per_step: dict[str, Duration] = {}
-    uplink: LinkSettings
-    downlink: LinkSettings
+    clients: Annotated[Clients, Effect.TASK]
+    devices: Annotated[dict[str, Annotated[float, Field(gt=0, le=1e9)]], Effect.TIME] = {
+        "jetson-orin-nano": 1.0
+    }
+    seconds_per_step: Annotated[dict[str, Duration], Effect.TIME] = {}
+    uplink: Annotated[LinkSettings, Effect.TIME]
+    downlink: Annotated[LinkSettings, Effect.TIME]
     availability: AvailabilitySettings = AlwaysSettings(kind="always")
-    uplink_power: Literal["constant", "lte", "5g-low", "5g-mmwave"] = "constant"
-    transmit_power: Power = 2.0
-    receive_power: Power = 1.0
-    count_waiting: bool = False
+    uplink_power: Annotated[Literal["constant", "lte", "5g-low", "5g-mmwave"], Effect.REPORT] = (
+        "constant"
+    )
+    transmit_power: Annotated[Power, Effect.REPORT] = 2.0
+    receive_power: Annotated[Power, Effect.REPORT] = 1.0
+    count_waiting: Annotated[bool, Effect.REPORT] = False
     when_away: Rule = "resume"
-    cells: CellSettings | None = None
+    cells: Annotated[CellSettings | None, Effect.TIME] = None
 
     @field_validator("devices", "seconds_per_step")
     @classmethod

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from fsim.core.documents import DEEPEST, LARGEST_SETTINGS, parse_yaml, read_text
 from fsim.core.errors import ScenarioError, shown
-from fsim.core.validation import explain
-from fsim.settings import Scenario, Settings, find_file
+from fsim.core.validation import Settings, explain
+from fsim.settings import Scenario, find_file
 from fsim.settings.fleet import TracedSettings
 
 

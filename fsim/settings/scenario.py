@@ -11,14 +11,16 @@ from pydantic import Field, model_validator
 from fsim.algorithms import make_algorithm
 from fsim.algorithms.base import Conditions
 from fsim.core.quantities import Seed
+from fsim.core.validation import Settings, kinds_allowed
 from fsim.server.aggregation import make_aggregation
-from fsim.settings.base import Settings
+from fsim.server.protocols import PROTOCOLS
+from fsim.server.selection import make_selector
+from fsim.settings.effects import Effect
 from fsim.settings.fleet import FleetSettings, TransportSettings
 from fsim.settings.learning import (
     EvaluationSettings,
     ModelSettings,
     TaskSettings,
-    TrainingSettingsModel,
 )
 from fsim.settings.server import (
     BillingSettings,
@@ -28,30 +30,45 @@ from fsim.settings.server import (
     ServerSettings,
     TargetSettings,
 )
+from fsim.training.settings import TrainingSettings
 
 
 class Scenario(Settings):
     """A run, whole and checked."""
 
-    name: Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seed: Seed = 0
-    task: TaskSettings = TaskSettings()
-    model: ModelSettings = ModelSettings()
-    training: TrainingSettingsModel = TrainingSettingsModel()
+    name: Annotated[
+        str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), Effect.REPORT
+    ]
+    seed: Annotated[Seed, Effect.TASK] = 0
+    task: Annotated[TaskSettings, Effect.TASK] = TaskSettings()
+    model: Annotated[ModelSettings, Effect.TASK] = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
     fleet: FleetSettings
-    transport: TransportSettings = TransportSettings()
+    transport: Annotated[TransportSettings, Effect.TIME] = TransportSettings()
     protocol: ProtocolSettings = ProtocolSettings()
     server: ServerSettings = ServerSettings()
     compression: CompressionSettings = CompressionSettings(policy="float16")
-    evaluation: EvaluationSettings = EvaluationSettings()
-    billing: BillingSettings = BillingSettings()
+    evaluation: Annotated[EvaluationSettings, Effect.REPORT] = EvaluationSettings()
+    billing: Annotated[BillingSettings, Effect.TIME] = BillingSettings()
     failures: FailureSettings = FailureSettings()
-    target: TargetSettings
+    target: Annotated[TargetSettings, Effect.REPORT]
 
     @property
     def metric(self) -> str:
         """What ``accuracy`` stands for in this scenario's results."""
         return self.evaluation.metric or self.task.make().metrics[0]
+
+    @property
+    def timeless(self) -> bool:
+        """Whether what is trained does not depend on how long anything takes."""
+        return (
+            self.protocol.make().timeless
+            and self.protocol.selection.make(make_selector).timeless
+            and self.fleet.availability.timeless
+            and self.compression.upload_seconds is None
+            and not self.transport.make().loses_packets
+            and not self.server.crashes
+        )
 
     @model_validator(mode="after")
     def _metric_fits(self) -> Scenario:
@@ -69,10 +86,12 @@ class Scenario(Settings):
         protocol.check(self.fleet.clients, self.protocol.clients_per_round)
         aggregation = self.server.aggregation.make(make_aggregation)
         if getattr(aggregation, "denominator", "") == "selected" and not protocol.of_its_cohort:
+            conditions = {name: kind.cohort_condition for name, kind in PROTOCOLS.items()}
+            fitting = {name: text for name, text in conditions.items() if text is not None}
             raise ValueError(
                 "server.aggregation: found denominator: selected and protocol.kind: "
                 f"{self.protocol.kind}, which averages updates of several cohorts; allowed is "
-                "denominator: received, or synchronous, tiered, or deadline with late: discard"
+                f"denominator: received, or {kinds_allowed(fitting)}"
             )
         return self
 

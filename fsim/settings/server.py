@@ -15,12 +15,14 @@ from fsim.algorithms import make_algorithm
 from fsim.compression import POLICIES, Policy, make_policy
 from fsim.core.quantities import Count, Duration, Rate, Size
 from fsim.core.registry import choose
+from fsim.core.validation import Settings, kinds_allowed
 from fsim.server.aggregation import make_aggregation
 from fsim.server.optimizers import make_optimizer
 from fsim.server.protocols import PROTOCOLS, RoundProtocol, make_protocol
 from fsim.server.screening import Screen
 from fsim.server.selection import make_selector
-from fsim.settings.base import Choice, SectionWithOptions, Settings, choice_of
+from fsim.settings.base import Choice, SectionWithOptions, choice_of
+from fsim.settings.effects import Effect
 
 
 class StopSettings(Settings):
@@ -98,8 +100,8 @@ class ServerSettings(Settings):
     screen: dict[str, Any] = {}
     downlink: Literal["adapter", "delta"] = "adapter"
     downlink_policy: choice_of(make_policy) = Choice("float32", {})  # type: ignore[valid-type]
-    ingress: Rate | None = None
-    egress: Rate | None = None
+    ingress: Annotated[Rate | None, Effect.TIME] = None
+    egress: Annotated[Rate | None, Effect.TIME] = None
     crashes: tuple[CrashSettings, ...] = ()
 
     @model_validator(mode="after")
@@ -130,7 +132,7 @@ class FailureSettings(Settings):
 
     corrupted: Annotated[float, Field(ge=0, le=1)] = 0.0
     duplicated: Annotated[float, Field(ge=0, le=1)] = 0.0
-    clock_skew: Duration = 0.0
+    clock_skew: Annotated[Duration, Effect.TIME] = 0.0
 
 
 Parameters = Annotated[int, Field(gt=0, le=10**15)]
@@ -177,10 +179,11 @@ class CompressionSettings(SectionWithOptions):
     @model_validator(mode="after")
     def _keeps_to_a_budget(self) -> CompressionSettings:
         if self.upload_seconds is not None and not self.make().keeps_to_budget:
+            conditions = {name: policy.budget_condition for name, policy in POLICIES.items()}
+            keeping = {name: text for name, text in conditions.items() if text is not None}
             raise ValueError(
                 f"upload_seconds: found {self.upload_seconds:g} s for {self.policy} with these "
-                "options, allowed is a policy that keeps to a budget: fisher-rdo, fstq with "
-                "allocation: budget, or ffa or alternating with one of them inside"
+                f"options, allowed is a policy that keeps to a budget: {kinds_allowed(keeping)}"
             )
         return self
 

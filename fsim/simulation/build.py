@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 import numpy as np
 import pandas as pd
@@ -42,11 +43,12 @@ from fsim.fleet.population import (
     renewal,
     traced,
 )
-from fsim.model.adapter import AdaptedModel, LoraSettings
+from fsim.model.adapter import AdaptedModel
 from fsim.model.loading import load_base
 from fsim.network import Capacity
 from fsim.settings import Scenario
 from fsim.settings.fleet import (
+    AlwaysSettings,
     DiurnalSettings,
     DropoutSettings,
     LinkSettings,
@@ -130,8 +132,10 @@ def _availability_law(loaded: LoadedScenario) -> AvailabilityLaw:
         case TracedSettings():
             found = recordings(loaded.find(settings.path))
             return traced(seed, found, settings.offset == "random")
-        case _:
+        case AlwaysSettings():
             return always_on()
+        case _:
+            assert_never(settings)
 
 
 def build_energy(scenario: Scenario) -> EnergyModel:
@@ -198,12 +202,7 @@ def prepare_task(loaded: LoadedScenario) -> PreparedTask:
     data = load_task(loaded)
     shards, left_out = build_partition(scenario, data.train)
     base = load_base(scenario.model.name, scenario.model.dtype, scenario.model.device)
-    lora = scenario.model.lora
-    adapted = AdaptedModel(
-        base,
-        LoraSettings(lora.rank, lora.alpha, lora.targets),
-        torch_seed(scenario.seed, "learning.adapter"),
-    )
+    adapted = AdaptedModel(base, scenario.model.lora, torch_seed(scenario.seed, "learning.adapter"))
     limit = scenario.task.max_prompt_tokens
     train = encode_examples(base.tokenizer, data.train, limit)
     chosen = stream(scenario.seed, "learning.evaluation").choice(
@@ -264,16 +263,19 @@ def build_partition(scenario: Scenario, examples: Sequence[Example]) -> tuple[Sh
     labels = [example.label for example in examples]
     minimum = settings.minimum
     left_out = np.empty(0, dtype=np.int64)
-    if settings.kind == "iid":
-        shards = iid(len(labels), clients, minimum, rng)
-    elif settings.kind == "quantity":
-        shards = quantity(len(labels), clients, settings.alpha, minimum, rng)
-    elif settings.kind == "one-label":
-        shards = one_label(labels, clients, minimum, rng)
-    elif settings.kind == "natural":
-        shards, left_out = natural(labels, clients, minimum, rng)
-    else:
-        shards = dirichlet(labels, clients, settings.alpha, minimum, rng)
+    match settings.kind:
+        case "iid":
+            shards = iid(len(labels), clients, minimum, rng)
+        case "quantity":
+            shards = quantity(len(labels), clients, settings.alpha, minimum, rng)
+        case "one-label":
+            shards = one_label(labels, clients, minimum, rng)
+        case "natural":
+            shards, left_out = natural(labels, clients, minimum, rng)
+        case "dirichlet":
+            shards = dirichlet(labels, clients, settings.alpha, minimum, rng)
+        case _:
+            assert_never(settings.kind)
     return shards, len(left_out)
 
 

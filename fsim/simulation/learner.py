@@ -15,7 +15,6 @@ from fsim.settings.loading import LoadedScenario
 from fsim.simulation.build import PreparedTask, prepare_task
 from fsim.store import Store
 from fsim.store.memory import MemoryCache
-from fsim.training.cohort import TrainingSettings
 from fsim.training.trainer import Trainer, TrainingJob, TrainingResult, automatic_width
 
 
@@ -126,27 +125,18 @@ class RealLearner:
         width = training.cohort_width or automatic_width(
             shape, bench.adapted.model.config.hidden_size, scenario.protocol.clients_per_round
         )
-        settings = TrainingSettings(
-            training.optimizer,
-            training.learning_rate,
-            training.weight_decay,
-            training.max_gradient_norm,
-            training.compile,
-            training.proximal,
-        )
         self._policy = scenario.compression.make()
         request = self._policy.training_request()
         self.cache = bench.cache
         self._trainer = Trainer(
             bench.adapted,
             shape,
-            settings,
+            training,
             request,
             width,
-            stored,
-            workers,
-            self.cache,
-            training.measure_memory,
+            store=stored,
+            workers=workers,
+            cache=self.cache,
         )
         self.initial, self.layout = bench.adapted.initial, bench.adapted.layout
         self.parameters = int(bench.adapted.model.num_parameters())

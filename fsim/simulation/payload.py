@@ -14,7 +14,7 @@ from fsim.compression import EncodingContext, Policy
 from fsim.compression.coding.fragments import decode_fragments, encode_fragments
 from fsim.compression.coding.wire import breakdown
 from fsim.core.types import Layout, Update
-from fsim.network import Datagram, Transport
+from fsim.network import Transport
 from fsim.network.transports.packets import DATAGRAM_PAYLOAD
 from fsim.simulation.encoding_memory import EncodingMemory
 from fsim.store.memory import MemoryCache
@@ -45,7 +45,7 @@ class EncodedUpdate:
     ) -> EncodedUpdate:
         """Encode an update: in fragments where the transport may lose packets."""
         layout = Layout.of(update)
-        if isinstance(transport, Datagram):
+        if transport.loses_packets:
             fragments = encode_fragments(policy, update, context, DATAGRAM_PAYLOAD)
             return cls(policy, layout, tuple(fragments), True)
         return cls(policy, layout, (policy.encode(update, context),), False)
@@ -122,7 +122,7 @@ class PayloadEncoder:
     ) -> None:
         self.policy, self._transport, self._cache = policy, transport, cache
         self.memory = memory
-        self._key = (type(policy), repr(policy), isinstance(transport, Datagram))
+        self._key = (type(policy), repr(policy), transport.loses_packets)
 
     def of(self, update: Update, context: EncodingContext, origin: str) -> EncodedUpdate:
         """An update's encoded.

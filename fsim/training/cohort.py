@@ -25,38 +25,10 @@ from fsim.model.slots import Slots
 from fsim.training.binarisation import Binarisation
 from fsim.training.gradient_correction import SlotCorrection, SlotCorrections
 from fsim.training.sensitivity import Fisher, TokenSensitivity
+from fsim.training.settings import TrainingSettings
 from fsim.training.token_recall import TokenRecall
 
 PLAIN = TrainingRequest()
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a client trains.
-
-    Attributes
-    ----------
-    optimizer
-        ``"adamw"`` or ``"sgd"``; its state begins anew in every round.
-    learning_rate, weight_decay
-        Of the optimiser.
-    max_gradient_norm
-        Clips the gradient of a client's whole adapter; None leaves it.
-    compile
-        Whether the model's layers go through ``torch.compile``: most of a minute once, then steps
-        that take about two thirds of the time. Parameters then agree with uncompiled training to
-        1e-4 relative instead of 1e-5.
-    proximal
-        mu of FedProx (Li et al., MLSys 2020, equation 2): what is minimised is the loss plus mu/2
-        times the squared distance from the adapter that training began with. 0 leaves it out.
-    """
-
-    optimizer: str
-    learning_rate: float
-    weight_decay: float
-    max_gradient_norm: float | None
-    compile: bool = False
-    proximal: float = 0.0
 
 
 @dataclass(frozen=True)

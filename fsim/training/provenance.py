@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -13,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fsim.data.encoding import Encoded
+from fsim.core.types import TrainingRequest
+from fsim.data.encoding import BatchShape, Encoded
 from fsim.model.adapter import AdaptedModel
+from fsim.training.settings import TrainingSettings
 
 ROOMS = ("data", "evaluation", "model", "training")
 """Whose modules a result of learning comes from."""
@@ -44,6 +47,24 @@ def origin(adapted: AdaptedModel) -> dict[str, Any]:
         "lora": {"layout": adapted.layout.digest, "alpha": adapted.config.lora_alpha},
         "device": adapted.device.type,
         "threads": torch.get_num_threads(),
+    }
+
+
+def training_origin(
+    adapted: AdaptedModel,
+    shape: BatchShape,
+    settings: TrainingSettings,
+    request: TrainingRequest,
+    width: int,
+) -> dict[str, Any]:
+    """What every training of a cohort rests on beside the jobs themselves."""
+    return {
+        "kind": "training",
+        **origin(adapted),
+        "shape": dataclasses.astuple(shape),
+        "width": width,
+        "settings": settings.model_dump(mode="json"),
+        "request": dataclasses.asdict(request),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ from fsim.data.encoding import BatchShape, Encoded
 from fsim.model.adapter import AdaptedModel
 from fsim.store import Store, key_of
 from fsim.store.memory import MemoryCache
-from fsim.training.cohort import Cohort, SlotJob, SlotResult, TrainingSettings
+from fsim.training.cohort import Cohort, SlotJob, SlotResult
 from fsim.training.cost import TrainingCost
 from fsim.training.gradient_correction import SlotCorrection
 from fsim.training.memory import TrainingMemory
-from fsim.training.provenance import array_digest, origin, rows_digest
+from fsim.training.provenance import array_digest, rows_digest, training_origin
+from fsim.training.settings import TrainingSettings
 
 ACTIVATIONS_IN_CACHE = 2**19
 """Bytes of a layer's activations at which a pass no longer gains from more clients side by side
@@ -127,7 +127,7 @@ class Trainer:
     shape
         Of a client's batch; fixed, so that a result does not depend on who else is trained.
     settings
-        Of the local training.
+        Of the local training. Memory is measured without a store, and alone.
     request
         What the compression policy asks for.
     width
@@ -138,8 +138,6 @@ class Trainer:
         Processes that train cohorts side by side, this one included. No result depends on it.
     cache
         Where results are kept beside the store, for another run in this process.
-    measure_memory
-        Whether to measure what each job takes; then without a store, and alone.
 
     Attributes
     ----------
@@ -159,15 +157,14 @@ class Trainer:
         store: Store | None = None,
         workers: int = 1,
         cache: MemoryCache | None = None,
-        measure_memory: bool = False,
     ) -> None:
-        if measure_memory and (store is not None or workers != 1):
+        if settings.measure_memory and (store is not None or workers != 1):
             raise ValueError("memory is measured in one process, of what it trains itself")
         self._layout = adapted.layout
         self._draws = request.binarisation is not None
         self.width = width
         cohort = Cohort(adapted, self.width, shape, settings, request)
-        self.memory = TrainingMemory(cohort) if measure_memory else None
+        self.memory = TrainingMemory(cohort) if settings.measure_memory else None
         train = cohort.train if self.memory is None else self.memory.train
         self._workers = Workers(train, workers)
         self._cost = TrainingCost(adapted, cohort.merging)
@@ -180,14 +177,7 @@ class Trainer:
         self.trained = self.reused = 0
         self._origin: dict[str, Any] = {}
         if store is not None:
-            self._origin = {
-                "kind": "training",
-                **origin(adapted),
-                "shape": dataclasses.astuple(shape),
-                "width": self.width,
-                "settings": dataclasses.asdict(settings),
-                "request": dataclasses.asdict(request),
-            }
+            self._origin = training_origin(adapted, shape, settings, request, self.width)
 
     def operations(self, job: TrainingJob) -> float:
         """Floating-point operations of a job."""

@@ -10,8 +10,9 @@ from fsim.data.encoding import BatchShape, draw_batches
 from fsim.simulation.build import prepare_task
 from fsim.simulation.run import simulate
 from fsim.store import Store
-from fsim.training.cohort import Cohort, SlotJob, TrainingSettings
+from fsim.training.cohort import Cohort, SlotJob
 from fsim.training.gradient_correction import SlotCorrection
+from fsim.training.settings import TrainingSettings
 
 RATE = 0.5
 SCAFFOLD = {
@@ -29,7 +30,10 @@ def test_scaffold_really_trained_is_algorithm_1(tiny, tmp_path):
     layout = bench.adapted.layout
     rows = [row for shard in bench.shards for row in shard]
     cohort = Cohort(
-        bench.adapted, 1, BatchShape.of(rows, 4), TrainingSettings("sgd", RATE, 0.0, 1.0)
+        bench.adapted,
+        1,
+        BatchShape.of(rows, 4),
+        TrainingSettings(optimizer="sgd", learning_rate=RATE),
     )
     x = layout.flatten(bench.adapted.initial)
     c, own = np.zeros_like(x), np.zeros((6, len(x)), "f4")

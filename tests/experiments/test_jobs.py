@@ -53,6 +53,28 @@ def test_what_trains_the_same_has_one_key(tiny):
         assert learning_key(tiny(**change)) != learning_key(tiny())
 
 
+@pytest.mark.parametrize(
+    "timed",
+    [
+        {"protocol__kind": "deadline"},
+        {"protocol__kind": "buffered", "protocol__buffer": 2},
+        {"protocol__selection": "oort"},
+        {"fleet__availability": {"kind": "on-off", "on": "1 h", "off": "1 h"}},
+        {"compression": {"policy": "fisher-rdo", "upload_seconds": "5 s"}},
+        {"server__crashes": [{"at": "1 min", "down": "1 min"}]},
+    ],
+)
+def test_where_time_decides_what_is_trained_it_has_a_part_in_the_key(tiny, timed):
+    assert learning_key(tiny(**timed)) != learning_key(tiny(**timed, **SLOW))
+    other = {"target__value": 0.9, "fleet__transmit_power": "3 W"}
+    assert learning_key(tiny(**timed)) == learning_key(tiny(**timed, **other))
+
+
+def test_a_transport_that_loses_packets_has_a_part_in_the_key(tiny):
+    keys = {learning_key(tiny(transport={"kind": "datagram", "loss": x})) for x in (0.1, 0.2)}
+    assert len(keys | {learning_key(tiny())}) == 3
+
+
 def test_the_first_of_those_that_train_the_same_goes_alone(tiny, tmp_path):
     todo = jobs(tiny, tmp_path, {}, SLOW, FAST, OTHER, {**OTHER, **SLOW})
     engine = Script(room=3)

@@ -1,25 +1,27 @@
 """Tuning to a budget: the search on lengths known in closed form, and once for real."""
 
 import math
+import re
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fsim.compression import make_policy
+from fsim.compression import POLICIES, make_policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.errors import ScenarioError
 from fsim.experiments.compare import PolicyChoice, budget_table
 from fsim.experiments.matched_budget import (
     CLOSE,
-    SIZE_OPTIONS,
-    SizeOption,
     Tuned,
     match_budget,
     search,
 )
+from tests.conftest import ROOT
 
 SHARE = SizeOption(("ratio",), 1e-3, 1.0)
 BITS = SizeOption(("bits",), 2, 16, whole_from=1)
+SIZED = {name: policy.size_option for name, policy in POLICIES.items() if policy.size_option}
 
 
 def tried(size):
@@ -52,7 +54,7 @@ def test_a_budget_out_of_reach_leaves_the_end_of_the_range():
 @given(st.floats(1e-3, 1.0))
 def test_several_shares_keep_their_proportions_and_stay_shares_of_a_whole(total):
     policy = make_policy("fstq", {"share16": 0.1, "share4": 0.2, "share2": 0.1})
-    options = SIZE_OPTIONS["fstq"].options(policy, total)
+    options = policy.size_option.options(policy, total)
     assert sum(options.values()) <= 1
     assert options["share4"] == pytest.approx(2 * options["share16"], abs=2e-6 + 1e-9)
     # Each of the three is rounded down by less than a millionth, and by what floats are off.
@@ -60,13 +62,23 @@ def test_several_shares_keep_their_proportions_and_stay_shares_of_a_whole(total)
 
 
 @settings(max_examples=20)
-@given(st.floats(0, 1), st.sampled_from(sorted(SIZE_OPTIONS)))
+@given(st.floats(0, 1), st.sampled_from(sorted(SIZED)))
 def test_every_policy_takes_every_value_of_its_option(share, name):
-    option = SIZE_OPTIONS[name]
+    option = SIZED[name]
     value = option.least * (option.most / option.least) ** share
     if value >= option.whole_from:
         value = round(value)
     make_policy(name, option.options(make_policy(name, {}), min(value, option.most)))
+
+
+def test_the_page_lists_every_policys_option():
+    page = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    rows = page.split("| policy | option |\n|---|---|\n")[1].split("\n\n")[0].splitlines()
+    listed = {}
+    for row in rows:
+        policies, options = (re.findall(r"`(.+?)`", cell) for cell in row.strip("|").split("|"))
+        listed |= dict.fromkeys(policies, tuple(options))
+    assert listed == {name: option.names for name, option in SIZED.items()}
 
 
 def test_tuned_for_real(tiny):

@@ -19,7 +19,7 @@ from fsim.data.encoding import encode_examples
 from fsim.data.tasks import Example
 from fsim.model import gguf as conversion
 from fsim.model import loading as models
-from fsim.model.adapter import AdaptedModel, LoraSettings
+from fsim.model.adapter import AdaptedModel
 from fsim.model.gguf import PackagedGguf, convert, converted, is_intact
 from fsim.model.loading import (
     MODELS,
@@ -29,6 +29,7 @@ from fsim.model.loading import (
     load_base,
     model_folder,
 )
+from fsim.model.lora import LoraSettings
 
 needs_gguf = pytest.mark.skipif(
     importlib.util.find_spec("gguf") is None, reason="the package gguf is not installed"
@@ -94,7 +95,7 @@ def test_a_folder_of_another_architecture_loads_as_it_was_saved(config, tmp_path
     with torch.no_grad():
         logits = original(ids).logits
         assert torch.equal(base.model(ids).logits, logits)
-        adapted = AdaptedModel(base, LoraSettings(2, 4, "all-linear"), seed=0)
+        adapted = AdaptedModel(base, LoraSettings(rank=2, alpha=4, targets="all-linear"), seed=0)
         # Until it is trained, an adapter changes nothing.
         assert torch.allclose(adapted.model(ids).logits, logits, atol=1e-5)
     assert {array.shape[0] for n, array in adapted.initial.items() if "lora_A" in n} == {2}
@@ -104,7 +105,7 @@ def test_an_architecture_without_the_named_layers_is_refused(tmp_path):
     save_small(tmp_path / "model", ARCHITECTURES["gpt-neox"])
     base = load_base(str(tmp_path / "model"), device="cpu")
     with pytest.raises(ScenarioError, match=r"model\.lora\.targets: .*q_proj"):
-        AdaptedModel(base, LoraSettings(2, 4, ("q_proj",)), seed=0)
+        AdaptedModel(base, LoraSettings(rank=2, alpha=4, targets=("q_proj",)), seed=0)
 
 
 def test_dtypes():

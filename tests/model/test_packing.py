@@ -13,8 +13,9 @@ from transformers import (
 )
 
 from fsim.data.encoding import Batch, Encoded
-from fsim.model.adapter import AdaptedModel, LoraSettings
+from fsim.model.adapter import AdaptedModel
 from fsim.model.loading import BaseModel, load_base
+from fsim.model.lora import LoraSettings
 from fsim.model.packing import Packing
 
 SMALL = {
@@ -34,7 +35,7 @@ def random_rows(lengths, seed=0):
 def adapted_from(model):
     model.requires_grad_(False)
     base = BaseModel(model.eval(), load_base("nano", device="cpu").tokenizer)
-    return AdaptedModel(base, LoraSettings(4, 8, ("q_proj", "v_proj")), seed=0)
+    return AdaptedModel(base, LoraSettings(rank=4, alpha=8, targets=("q_proj", "v_proj")), seed=0)
 
 
 @pytest.fixture

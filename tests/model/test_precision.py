@@ -8,10 +8,12 @@ import torch
 
 from fsim.data.encoding import Batch, BatchShape, draw_batches, encode_examples
 from fsim.data.tasks import make_task
-from fsim.model.adapter import AdaptedModel, LoraSettings
+from fsim.model.adapter import AdaptedModel
 from fsim.model.loading import load_base
+from fsim.model.lora import LoraSettings
 from fsim.model.precision import keep_activations_wide
-from fsim.training.cohort import Cohort, SlotJob, TrainingSettings
+from fsim.training.cohort import Cohort, SlotJob
+from fsim.training.settings import TrainingSettings
 
 
 def test_a_linear_layer_multiplies_in_bfloat16_and_answers_in_float32():
@@ -25,7 +27,7 @@ def test_a_linear_layer_multiplies_in_bfloat16_and_answers_in_float32():
 
 
 def test_norms_and_embeddings_are_float32():
-    lora = LoraSettings(8, 16, "all-linear")
+    lora = LoraSettings(rank=8, alpha=16, targets="all-linear")
     model = AdaptedModel(load_base("nano", "bfloat16", "cpu"), lora, 0).model
     assert model.model.norm.weight.dtype == torch.float32
     assert model.lm_head.weight.dtype == torch.bfloat16
@@ -40,13 +42,15 @@ def rows():
 
 
 def trained(dtype, rows):
-    adapted = AdaptedModel(load_base("nano", dtype, "cpu"), LoraSettings(8, 16, "all-linear"), 0)
+    adapted = AdaptedModel(
+        load_base("nano", dtype, "cpu"), LoraSettings(rank=8, alpha=16, targets="all-linear"), 0
+    )
     start = adapted.layout.flatten(adapted.initial)
     jobs = [
         SlotJob(start, draw_batches(rows[at * 50 :], 8, 8, np.random.default_rng(at)))
         for at in range(2)
     ]
-    settings = TrainingSettings("adamw", 3e-3, 0.0, 1.0)
+    settings = TrainingSettings(optimizer="adamw", learning_rate=3e-3)
     results = Cohort(adapted, 2, BatchShape.of(rows, 8), settings).train(jobs)
     return adapted, results
 
@@ -65,7 +69,7 @@ def test_losses_follow_those_of_float32(rows):
 def test_a_small_adapter_is_not_rounded_away(rows):
     """An adapter that adds a ten-thousandth must show in the logits."""
     adapted = AdaptedModel(
-        load_base("nano", "bfloat16", "cpu"), LoraSettings(8, 16, ("v_proj",)), 0
+        load_base("nano", "bfloat16", "cpu"), LoraSettings(rank=8, alpha=16, targets=("v_proj",)), 0
     )
     batch = Batch.of(rows[:4])
     with torch.no_grad():

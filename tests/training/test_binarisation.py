@@ -17,11 +17,12 @@ from fsim.model.loading import load_base
 from fsim.model.slots import Slots
 from fsim.store import Store
 from fsim.training.binarisation import Binarisation
-from fsim.training.cohort import Cohort, SlotJob, SlotResult, TrainingSettings
+from fsim.training.cohort import Cohort, SlotJob, SlotResult
+from fsim.training.settings import TrainingSettings
 from fsim.training.trainer import Trainer, TrainingJob
 
-ADAMW = TrainingSettings("adamw", 3e-3, 0.0, 1.0)
-SGD = TrainingSettings("sgd", 0.1, 0.0, None)
+ADAMW = TrainingSettings(optimizer="adamw", learning_rate=3e-3)
+SGD = TrainingSettings(optimizer="sgd", learning_rate=0.1, max_gradient_norm=None)
 FEDBAT = BinarisationSettings()
 WIDE = BinarisationSettings(warmup=0, coefficient=1, smallest=1e-6, largest=1e6)
 

@@ -14,12 +14,16 @@ from transformers import GPT2Config, GPT2LMHeadModel, Qwen2Config, Qwen2ForCausa
 from fsim.core.errors import ScenarioError
 from fsim.core.types import SensitivitySettings, TrainingRequest
 from fsim.data.encoding import BatchShape, draw_batches
-from fsim.model.adapter import AdaptedModel, LoraSettings
+from fsim.model.adapter import AdaptedModel
 from fsim.model.loading import BaseModel, load_base
-from fsim.training.cohort import Cohort, SlotJob, TrainingSettings
+from fsim.model.lora import LoraSettings
+from fsim.training.cohort import Cohort, SlotJob
+from fsim.training.settings import TrainingSettings
 
-ADAMW = TrainingSettings("adamw", 3e-3, 0.01, 1.0)
-SGD = TrainingSettings("sgd", 0.1, 0.01, None)
+ADAMW = TrainingSettings(optimizer="adamw", learning_rate=3e-3, weight_decay=0.01)
+SGD = TrainingSettings(
+    optimizer="sgd", learning_rate=0.1, weight_decay=0.01, max_gradient_norm=None
+)
 
 
 def base_of(architecture):
@@ -47,9 +51,9 @@ def base_of(architecture):
 
 
 LORA = {
-    "nano": LoraSettings(8, 16, "all-linear"),
-    "qwen2": LoraSettings(4, 8, ("q_proj", "v_proj", "down_proj")),
-    "gpt2": LoraSettings(4, 8, ("c_attn",)),
+    "nano": LoraSettings(rank=8, alpha=16, targets="all-linear"),
+    "qwen2": LoraSettings(rank=4, alpha=8, targets=("q_proj", "v_proj", "down_proj")),
+    "gpt2": LoraSettings(rank=4, alpha=8, targets=("c_attn",)),
 }
 
 
@@ -156,7 +160,9 @@ def test_a_result_does_not_depend_on_who_shared_its_batch_to_the_bit(
 )
 def test_ragged_cohorts_train_each_client_as_if_alone(rows, shape, seed):
     adapted = AdaptedModel(
-        load_base("nano", device="cpu"), LoraSettings(4, 8, ("q_proj", "v_proj")), seed=0
+        load_base("nano", device="cpu"),
+        LoraSettings(rank=4, alpha=8, targets=("q_proj", "v_proj")),
+        seed=0,
     )
     jobs = [
         jobs_of(adapted, rows, client + 1, steps, size, seed)[client]
@@ -227,7 +233,7 @@ def test_pruned_inputs_with_everything_kept_are_plain_training(nano, rows):
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_training_agrees_and_keeps_clients_apart(nano, rows):
-    settings = dataclasses.replace(ADAMW, compile=True)
+    settings = ADAMW.model_copy(update={"compile": True})
     jobs = jobs_of(nano, rows, 4)
     plain, compiled = train(nano, rows, jobs, 4), train(nano, rows, jobs, 4, settings)
     for one, other in zip(plain, compiled, strict=True):
@@ -243,7 +249,7 @@ def test_without_a_compiler_compiling_is_refused_in_one_line(nano, rows, monkeyp
     torch.compiler.reset()
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", (str(tmp_path / "no-compiler"),))
-    settings = dataclasses.replace(ADAMW, compile=True)
+    settings = ADAMW.model_copy(update={"compile": True})
     with pytest.raises(ScenarioError, match=r"training\.compile: PyTorch cannot compile here"):
         train(nano, rows, jobs_of(nano, rows, 1), 1, settings)
     torch.compiler.reset()
@@ -260,11 +266,11 @@ def test_training_on_a_cuda_device_agrees_with_the_processor(rows):
 
 def test_fedprox_pulls_back_to_where_training_began(nano, rows):
     # With SGD, w2 = w1 - rate (g + mu (w1 - w0)): the pull changes the second step by that alone.
-    plain = TrainingSettings("sgd", 0.1, 0.0, None)
+    plain = TrainingSettings(optimizer="sgd", learning_rate=0.1, max_gradient_norm=None)
     (job,) = jobs_of(nano, rows, 1, steps=2)
     once = dataclasses.replace(job, batches=job.batches[:1])
     (first,), (second,) = train(nano, rows, [once], 1, plain), train(nano, rows, [job], 1, plain)
-    (pulled,) = train(nano, rows, [job], 1, dataclasses.replace(plain, proximal=2.0))
+    (pulled,) = train(nano, rows, [job], 1, plain.model_copy(update={"proximal": 2.0}))
     expected = second.end - 0.1 * 2.0 * (first.end - job.start)
     np.testing.assert_allclose(pulled.end, expected, atol=1e-7)
 

@@ -44,7 +44,7 @@ def test_what_is_held_is_the_base_model_and_the_slot(nano, rows):
 
 
 def test_the_optimisers_two_moments_are_counted_to_the_byte(nano, rows):
-    sgd = dataclasses.replace(ADAMW, optimizer="sgd")
+    sgd = ADAMW.model_copy(update={"optimizer": "sgd"})
     moments = 2 * 4 * aligned(nano.layout.size) + ADAMW_STEP_COUNT
     # AdamW's are there while activations are, which are what the most is made of.
     assert peak(nano, rows) - peak(nano, rows, sgd) == pytest.approx(moments, abs=64)
@@ -85,10 +85,11 @@ def test_a_device_that_tells_nothing_is_refused(nano, rows):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpus_memory_is_what_its_allocator_says(rows):
-    from fsim.model.adapter import AdaptedModel, LoraSettings
+    from fsim.model.adapter import AdaptedModel
+    from fsim.model.lora import LoraSettings
 
     base = load_base("nano", device="cuda")
-    adapted = AdaptedModel(base, LoraSettings(8, 16, "all-linear"), 0)
+    adapted = AdaptedModel(base, LoraSettings(rank=8, alpha=16, targets="all-linear"), 0)
     own = cohort(adapted, rows)
     jobs = jobs_of(adapted, rows, 1)
     own.train(jobs)  # libraries take their workspaces once

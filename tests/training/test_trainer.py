@@ -12,13 +12,14 @@ from fsim.core.types import MergingSettings, SensitivitySettings, TrainingReques
 from fsim.data.encoding import Batch, BatchShape, Encoded, draw_batches, encode_examples
 from fsim.data.tasks import make_task
 from fsim.evaluation.evaluation import Evaluator
-from fsim.model.adapter import AdaptedModel, LoraSettings
+from fsim.model.adapter import AdaptedModel
 from fsim.model.loading import load_base
+from fsim.model.lora import LoraSettings
 from fsim.store import Store
-from fsim.training.cohort import TrainingSettings
+from fsim.training.settings import TrainingSettings
 from fsim.training.trainer import Trainer, TrainingJob, automatic_width
 
-ADAMW = TrainingSettings("adamw", 3e-3, 0.0, 1.0)
+ADAMW = TrainingSettings(optimizer="adamw", learning_rate=3e-3)
 
 
 @pytest.fixture
@@ -189,7 +190,9 @@ def test_a_saved_adapter_loads_in_peft_and_gives_the_same_logits(nano, rows, tmp
 def test_adapters_that_are_none_or_another_models_are_refused(nano, tmp_path):
     with pytest.raises(ScenarioError, match="no adapter of peft's"):
         nano.load(tmp_path)
-    small = AdaptedModel(load_base("nano", device="cpu"), LoraSettings(4, 8, ("q_proj",)), seed=0)
+    small = AdaptedModel(
+        load_base("nano", device="cpu"), LoraSettings(rank=4, alpha=8, targets=("q_proj",)), seed=0
+    )
     small.save(small.initial, tmp_path / "small")
     with pytest.raises(ScenarioError, match="not those of this model"):
         nano.load(tmp_path / "small")
@@ -209,14 +212,18 @@ def test_the_automatic_width_shrinks_as_batches_grow():
 def test_a_model_without_the_named_layers():
     with pytest.raises(ScenarioError, match=r"model\.lora\.targets: .*nothing_of_the_kind"):
         AdaptedModel(
-            load_base("nano", device="cpu"), LoraSettings(8, 16, ("nothing_of_the_kind",)), seed=0
+            load_base("nano", device="cpu"),
+            LoraSettings(rank=8, alpha=16, targets=("nothing_of_the_kind",)),
+            seed=0,
         )
 
 
 def test_initial_adapter_comes_from_the_seed_alone():
     def initial(seed):
         return AdaptedModel(
-            load_base("nano", device="cpu"), LoraSettings(4, 8, ("q_proj",)), seed
+            load_base("nano", device="cpu"),
+            LoraSettings(rank=4, alpha=8, targets=("q_proj",)),
+            seed,
         ).initial
 
     state = torch.get_rng_state()

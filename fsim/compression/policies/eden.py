@@ -37,6 +37,7 @@ from fsim.compression.coding.wire import (
     unpack_bits,
 )
 from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.errors import PayloadError
 from fsim.core.rng import stream
 from fsim.core.types import Layout, Update
@@ -70,6 +71,7 @@ class Eden(Policy):
     """
 
     name: ClassVar[str] = "eden"
+    size_option: ClassVar[SizeOption | None] = SizeOption(("bits",), 0.05, 4, whole_from=1)
 
     bits: float = 1
     block: int = 4096

@@ -23,6 +23,7 @@ from fsim.compression.coding.stochastic import round_by_chance
 from fsim.compression.coding.vectors import expand, finite_array, finite_vector, narrow
 from fsim.compression.coding.wire import Section, pack, pack_bits, unpack, unpack_bits
 from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.types import FloatArray, Layout, Update
 
 
@@ -40,6 +41,7 @@ class FedPaq(Policy):
     """
 
     name: ClassVar[str] = "fedpaq"
+    size_option: ClassVar[SizeOption | None] = SizeOption(("bits",), 2, 16, whole_from=1)
 
     bits: int = 8
     scale: Literal["vector", "matrix"] = "vector"

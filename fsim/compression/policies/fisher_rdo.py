@@ -36,6 +36,7 @@ from fsim.compression.coding.wire import (
     unpack_bits,
 )
 from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.errors import PayloadError
 from fsim.core.types import FloatArray, Layout, SensitivitySettings, TrainingRequest, Update
 
@@ -80,6 +81,8 @@ class FisherRdo(Policy):
     """
 
     name: ClassVar[str] = "fisher-rdo"
+    size_option: ClassVar[SizeOption | None] = SizeOption(("rate",), 1e-2, 8.0)
+    budget_condition: ClassVar[str | None] = ""
 
     rate: float = 0.4
     budget: int | None = None

@@ -20,6 +20,7 @@ from typing import ClassVar
 from fsim.compression.coding.vectors import finite_vector, share_of
 from fsim.compression.policies.topk import decode_largest, encode_largest
 from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.types import Layout, Update
 
 
@@ -35,6 +36,7 @@ class Flasc(Policy):
     """
 
     name: ClassVar[str] = "flasc"
+    size_option: ClassVar[SizeOption | None] = SizeOption(("density",), 1e-3, 1.0)
 
     density: float = 0.25
 

@@ -29,6 +29,7 @@ from fsim.compression.coding.wire import (
     unpack_bits,
 )
 from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.types import Layout, Update
 
 
@@ -48,6 +49,7 @@ class MaskedSign(Policy):
     """
 
     name: ClassVar[str] = "masked-sign"
+    size_option: ClassVar[SizeOption | None] = SizeOption(("share",), 1e-3, 1.0)
 
     share: float = 0.1
     gain: float = 4.0

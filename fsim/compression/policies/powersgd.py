@@ -24,6 +24,7 @@ from fsim.compression.coding.vectors import finite_array, finite_vector, narrow
 from fsim.compression.coding.wire import Section, pack, unpack
 from fsim.compression.feedback import encode_with_feedback
 from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.errors import PayloadError
 from fsim.core.types import FloatArray, Layout, TensorSpec, Update
 
@@ -51,6 +52,7 @@ class PowerSgd(Policy):
     """
 
     name: ClassVar[str] = "powersgd"
+    size_option: ClassVar[SizeOption | None] = SizeOption(("rank",), 1, 64, whole_from=1)
 
     rank: int = 2
     dtype: Literal["float16", "float32"] = "float16"

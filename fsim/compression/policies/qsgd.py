@@ -31,6 +31,7 @@ from fsim.compression.coding.stochastic import round_by_chance
 from fsim.compression.coding.vectors import finite_array, finite_vector, narrow
 from fsim.compression.coding.wire import Section, pack, pack_bits, unpack, unpack_bits
 from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.errors import PayloadError
 from fsim.core.types import FloatArray, Layout, Update
 
@@ -56,6 +57,7 @@ class Qsgd(Policy):
     """
 
     name: ClassVar[str] = "qsgd"
+    size_option: ClassVar[SizeOption | None] = SizeOption(("bits",), 2, 16, whole_from=1)
 
     bits: int = 4
     bucket: int = 512

@@ -24,6 +24,7 @@ from fsim.compression.coding.vectors import finite_array, finite_vector, largest
 from fsim.compression.coding.wire import Section, pack, pack_bits, unpack, unpack_bits
 from fsim.compression.feedback import encode_with_feedback
 from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.errors import PayloadError
 from fsim.core.types import FloatArray, Layout, Update
 
@@ -44,6 +45,7 @@ class Stc(Policy):
     """
 
     name: ClassVar[str] = "stc"
+    size_option: ClassVar[SizeOption | None] = SizeOption(("ratio",), 1e-3, 1.0)
 
     ratio: float = 0.04
     error_feedback: bool = True

@@ -17,6 +17,7 @@ from fsim.compression.coding.vectors import finite_array, finite_vector, largest
 from fsim.compression.coding.wire import Section, pack, unpack
 from fsim.compression.feedback import encode_with_feedback
 from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.types import FloatArray, Layout, Update
 
 
@@ -34,6 +35,7 @@ class TopK(Policy):
     """
 
     name: ClassVar[str] = "topk"
+    size_option: ClassVar[SizeOption | None] = SizeOption(("ratio",), 1e-3, 1.0)
 
     ratio: float = 0.1
     error_feedback: bool = False

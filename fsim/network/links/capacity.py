@@ -14,7 +14,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -115,8 +115,8 @@ class Staircase:
                 f"the last piece begins at {starts[-1]:g} s, "
                 f"the capacity must last longer than that, found {self.duration:g} s"
             )
-        if self.past_end not in ("loop", "hold", "error"):
-            raise TraceError(f"found past_end {self.past_end!r}, allowed are loop, hold, error")
+        if self.past_end not in (allowed := get_args(PastEnd)):
+            raise TraceError(f"found past_end {self.past_end!r}, allowed are {', '.join(allowed)}")
 
     @cached_property
     def table(self) -> Table:

@@ -196,6 +196,13 @@ class RoundProtocol(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
 
+    timeless: ClassVar[bool] = False
+    """Whether its rounds train the same, however long clients take to answer."""
+
+    cohort_condition: ClassVar[str | None] = None
+    """With what options an update stays with its cohort (:attr:`of_its_cohort`), as an error says
+    it: empty for any, None for a protocol in which it never does."""
+
     @property
     def in_its_round(self) -> bool:
         """Whether an update is only ever aggregated in the round that it was begun in."""

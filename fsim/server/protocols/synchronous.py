@@ -21,6 +21,8 @@ class Synchronous(RoundProtocol):
 
     name: ClassVar[str] = "synchronous"
     summary: ClassVar[str] = "sample a cohort, wait for all that did not drop out, average (FedAvg)"
+    timeless: ClassVar[bool] = True
+    cohort_condition: ClassVar[str | None] = ""
 
     @property
     def in_its_round(self) -> bool:

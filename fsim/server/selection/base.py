@@ -102,6 +102,9 @@ class Selector(ABC):
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     name: ClassVar[str]
 
+    timeless: ClassVar[bool] = False
+    """Whether whom it chooses does not depend on how long clients take."""
+
     def __post_init__(self) -> None:
         self.history = History()
 

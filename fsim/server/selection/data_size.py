@@ -21,6 +21,7 @@ class DataSize(Selector):
     """
 
     name: ClassVar[str] = "data-size"
+    timeless: ClassVar[bool] = True
 
     def _choose(
         self, round_number: int, available: Sequence[int], count: int, rng: np.random.Generator

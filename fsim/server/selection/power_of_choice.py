@@ -27,6 +27,7 @@ class PowerOfChoice(Selector):
     """
 
     name: ClassVar[str] = "power-of-choice"
+    timeless: ClassVar[bool] = True
 
     candidates: float = 2.0
 

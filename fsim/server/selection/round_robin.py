@@ -20,6 +20,7 @@ class RoundRobin(Selector):
     """
 
     name: ClassVar[str] = "round-robin"
+    timeless: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -30,6 +30,7 @@ class Uniform(Selector):
     """
 
     name: ClassVar[str] = "uniform"
+    timeless: ClassVar[bool] = True
 
     def _choose(
         self, round_number: int, available: Sequence[int], count: int, rng: np.random.Generator

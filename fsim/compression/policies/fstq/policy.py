@@ -27,6 +27,7 @@ from fsim.compression.policies.fstq.formats import (
 )
 from fsim.compression.policies.fstq.quantiser import TIERS, BitArray, dequantise, quantise
 from fsim.compression.policy import EncodingContext, Policy
+from fsim.compression.size_option import SizeOption
 from fsim.core.types import FloatArray, Layout, SensitivitySettings, TrainingRequest, Update
 
 _TAG_BITS = 2
@@ -76,6 +77,10 @@ class Fstq(Policy, SensitivitySettings):
     """
 
     name: ClassVar[str] = "fstq"
+    size_option: ClassVar[SizeOption | None] = SizeOption(
+        ("share16", "share4", "share2"), 1e-3, 1.0
+    )
+    budget_condition: ClassVar[str | None] = "with allocation: budget"
 
     token_ratio: float = 0.5
     share16: float = 0.02
