@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict
 
+from fsim.core.registry import Registry
 from fsim.core.rng import participation, stream, torch_seed
 from fsim.core.types import Layout, TrainingRequest, Update
 
@@ -114,3 +115,7 @@ class Policy(ABC):
     def trains(self, name: str, round_number: int) -> bool:
         """Whether a tensor of the adapter is trained in a round; those that are not stay put."""
         return True
+
+
+POLICIES: Registry[Policy] = Registry("policy", Policy, "fsim.compression.Policy")
+"""Name -> policy; those that ship are listed in :mod:`fsim.compression.registry`."""
