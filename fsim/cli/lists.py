@@ -63,6 +63,7 @@ LISTINGS = (
     Listing("staleness", "fsim.server.staleness", "STALENESS", "the weights of stale updates"),
     Listing("tasks", "fsim.data.tasks", "TASKS", "the tasks"),
     FORMATS,
+    Listing("generators", "fsim.network.generators", "GENERATORS", "the generators of traces"),
     Listing("transports", "fsim.network.transports.transports", "TRANSPORTS", "the transports"),
     Listing("devices", "fsim.fleet", "DEVICES", "the devices that clients can be"),
     Listing("trackers", "fsim.trackers", "TRACKERS", "the trackers that a run can be told to"),

@@ -108,6 +108,13 @@ def _default(field: dataclasses.Field[Any]) -> str:
         value = field.default_factory()
     else:
         return REQUIRED
-    # As a scenario has them, where True is "true".
+    return _as_yaml(value)
+
+
+def _as_yaml(value: Any) -> str:
+    """A value as a scenario has it, where True is ``true``."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        pairs = dataclasses.asdict(value).items()
+        return f"{{{', '.join(f'{name}: {_as_yaml(each)}' for name, each in pairs)}}}"
     words = {None: "null", True: "true", False: "false"}
     return words[value] if value is None or isinstance(value, bool) else str(value)
