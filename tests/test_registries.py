@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from fsim.algorithms import ALGORITHMS
+from fsim.algorithms.base import NoCorrection
 from fsim.cli.lists import LISTINGS
 from fsim.compression import POLICIES, Policy
 from fsim.compression.coding.wire import pack, unpack
@@ -142,6 +144,13 @@ class OwnGenerator(TraceGenerator):
         return np.ones(seconds)
 
 
+@dataclass(frozen=True)
+class OwnAlgorithm(NoCorrection):
+    """As without one."""
+
+    name: ClassVar[str] = "own"
+
+
 @dataclass(eq=False)
 class OwnTracker:
     """Rows in a list."""
@@ -170,6 +179,7 @@ REGISTRIES = (
     GENERATORS,
     DEVICES,
     TRACKERS,
+    ALGORITHMS,
 )
 
 OWN = {
@@ -185,6 +195,7 @@ OWN = {
     GENERATORS.noun: OwnGenerator,
     DEVICES.noun: Device("own", 1e9, 1.0, "made up"),
     TRACKERS.noun: OwnTracker,
+    ALGORITHMS.noun: OwnAlgorithm,
 }
 """Noun -> one of a user's own."""
 
@@ -312,6 +323,7 @@ def make(registry, scenario):
         "policy": {"compression": {"policy": "own"}},
         "protocol": {"protocol__kind": "own"},
         "selection": {"protocol__selection": "own"},
+        "correction": {"server__correction": "own"},
         "aggregation": {"server__aggregation": "own"},
         "optimizer": {"server__optimizer": "own"},
         "staleness": {

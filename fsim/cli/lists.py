@@ -59,6 +59,7 @@ LISTINGS = (
     Listing("protocols", "fsim.server.protocols", "PROTOCOLS", "the round protocols"),
     Listing("selectors", "fsim.server.selection", "SELECTORS", "the rules that choose clients"),
     Listing("aggregations", "fsim.server.aggregation", "AGGREGATIONS", "the means of updates"),
+    Listing("algorithms", "fsim.algorithms", "ALGORITHMS", "the corrections of client drift"),
     Listing("optimizers", "fsim.server.optimizers", "OPTIMIZERS", "the server's optimisers"),
     Listing("staleness", "fsim.server.staleness", "STALENESS", "the weights of stale updates"),
     Listing("tasks", "fsim.data.tasks", "TASKS", "the tasks"),

@@ -194,7 +194,6 @@ class RoundProtocol(ABC):
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     name: ClassVar[str]
-    summary: ClassVar[str]
 
     @property
     def in_its_round(self) -> bool:

@@ -45,7 +45,6 @@ class Deadline(RoundProtocol):
     """
 
     name: ClassVar[str] = "deadline"
-    summary: ClassVar[str] = "ask more than needed, close the round at a deadline, leave the rest"
 
     over_selection: float = 1.3
     after: Duration | None = None
