@@ -72,7 +72,7 @@ def trace_plot(
     """Draw traces over time, with the distribution of their rates."""
     import matplotlib as mpl
 
-    from fsim.figures.static_style import STYLE
+    from fsim.figures.static.style import STYLE
     from fsim.figures.traces import trace_figure
     from fsim.results.saving import replacing_file
 
