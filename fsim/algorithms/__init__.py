@@ -13,16 +13,20 @@ from fsim.algorithms.base import Algorithm, NoCorrection
 from fsim.algorithms.feddyn import FedDyn
 from fsim.algorithms.fednova import FedNova
 from fsim.algorithms.scaffold import Scaffold
-from fsim.core.registry import choose
+from fsim.core.registry import Registry
 
-ALGORITHMS: dict[str, type[Algorithm]] = {
-    algorithm.name: algorithm for algorithm in (NoCorrection, Scaffold, FedNova, FedDyn)
-}
+ALGORITHMS: Registry[Algorithm] = Registry(
+    "correction",
+    Algorithm,
+    "fsim.algorithms.Algorithm",
+    (NoCorrection, Scaffold, FedNova, FedDyn),
+)
+"""Name -> algorithm."""
 
 
 def make_algorithm(name: str, options: Mapping[str, Any]) -> Algorithm:
     """An algorithm by name; see :func:`fsim.core.registry.choose` for what is raised."""
-    return choose("correction", ALGORITHMS, name, options)
+    return ALGORITHMS.make(name, options)
 
 
 __all__ = ["ALGORITHMS", "Algorithm", "make_algorithm"]

@@ -179,7 +179,6 @@ class Algorithm:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     name: ClassVar[str]
-    summary: ClassVar[str]
 
     def check(self, conditions: Conditions) -> None:
         """Refuse what contradicts the algorithm, naming both.
@@ -204,7 +203,6 @@ class NoCorrection(Algorithm):
     """Clients drift as they do."""
 
     name: ClassVar[str] = "none"
-    summary: ClassVar[str] = "clients drift apart as they do"
 
 
 @dataclass

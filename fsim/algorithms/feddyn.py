@@ -45,7 +45,6 @@ class FedDyn(Algorithm):
     """
 
     name: ClassVar[str] = "feddyn"
-    summary: ClassVar[str] = "regularise clients' losses towards a shared optimum (FedDyn)"
 
     alpha: float = 0.1
 

@@ -25,7 +25,6 @@ class FedNova(Algorithm):
     """Normalise each update by its client's local steps (:func:`fednova`)."""
 
     name: ClassVar[str] = "fednova"
-    summary: ClassVar[str] = "normalise updates by their clients' local steps (FedNova)"
 
     def check(self, conditions: Conditions) -> None:
         """Refuse what has no weights, another norm, or no mean; see :class:`Algorithm`."""

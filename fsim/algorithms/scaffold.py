@@ -49,7 +49,6 @@ class Scaffold(Algorithm):
     """
 
     name: ClassVar[str] = "scaffold"
-    summary: ClassVar[str] = "correct local steps by control variates (SCAFFOLD)"
 
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
 

@@ -38,8 +38,9 @@ for command in (run, compare, sweep, plot, report, timeline, partition, referenc
     app.command()(command)
 app.command()(audit)
 app.command(NAME)(infer_bench)
-for listing in (lists.policies, lists.tasks, lists.models, lists.protocols, lists.devices):
-    app.command()(listing)
+for listing in lists.LISTINGS:
+    app.command(listing.command)(lists.command(listing))
+app.command()(lists.models)
 trace_app.command("generate")(generate)
 app.add_typer(trace_app, name="trace")
 app.add_typer(store_app, name="store")

@@ -105,7 +105,6 @@ def plain_table(title: str, caption: str | None = None) -> Table:
     )
 
 
-def line(name: str, summary: str, options: str = "") -> None:
-    """Print what may be chosen: its name, what it is, and what can be set of it."""
-    text = f"{name:<18} {summary}" + (f" [{options}]" if options else "")
-    console.print(text, highlight=False, soft_wrap=True)
+def line(name: str, summary: str, width: int = 18) -> None:
+    """Print what may be chosen or set: its name, and what it is."""
+    console.print(f"{name:<{width}} {summary}".rstrip(), highlight=False, soft_wrap=True)

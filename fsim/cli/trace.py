@@ -6,10 +6,11 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fsim.cli import lists
 from fsim.cli.options import console
 from fsim.core.errors import OutputError, ScenarioError, TraceError
 from fsim.core.units import format_duration
@@ -22,6 +23,7 @@ LONGEST_DRAWN = 1e7
 """Seconds that a figure shows."""
 
 trace_app = typer.Typer(help="Traces of capacity over time.", no_args_is_help=True)
+trace_app.command("formats")(lists.command(lists.FORMATS))
 
 TraceFile = Annotated[Path, typer.Argument(metavar="FILE", help="A trace file.")]
 Format = Annotated[
@@ -33,20 +35,6 @@ Format = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@trace_app.command("formats")
-def trace_formats() -> None:
-    """List the formats and their options."""
-    from fsim.network.formats import FORMATS
-
-    for name, kind in FORMATS.items():
-        fields = dataclasses.fields(cast(Any, kind))
-        options = [f"{field.name}={field.default}" for field in fields]
-        summary = (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
-        can = "read, written" if hasattr(kind, "write") else "read"
-        text = f"{name:<10} {summary} ({can})" + (f" [{', '.join(options)}]" if options else "")
-        console.print(text, highlight=False, soft_wrap=True)
 
 
 @trace_app.command("info")
@@ -84,7 +72,7 @@ def trace_plot(
     """Draw traces over time, with the distribution of their rates."""
     import matplotlib as mpl
 
-    from fsim.figures.static_style import STYLE
+    from fsim.figures.static.style import STYLE
     from fsim.figures.traces import trace_figure
     from fsim.results.saving import replacing_file
 
@@ -119,12 +107,12 @@ def trace_convert(
 ) -> None:
     """Write a trace in another format."""
     from fsim.core.registry import parse_choice
-    from fsim.network.formats import write_trace
+    from fsim.network.formats import FORMATS, write_trace
     from fsim.network.formats.detect import format_of_suffix
     from fsim.results.saving import replacing_file
 
     pieces = _read(file, source, "--from")
-    name, options = parse_choice("--to", target) if target else (format_of_suffix(out), {})
+    name, options = parse_choice("--to", target) if target else (format_of_suffix(out, FORMATS), {})
     with replacing_file(out) as temporary:
         try:
             write_trace(pieces, temporary, name, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,7 +28,11 @@ CUSTOM = {
 
 def generate(
     name: Annotated[
-        str | None, typer.Argument(help="A named trace (see --list), lognormal, or markov.")
+        str | None,
+        typer.Argument(
+            help="A named trace (see --list), lognormal, markov, or any generator as "
+            "NAME:OPTION=VALUE:... (see `fsim generators`)."
+        ),
     ] = None,
     seconds: Annotated[int, typer.Option(help="Length; one rate a second.")] = 600,
     seed: Annotated[int, typer.Option(help="Another seed, another trace.")] = 0,
@@ -46,7 +50,8 @@ def generate(
     outage_longest: Annotated[Text, typer.Option(help='One lasts that, as "22 s".')] = None,
 ) -> None:
     """Make a capacity trace, named or of a law of one's own."""
-    from fsim.network.generators import PROFILES, save, trace_text, write_csv
+    from fsim.core.registry import parse_choice
+    from fsim.network.generators import GENERATORS, PROFILES, save, trace_text, write_csv
 
     if list_all:
         _list()
@@ -78,8 +83,11 @@ def generate(
     elif name in PROFILES:
         _check_options(name, given, (), ())
         write_csv(name, seconds, seed, out)
+    elif (choice := parse_choice("NAME", name))[0] in GENERATORS:
+        _check_options(name, given, (), ())
+        save(trace_text(_registered(*choice), _command(name, {}), seconds, seed), out)
     else:
-        allowed = ", ".join([*PROFILES, *CUSTOM])
+        allowed = ", ".join(dict.fromkeys([*PROFILES, *CUSTOM, *GENERATORS]))
         raise TraceError(f"found trace {name!r}, allowed are {allowed}")
     console.print(f"Trace: {out}", highlight=False, soft_wrap=True)
 
@@ -148,6 +156,17 @@ def _custom(name: str, given: dict[str, str]) -> Profile:
         correlation=correlation,
     )
     return Profile(f"{name}, as in the command", told, generator)
+
+
+def _registered(name: str, options: dict[str, Any]) -> Profile:
+    """A profile of a generator by name; its statistics are what the trace turns out to have."""
+    from fsim.network.generators import GENERATORS, Profile, Statistics
+
+    try:
+        generator = GENERATORS.make(name, options)
+    except ValueError as error:
+        raise TraceError(str(error)) from None
+    return Profile(f"{name}, as in the command", Statistics(), generator)
 
 
 def _outages(given: dict[str, str]) -> Outages:

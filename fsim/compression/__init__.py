@@ -3,7 +3,7 @@
 Nothing here knows of the event loop, the network or the server.
 """
 
-from fsim.compression.policy import EncodingContext, Policy
-from fsim.compression.registry import POLICIES, make_policy, register
+from fsim.compression.policy import POLICIES, EncodingContext, Policy
+from fsim.compression.registry import make_policy, register
 
 __all__ = ["POLICIES", "EncodingContext", "Policy", "make_policy", "register"]

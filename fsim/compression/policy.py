@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from fsim.compression.size_option import SizeOption
+from fsim.core.registry import Registry
 from fsim.core.rng import participation, stream, torch_seed
 from fsim.core.types import Layout, TrainingRequest, Update
 
@@ -122,3 +123,7 @@ class Policy(ABC):
     def trains(self, name: str, round_number: int) -> bool:
         """Whether a tensor of the adapter is trained in a round; those that are not stay put."""
         return True
+
+
+POLICIES: Registry[Policy] = Registry("policy", Policy, "fsim.compression.Policy")
+"""Name -> policy; those that ship are listed in :mod:`fsim.compression.registry`."""

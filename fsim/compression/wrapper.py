@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fsim.compression.policy import Policy
-from fsim.core.registry import choose, parse_choice
+from fsim.compression.policy import POLICIES, Policy
+from fsim.core.registry import parse_choice
 from fsim.core.types import TrainingRequest
 
 
@@ -25,12 +25,10 @@ class Wrapper(Policy):
     inner: str = "float16"
 
     def __post_init__(self) -> None:
-        from fsim.compression.registry import POLICIES
-
         name, options = parse_choice("inner", self.inner)
         if issubclass(POLICIES.get(name, Policy), Wrapper):
             raise ValueError(f"inner: found {name!r}, allowed is a policy with none inside")
-        object.__setattr__(self, "_policy", choose("policy", POLICIES, name, options))
+        object.__setattr__(self, "_policy", POLICIES.make(name, options))
 
     @property
     def policy(self) -> Policy:

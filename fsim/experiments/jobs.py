@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fsim.compression import Policy, register
-from fsim.compression.registry import registered
 from fsim.core.errors import FsimError
+from fsim.core.registry import Addition, additions, adopt
 from fsim.experiments.prepared import last_workbench
 from fsim.experiments.run import run_to_folder
 from fsim.settings.effects import Effect, keys_with
@@ -30,15 +29,15 @@ class Job:
     ----------
     label
         What tables and figures call it; None for the policy's name.
-    policies
-        Those that this process has registered: another one learns of them with its job.
+    additions
+        What this process has registered: another one learns of it with its job.
     """
 
     loaded: LoadedScenario
     folder: Path
     store: Store | None
     label: str | None = None
-    policies: tuple[type[Policy], ...] = field(default_factory=registered)
+    additions: tuple[Addition, ...] = field(default_factory=additions)
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,7 @@ class Engine(Protocol):
 def do_job(job: Job, on_progress: Callable[[Progress], None] | None = None) -> Outcome:
     """Do a job here, and keep what it read for the next one."""
     try:
-        for policy in job.policies:
-            register(policy)
+        adopt(job.additions)
         return Outcome(
             run_to_folder(
                 job.loaded,

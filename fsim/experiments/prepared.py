@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+from fsim.core.registry import additions
 from fsim.settings.effects import Effect, keys_with
 from fsim.settings.loading import LoadedScenario
 from fsim.simulation import build as assembly
@@ -42,4 +43,7 @@ def task_key(loaded: LoadedScenario) -> str:
     digest = hashlib.sha256(json.dumps([settings, folders], sort_keys=True).encode())
     for source in loaded.scenario.task.make().sources(loaded.find):
         digest.update(source.read_bytes())
+    # A task of a user's own may be registered anew, with another content under the same name.
+    for addition in additions():
+        digest.update(addition.source.encode())
     return digest.hexdigest()

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fsim.compression.registry import registered, source_of
+from fsim.core.registry import additions
 from fsim.results.folders import replacing
 from fsim.results.manifest import Identity
 from fsim.results.saving import write_run
@@ -25,12 +25,12 @@ VERSIONS_OF = ("fsim", "torch", "transformers", "peft", "simpy", "numpy")
 def code_version() -> str:
     """SHA-256 of all that a run's results may rest on.
 
-    That is this package's source, the versions of packages, and registered policies' source.
+    That is this package's source, the versions of packages, and the source of what was registered.
     """
-    own = registered()
+    own = [each.source for each in additions()]
     if not own:
         return _shipped_code()
-    return hashlib.sha256("\0".join([_shipped_code(), *map(source_of, own)]).encode()).hexdigest()
+    return hashlib.sha256("\0".join([_shipped_code(), *own]).encode()).hexdigest()
 
 
 @functools.cache

@@ -1,15 +1,14 @@
-"""What all figures have to say: of which runs, how billed, in which units, what was left out."""
+"""Contents: a figure as panels of marks, which any renderer can draw, and what is written of it."""
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from fsim.core.errors import OutputError
+from fsim.figures.marks import Bars, Mark
 from fsim.figures.series import MOST_SERIES, series_of
 
 
@@ -17,16 +16,101 @@ class FigureImpossible(OutputError):
     """The data does not hold what a figure shows."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Axis:
+    """An axis; panels that have the same one run alike, and are zoomed together.
+
+    Attributes
+    ----------
+    label, unit
+        What it is of.
+    log
+        Whether it is logarithmic.
+    span
+        Least and largest value of the marks on a logarithmic axis, the limits of a linear one; None
+        for what the marks need.
+    floor
+        Where it begins; None for where the marks do.
+    whole
+        Whether only whole numbers stand along it.
+    numbers
+        Those along it; none for a choice by the renderer.
+    places
+        Names along it at 0, 1, ...; downwards on a vertical axis.
+    """
+
+    label: str
+    unit: str = ""
+    log: bool = False
+    span: tuple[float, float] | None = None
+    floor: float | None = None
+    whole: bool = False
+    numbers: Sequence[float] = ()
+    places: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """The label with its unit."""
+        return f"{self.label} ({self.unit})" if self.label and self.unit else self.label + self.unit
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """A panel; one without marks says that it shows no series.
+
+    Attributes
+    ----------
+    marks
+        From back to front.
+    x, y
+        The axes.
+    title
+        Written above it.
+    targets
+        Heights of dotted lines across it.
+    totals
+        Whether the length of lying bars together is written at their end.
+    share
+        Of the figure's width, relative to other columns'.
+    """
+
+    marks: Sequence[Mark]
+    x: Axis
+    y: Axis
+    title: str = ""
+    targets: Sequence[float] = ()
+    totals: bool = False
+    share: float = 1
+
+    @property
+    def ends(self) -> list[tuple[float, float]]:
+        """Where totals are written: place and length of each stack."""
+        bars = [mark for mark in self.marks if isinstance(mark, Bars)]
+        if not (self.totals and bars):
+            return []
+        return list(zip(bars[-1].places, bars[-1].starts + bars[-1].sizes, strict=True))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What every figure tells beside its own.
+    """What a figure shows.
 
     Attributes
     ----------
     heading
-        What it shows.
+        What it is of.
     summary
         The runs that it shows.
+    panels
+        Row by row.
+    columns
+        Panels in a row.
+    height
+        Of a row in print, inches.
+    width
+        Of the whole in print, inches; None for one by the number of columns.
+    legend
+        What the names in the legend are of.
     notes
         What has to be known of it: sentences without a full stop.
     most
@@ -35,8 +119,47 @@ class Content:
 
     heading: str
     summary: pd.DataFrame
+    panels: Sequence[Panel]
+    columns: int = 1
+    height: float = 3.2
+    width: float | None = None
+    legend: str = "policy"
     notes: Sequence[str] = ()
     most: int = MOST_SERIES
+
+    @property
+    def inches(self) -> float:
+        """The width in print."""
+        usual = 8.6 if self.columns == 1 else max(9.2, 2 + 2.6 * self.columns)
+        return usual if self.width is None else self.width
+
+    @property
+    def rows(self) -> int:
+        """Rows of panels."""
+        return -(-len(self.panels) // self.columns)
+
+    @property
+    def entries(self) -> dict[str, list[Mark]]:
+        """Names in the legend, and the marks of each; of upright stacks from the top."""
+        entries: dict[str, list[Mark]] = {}
+        for mark in (mark for panel in self.panels for mark in panel.marks):
+            if mark.name:
+                entries.setdefault(mark.name, []).append(mark)
+        return dict(reversed(entries.items())) if self.upright else entries
+
+    @property
+    def upright(self) -> bool:
+        """Whether it has upright bars."""
+        marks = (mark for panel in self.panels for mark in panel.marks)
+        return any(isinstance(mark, Bars) and mark.upright for mark in marks)
+
+    def written(self, at: int) -> tuple[bool, bool]:
+        """Whether the axes of that panel have titles and numbers, which neighbours may share."""
+        panel, below = self.panels[at], at + self.columns
+        return (
+            below >= len(self.panels) or self.panels[below].x is not panel.x,
+            at % self.columns == 0 or self.panels[at - 1].y is not panel.y,
+        )
 
     @property
     def subject(self) -> str:
@@ -45,7 +168,7 @@ class Content:
         return f"{names}, {', '.join(dict.fromkeys(self.summary['task'].astype(str)))}"
 
     @property
-    def told(self) -> list[str]:
+    def remarks(self) -> list[str]:
         """The notes, and which series are shown where not all are."""
         count = series_of(self.summary).nunique()
         if count <= self.most:
@@ -54,37 +177,12 @@ class Content:
         return [*self.notes, best]
 
 
-@dataclass(frozen=True)
-class Mean:
-    """A mean over runs, and their minimum and maximum."""
-
-    mean: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: pd.Series) -> Mean:
-        """That of some numbers."""
-        return cls(float(values.mean()), float(values.min()), float(values.max()))
-
-    @property
-    def below(self) -> float:
-        """How far the minimum is below the mean."""
-        # The mean of equal numbers may differ from them by a rounding.
-        return max(self.mean - self.low, 0.0)
-
-    @property
-    def above(self) -> float:
-        """How far the maximum is above the mean."""
-        return max(self.high - self.mean, 0.0)
-
-
 def billing_note(summary: pd.DataFrame) -> str:
-    """What a small model is billed as: ``bytes billed ×488, compute ×4900``; empty where nothing.
+    """Say what a small model is billed as: ``bytes billed ×488, compute ×4900``; empty if nothing.
 
     A run says so in its facts; see ``billing`` in the scenario.
     """
-    told = []
+    notes = []
     for column, what in (
         ("billed_bytes_factor", "bytes billed"),
         ("billed_operations_factor", "compute billed"),
@@ -95,28 +193,5 @@ def billing_note(summary: pd.DataFrame) -> str:
                 span = (
                     f"×{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"×{low:.4g} to ×{high:.4g}"
                 )
-                told.append(f"{what} {span}")
-    return ", ".join(told)
-
-
-def time_scale(longest: float) -> tuple[float, str]:
-    """Seconds of the unit in which such a time is written, and the unit."""
-    units = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"))
-    return next(((f, u) for f, u in units if longest > 3 * f), (1.0, "s"))
-
-
-def byte_scale(largest: float) -> tuple[float, str]:
-    """Bytes of the unit in which such a size is written, and the unit."""
-    units = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
-    return next(((f, u) for f, u in units if largest > 2 * f), (1.0, "B"))
-
-
-def wrapped(name: str, width: int) -> str:
-    """A name on several lines if it is long, broken after spaces, colons, commas and the like."""
-    lines = [""]
-    for part in re.split(r"(?<=[ :,/-])", name):
-        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
-            lines.append("")
-        lines[-1] += part
-    broken = [piece for line in lines for piece in textwrap.wrap(line, width)]
-    return "\n".join(broken) or "(empty)"
+                notes.append(f"{what} {span}")
+    return ", ".join(notes)

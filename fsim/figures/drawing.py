@@ -5,33 +5,36 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from fsim.figures.content import FigureImpossible
+from fsim.figures.content import Content, FigureImpossible
 from fsim.results.loading import Results
 from fsim.results.saved_run import SavedRun
 
-Drawn = TypeVar("Drawn")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fsim.figures.interactive.chart import Chart
 
 
 @dataclass(frozen=True)
-class Drawing(Generic[Drawn]):
-    """Something that can be drawn of runs.
+class Drawing:
+    """Something that can be drawn of runs; called with them, it returns a matplotlib figure.
 
     Attributes
     ----------
-    draw
-        Takes tables by the names ``records``, ``evaluations``, ``summary``, ``settings`` and
-        ``batteries``, and options.
+    show
+        Puts together what it shows, from tables by the names ``records``, ``evaluations``,
+        ``summary``, ``settings`` and ``batteries``, and from options.
     usual
         Whether it is drawn without being asked for.
     """
 
-    draw: Callable[..., Drawn]
+    show: Callable[..., Content]
     usual: bool = True
 
-    def __call__(self, runs: Results | Sequence[SavedRun], **options: Any) -> Drawn:
-        """Draw it from the tables of runs.
+    def content(self, runs: Results | Sequence[SavedRun], **options: Any) -> Content:
+        """What it shows of runs.
 
         Raises
         ------
@@ -46,30 +49,40 @@ class Drawing(Generic[Drawn]):
             "settings": lambda: results.settings,
             "batteries": results.batteries,
         }
-        wanted = inspect.signature(self.draw).parameters
+        wanted = inspect.signature(self.show).parameters
         given = {name: read() for name, read in tables.items() if name in wanted}
-        return self.draw(**given, **options)
+        return self.show(**given, **options)
+
+    def __call__(self, runs: Results | Sequence[SavedRun], **options: Any) -> Figure:
+        """Draw it with matplotlib; raises as :meth:`content`."""
+        from fsim.figures.static.figure import draw
+
+        return draw(self.content(runs, **options))
+
+    def chart(self, runs: Results | Sequence[SavedRun], **options: Any) -> Chart:
+        """Draw it with plotly; raises as :meth:`content`."""
+        from fsim.figures.interactive.chart import draw
+
+        return draw(self.content(runs, **options))
 
 
-def drawn(
-    drawings: Mapping[str, Drawing[Drawn]], results: Results, names: Sequence[str] | None = None
-) -> dict[str, Drawn]:
-    """Some of the drawings by name; without names, the usual ones that the data can give.
+def contents(
+    drawings: Mapping[str, Drawing], results: Results, names: Sequence[str] | None = None
+) -> dict[str, Content]:
+    """What some of the drawings show, by name; without names, all that the data can give.
 
     Raises
     ------
     FigureImpossible
         An unknown name, or one asked for that the data cannot give.
     """
-    figures = {}
+    found = {}
     for name in names or drawings:
         if name not in drawings:
             raise FigureImpossible(f"figure: found {name!r}, allowed are {', '.join(drawings)}")
-        if names is None and not drawings[name].usual:
-            continue
         try:
-            figures[name] = drawings[name](results)
+            found[name] = drawings[name].content(results)
         except FigureImpossible as error:
             if names is not None:
                 raise FigureImpossible(f"figure {name}: {error}") from None
-    return figures
+    return found

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from fsim.figures.series import COLORS
-from fsim.figures.static_style import DASHES, MARKERS, STYLE
+from fsim.figures.static.style import DASHES, MARKERS, STYLE
 
 POINTS = 400
 """Steps of a curve at most: more are not seen."""

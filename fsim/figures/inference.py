@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 import pandas as pd
@@ -10,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fsim.figures.series import Look
-from fsim.figures.static_style import legend, line, marker, new_figure, styled
+from fsim.figures.series import Look, numbered
+from fsim.figures.static.style import legend, line, marker, new_figure, styled, write_around
 
 GOAL_SPEED_UP, GOAL_POINTS = 1.55, 1.0
 """What Fed-FSTQ (arXiv 2604.25421) reports end to end, and the points that it may cost."""
@@ -35,7 +34,7 @@ def shortening(table: pd.DataFrame, heading: str, note: str) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     shortened = table[table["method"] != WHOLE]
     methods = list(dict.fromkeys(shortened["method"]))
-    looks = {method: Look(at + 1) for at, method in enumerate(methods)}
+    looks = {method: numbered(at + 1) for at, method in enumerate(methods)}
     whole = table[table["method"] == WHOLE].iloc[0]
     _trade_off(left, shortened, looks, float(whole["accuracy"]))
     for method, own in looks.items():
@@ -46,9 +45,7 @@ def shortening(table: pd.DataFrame, heading: str, note: str) -> Figure:
     right.set_ylabel("Token Recall of the top tenth (%)")
     handles = [Line2D([], [], **_line(own)) for own in looks.values()]
     legend(figure, handles, methods, "method")
-    figure.suptitle(heading, x=0.01, ha="left", fontsize=10.5, parse_math=False)
-    text = textwrap.fill(note, 120)
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#444444", parse_math=False)
+    write_around(figure, heading, note)
     return figure
 
 

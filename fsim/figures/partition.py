@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from fsim.figures.series import COLORS
-from fsim.figures.static_style import STYLE
+from fsim.figures.static.style import STYLE
 
 LABEL_COLORS = (*COLORS[1:7], "#F2CFB2", COLORS[0], "#F0E442", "#6A2F00")
 """The house's colours, then Okabe and Ito's yellow and two shades of vermilion: of all shades tried

@@ -1,7 +1,7 @@
-"""Figures, drawn from the tables of runs. One figure a module, and one style.
+"""Figures by name, drawn from the tables of runs by matplotlib or plotly.
 
-Each function takes the tables that it needs, as :func:`fsim.load` gives them, and returns a
-matplotlib ``Figure``. ``FIGURES[name](runs)`` finds those tables by itself.
+``FIGURES[name](runs)`` is a matplotlib ``Figure``, ``FIGURES[name].chart(runs)`` a plotly one for a
+report, and ``FIGURES[name].content(runs)`` what both show.
 """
 
 from __future__ import annotations
@@ -9,29 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
-from fsim.figures.accuracy.static import accuracy_over_time, accuracy_over_uplink
 from fsim.figures.content import FigureImpossible
-from fsim.figures.drawing import Drawing, drawn
-from fsim.figures.energy.static import battery_drain, energy_per_round
-from fsim.figures.labels.static import accuracy_by_label
-from fsim.figures.pareto.static import pareto
-from fsim.figures.payload.static import payload_breakdown
-from fsim.figures.rounds.static import round_breakdown
-from fsim.figures.scalability.static import scalability
-from fsim.figures.static_style import STYLE
-from fsim.figures.stragglers.static import stragglers
-from fsim.figures.sweep.static import sweep_heat_map
+from fsim.figures.contents.accuracy import accuracy_over_time, accuracy_over_uplink
+from fsim.figures.contents.energy import battery_drain, energy_per_round
+from fsim.figures.contents.labels import accuracy_by_label
+from fsim.figures.contents.pareto import pareto
+from fsim.figures.contents.payload import payload_breakdown
+from fsim.figures.contents.rounds import round_breakdown
+from fsim.figures.contents.scalability import scalability
+from fsim.figures.contents.stragglers import stragglers
+from fsim.figures.contents.sweep import sweep_heat_map
+from fsim.figures.contents.uplink import uplink_over_time
+from fsim.figures.drawing import Drawing, contents
 from fsim.results.loading import Results
 from fsim.results.manifest import FORMATS as FORMATS
 from fsim.results.saved_run import SavedRun
 from fsim.results.saving import replacing_file
 
-FIGURES: dict[str, Drawing[Figure]] = {
+FIGURES: dict[str, Drawing] = {
     "accuracy_over_time": Drawing(accuracy_over_time),
     "accuracy_over_uplink": Drawing(accuracy_over_uplink),
+    "uplink_over_time": Drawing(uplink_over_time),
     "pareto": Drawing(pareto),
     "round_breakdown": Drawing(round_breakdown),
     "payload_breakdown": Drawing(payload_breakdown),
@@ -68,22 +66,19 @@ def save_figures(
         An unknown name or format, a figure asked for that the data cannot give
         (:class:`FigureImpossible`), or a place that cannot be written.
     """
+    from fsim.figures.static.figure import draw, save
+
+    for kind in formats:
+        if kind not in FORMATS:
+            raise FigureImpossible(f"format: found {kind!r}, allowed are {', '.join(FORMATS)}")
     results = runs if isinstance(runs, Results) else Results(runs)
+    usual = {name: drawing for name, drawing in FIGURES.items() if drawing.usual}
     paths = []
-    for name, figure in drawn(FIGURES, results, names).items():
+    for name, content in contents(FIGURES if names else usual, results, names).items():
+        figure = draw(content)
         for kind in formats:
             path = folder / f"{name}.{kind}"
             with replacing_file(path) as temporary:
                 save(figure, temporary, kind)
             paths.append(path)
     return paths
-
-
-def save(figure: Figure, path: Path, kind: str) -> None:
-    """Write a figure as ``png`` or ``svg``."""
-    if kind not in FORMATS:
-        raise FigureImpossible(f"format: found {kind!r}, allowed are {', '.join(FORMATS)}")
-    # No date in the file: the same run draws the same bytes.
-    metadata = {"Date": None} if kind == "svg" else None
-    with mpl.rc_context(STYLE):
-        figure.savefig(path, dpi=150, format=kind, metadata=metadata)

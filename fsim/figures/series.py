@@ -1,12 +1,15 @@
-"""Series of runs: which are shown, and in which colour wherever they are.
+"""Series of runs: which are shown, and how each is drawn wherever it is.
 
-Every figure can be read in grey and by the colour-blind: what is told apart by colour is told apart
-by dashes, markers or hatches too, which a look's number chooses.
+A policy has its colour, whatever it is compared with. Every figure can be read in grey and by the
+colour-blind: what is told apart by colour is told apart by dashes, markers or hatches too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from zlib import crc32
 
 import pandas as pd
 
@@ -16,46 +19,105 @@ COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56
 HATCHES = ("", "/", ".", "x", "\\", "+", "|", "-")
 """Of areas: forms that matplotlib and plotly both have, by the same letters."""
 
+DASHES = 6
+"""Kinds of lines that both renderers have."""
+
+MARKERS = 7
+"""Kinds of markers that both have: one fewer than colours, so that a marker comes again in another
+colour."""
+
 MOST_SERIES = 12
 """Lines of one panel at most: more are not told apart."""
+
+SHIPPED = (
+    "float16", "qsgd", "fstq", "topk", "fedbat", "fisher-rdo", "masked-sign", "fedpaq", "tome",
+    "signsgd", "float32", "stc", "eden", "powersgd", "terngrad", "bfloat16", "flasc", "ffa",
+    "alternating",
+)  # fmt: skip
+"""Policies with looks of their own; the first eight have a colour each, and the first shares its
+with none, being what the others are compared with."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one series is drawn in every panel.
+    """How a series, or a part that areas are stacked of, is drawn in every panel.
 
     Attributes
     ----------
-    number
-        Of the series among those shown, from 0, by which it has its dashes, marker and hatch.
+    color
+        Of its lines, markers and edges, as ``#RRGGBB``.
+    form
+        Number by which it has its dashes and its marker.
+    hatch
+        Of its areas, of :data:`HATCHES`.
+    fill
+        Colour of its areas; empty for a light shade of ``color``.
     """
 
-    number: int
-
-    @property
-    def color(self) -> str:
-        """Its colour, as ``#RRGGBB``."""
-        return COLORS[self.number % len(COLORS)]
-
-    @property
-    def hatch(self) -> str:
-        """Its hatch, of :data:`HATCHES`."""
-        return HATCHES[self.number % len(HATCHES)]
+    color: str
+    form: int = 0
+    hatch: str = ""
+    fill: str = ""
 
     @property
     def tint(self) -> str:
-        """A light shade of it, in which a hatch and a median can be seen."""
+        """Colour of its areas, in which a hatch and a median can be seen."""
         parts = (int(self.color[at : at + 2], 16) for at in (1, 3, 5))
-        return "#" + "".join(f"{round(255 - 0.45 * (255 - part)):02X}" for part in parts)
+        return self.fill or "#" + "".join(f"{round(255 - 0.45 * (255 - p)):02X}" for p in parts)
 
 
-@dataclass(frozen=True)
-class Part:
-    """How one of the parts that areas are stacked of is drawn: its name, colour and hatch."""
+def numbered(at: int) -> Look:
+    """The look of that number: of what is told apart by its place in a list."""
+    turn = max(0, (at - 1) // (len(COLORS) - 1))
+    return Look(COLORS[at - turn * (len(COLORS) - 1)], at + turn, HATCHES[at % len(HATCHES)])
 
-    name: str
-    color: str
-    hatch: str
+
+def looks_by_policy(policies: Mapping[str, str]) -> dict[str, Look]:
+    """The looks of series that have these policies.
+
+    A policy that ships has the same look in every figure. Any other name's colour and form are
+    chosen by a hash of it, and if they are taken already the next that are taken least. Of several
+    series of one policy the first by name is drawn as the policy, the others by their own names.
+
+    Parameters
+    ----------
+    policies
+        Series -> its policy, with its options.
+    """
+    first: dict[str, str] = {}
+    for series in sorted(policies):
+        first.setdefault(policies[series], series)
+    fixed = {first[policy]: at for at, policy in enumerate(SHIPPED) if policy in first}
+    drawn: dict[str, Look] = {}
+    for series in sorted(policies, key=lambda name: (name not in fixed, name)):
+        policy = policies[series]
+        if series in fixed:
+            drawn[series] = numbered(fixed[series])
+        else:
+            drawn[series] = _free(policy if first[policy] == series else series, drawn)
+    return {series: drawn[series] for series in policies}
+
+
+def _free(name: str, drawn: Mapping[str, Look]) -> Look:
+    """The look that a name's hash chooses, of those that are taken least."""
+    number = crc32(name.encode())
+    colors = Counter(look.color for look in drawn.values())
+    turned = [COLORS[(number + at) % len(COLORS)] for at in range(len(COLORS))]
+    color = min(turned, key=colors.__getitem__)
+    markers = Counter(look.form % MARKERS for look in drawn.values())
+    dashes = Counter(look.form % DASHES for look in drawn.values())
+    points = Counter(look.form % MARKERS for look in drawn.values() if look.color == color)
+    forms = Counter(look.form % (DASHES * MARKERS) for look in drawn.values())
+    count = DASHES * MARKERS
+    form = min(
+        ((number // len(COLORS) + at) % count for at in range(count)),
+        key=lambda at: (
+            points[at % MARKERS],
+            forms[at],
+            dashes[at % DASHES] + markers[at % MARKERS],
+        ),
+    )
+    return Look(color, form, HATCHES[form % len(HATCHES)])
 
 
 def looks(summary: pd.DataFrame, most: int = MOST_SERIES) -> dict[str, Look]:
@@ -64,17 +126,27 @@ def looks(summary: pd.DataFrame, most: int = MOST_SERIES) -> dict[str, Look]:
     Of more than ``most``, those soonest at the target, and then the most accurate.
     """
     names = series_of(summary)
-    order = list(dict.fromkeys(names))
-    if len(order) > most:
-        best = (
-            summary.assign(_series=names)
-            .groupby("_series")[["time_to_target_s", "final_accuracy"]]
-            .mean()
-            .sort_values(["time_to_target_s", "final_accuracy"], ascending=[True, False])
-        )
-        kept = set(best.index[:most])
-        order = [name for name in order if name in kept]
-    return {name: Look(at) for at, name in enumerate(order)}
+    every = looks_by_policy(dict(zip(names, summary["policy"].astype(str), strict=True)))
+    if len(every) <= most:
+        return _with_hatches(every)
+    best = (
+        summary.assign(_series=names)
+        .groupby("_series")[["time_to_target_s", "final_accuracy"]]
+        .mean()
+        .sort_values(["time_to_target_s", "final_accuracy"], ascending=[True, False])
+    )
+    shown = set(best.index[:most])
+    return _with_hatches({name: look for name, look in every.items() if name in shown})
+
+
+def _with_hatches(shown: Mapping[str, Look]) -> dict[str, Look]:
+    """The looks, with a hatch each as far as there are any: there are fewer than forms."""
+    free, drawn = list(HATCHES), {}
+    for name, look in shown.items():
+        hatch = look.hatch if look.hatch in free or not free else free[0]
+        free = [each for each in free if each != hatch]
+        drawn[name] = replace(look, hatch=hatch)
+    return drawn
 
 
 def series_of(summary: pd.DataFrame) -> pd.Series:
@@ -83,7 +155,7 @@ def series_of(summary: pd.DataFrame) -> pd.Series:
 
 
 def by_series(table: pd.DataFrame, summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The rows of a table by the series of their runs, for the series that are drawn."""
+    """The rows of a table by the series of their runs."""
     names = dict(zip(summary["run"], series_of(summary), strict=True))
     series = table["run"].map(names).astype(str)
     return {name: table[series == name] for name in dict.fromkeys(names.values())}

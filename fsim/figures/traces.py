@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from fsim.figures.series import COLORS
-from fsim.figures.static_style import STYLE
+from fsim.figures.static.style import STYLE
 
 Floats = npt.NDArray[np.float64]
 Staircase = tuple[Floats, Floats, float]

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fsim.core.registry import Catalog
+
 UTILISATION = 0.3
 """Share of peak float32 arithmetic that fine-tuning is taken to sustain. Assumed."""
 
@@ -57,6 +59,12 @@ class Device:
     assumed: tuple[str, ...] = ()
 
     @property
+    def summary(self) -> str:
+        """How fast it trains, what it draws then, and where that is from, in one line."""
+        rate = f"{self.sustained_flops / 1e9:.0f} GFLOP/s sustained, {self.compute_power:g} W"
+        return f"{rate}; {self.source}"
+
+    @property
     def sustained_flops(self) -> float:
         """Float32 operations a second while training."""
         return UTILISATION * self.peak_flops
@@ -75,9 +83,11 @@ def _phone_battery(milliampere_hours: float) -> float:
     return milliampere_hours / 1000 * CELL_VOLTAGE * 3600
 
 
-DEVICES: dict[str, Device] = {
-    device.name: device
-    for device in (
+DEVICES: Catalog[Device] = Catalog(
+    "device",
+    Device,
+    "fsim.fleet.Device",
+    (
         Device(
             "jetson-orin-nano",
             1024 * 2 * 625e6,
@@ -152,6 +162,6 @@ DEVICES: dict[str, Device] = {
             battery=55 * 3600.0,
             assumed=("peak_flops", "compute_power", "idle_power", "memory", "battery"),
         ),
-    )
-}
+    ),
+)
 """Name -> device."""

@@ -11,10 +11,10 @@ from string import Template
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
-from fsim.figures.charts import CHARTS
 from fsim.figures.content import billing_note
-from fsim.figures.drawing import drawn
-from fsim.figures.interactive_style import Chart
+from fsim.figures.drawing import contents
+from fsim.figures.interactive.chart import Chart, draw
+from fsim.figures.registry import FIGURES
 from fsim.report.caveats import warnings_of
 from fsim.report.page import PAGE
 from fsim.report.tables import (
@@ -53,7 +53,7 @@ def report(results: Results) -> str:
     """The report as HTML; see :func:`write_report`."""
     summary = results.series
     names = ", ".join(dict.fromkeys(summary["name"].astype(str)))
-    charts = drawn(CHARTS, results)
+    charts = {name: draw(shown) for name, shown in contents(FIGURES, results).items()}
     told = warnings_of(results)
     return Template(PAGE).substitute(
         title=escape(f"fsim: {names}"),
@@ -99,7 +99,7 @@ def _chart(name: str, chart: Chart) -> str:
     # The data stands between tags, which nothing in it may close.
     data = (chart.figure.to_json() or "").replace("<", "\\u003c")
     wide = ' class="wide"' if chart.wide else ""
-    notes = [chart.content.subject, billing_note(chart.content.summary), *chart.content.told]
+    notes = [chart.content.subject, billing_note(chart.content.summary), *chart.content.remarks]
     told = escape("; ".join(note for note in notes if note))
     heading = escape(chart.content.heading)
     return (

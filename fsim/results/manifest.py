@@ -62,7 +62,10 @@ FILES: Mapping[str, tuple[str, ...]] = {
 }
 """Kind of results -> the files of it, but for those of the runs in folders of their own."""
 
-FIGURES = (
+FORMATS = ("png", "svg")
+"""Forms of a figure's file, which are the endings of its name."""
+
+_FIGURES_OF_0_1_0 = (
     "accuracy_over_time",
     "accuracy_over_uplink",
     "pareto",
@@ -75,12 +78,11 @@ FIGURES = (
     "scalability",
     "sweep_heat_map",
 )
-"""Those of :data:`fsim.figures.registry.FIGURES`, which are drawn into folders of results."""
+"""History, to which nothing is added: what version 0.1.0 drew."""
 
-FORMATS = ("png", "svg")
-
-DRAWN = tuple(f"{name}.{kind}" for name in FIGURES for kind in FORMATS)
-"""The files of figures."""
+DRAWN = tuple(f"{name}.{kind}" for name in _FIGURES_OF_0_1_0 for kind in FORMATS)
+"""Files of figures that are known as fsim's without a manifest, in which all others are entered as
+they are written."""
 
 COLLECTION = "collection"
 """Kind of a folder in which fsim drew something, and which is none of its results'."""

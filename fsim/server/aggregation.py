@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import ConfigDict
 
-from fsim.core.registry import choose
+from fsim.core.registry import Registry
 from fsim.core.types import Update
 
 
@@ -236,11 +237,17 @@ def check_layouts(updates: Sequence[Update]) -> None:
             raise ValueError("the updates do not have the same tensors")
 
 
-class Aggregation(Protocol):
-    """How the updates of a round or of a buffer become one mean update."""
+class Aggregation(ABC):
+    """How the updates of a round or of a buffer become one mean update.
+
+    A frozen dataclass whose fields are its options.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     name: ClassVar[str]
 
+    @abstractmethod
     def combine(
         self,
         updates: Sequence[Update],
@@ -268,11 +275,10 @@ class Aggregation(Protocol):
         ValueError
             As for :func:`fedavg`, :func:`fedbuff` and :func:`trimmed_mean`.
         """
-        ...
 
 
 @dataclass(frozen=True)
-class WeightedMean:
+class WeightedMean(Aggregation):
     """The weighted mean (:func:`fedavg`, :func:`fedbuff`).
 
     Attributes
@@ -284,7 +290,6 @@ class WeightedMean:
         missing counts as one that changed nothing.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     name: ClassVar[str] = "fedavg"
 
     weights: Literal["examples", "equal"] = "examples"
@@ -314,7 +319,7 @@ class WeightedMean:
 
 
 @dataclass(frozen=True)
-class TrimmedMean:
+class TrimmedMean(Aggregation):
     """The coordinate-wise trimmed mean (:func:`trimmed_mean`): no weights, no denominator.
 
     Attributes
@@ -323,7 +328,6 @@ class TrimmedMean:
         Of the values that is cut off at each end, from 0 to less than 0.5.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     name: ClassVar[str] = "trimmed-mean"
 
     share: float = 0.1
@@ -348,14 +352,18 @@ class TrimmedMean:
         return trimmed_mean(updates, self.share)
 
 
-AGGREGATIONS: dict[str, type[Aggregation]] = {
-    aggregation.name: aggregation for aggregation in (WeightedMean, TrimmedMean)
-}
+AGGREGATIONS: Registry[Aggregation] = Registry(
+    "aggregation",
+    Aggregation,
+    "fsim.server.aggregation.Aggregation",
+    (WeightedMean, TrimmedMean),
+)
+"""Name -> aggregation."""
 
 
 def make_aggregation(name: str, options: Mapping[str, Any]) -> Aggregation:
     """An aggregation by name; see :func:`fsim.core.registry.choose` for what is raised."""
-    return choose("aggregation", AGGREGATIONS, name, options)
+    return AGGREGATIONS.make(name, options)
 
 
 def _check_share(share: float) -> None:

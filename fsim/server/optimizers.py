@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict
 
-from fsim.core.registry import choose
+from fsim.core.registry import Registry
 from fsim.core.types import Update
 
 Array = npt.NDArray[np.float64]
@@ -256,14 +256,19 @@ class FedYogi(Adaptive):
         return variance - (1 - self.beta2) * square * np.sign(variance - square)
 
 
-OPTIMIZERS: dict[str, type[ServerOptimizer]] = {
-    optimizer.name: optimizer for optimizer in (FedAvg, FedAvgM, FedAdagrad, FedAdam, FedYogi)
-}
+OPTIMIZERS: Registry[ServerOptimizer] = Registry(
+    "optimizer",
+    ServerOptimizer,
+    "fsim.server.optimizers.ServerOptimizer",
+    (FedAvg, FedAvgM, FedAdagrad, FedAdam, FedYogi),
+    frozen=False,
+)
+"""Name -> optimiser."""
 
 
 def make_optimizer(name: str, options: Mapping[str, Any]) -> ServerOptimizer:
     """A new optimizer by name; see :func:`fsim.core.registry.choose` for what is raised."""
-    return choose("optimizer", OPTIMIZERS, name, options)
+    return OPTIMIZERS.make(name, options)
 
 
 def _check_decay(name: str, value: float) -> None:

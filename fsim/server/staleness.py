@@ -8,17 +8,22 @@ FedBuff (Nguyen et al., AISTATS 2022) uses the polynomial with exponent 0.5.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from pydantic import ConfigDict
 
+from fsim.core.registry import Registry
 
-class Staleness(Protocol):
+
+class Staleness(ABC):
     """A weight by staleness: a frozen dataclass whose fields are its options."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     name: ClassVar[str]
 
+    @abstractmethod
     def weight(self, staleness: int) -> float:
         """From 0 to 1, and never more for an older update.
 
@@ -32,14 +37,12 @@ class Staleness(Protocol):
         ValueError
             A negative staleness.
         """
-        ...
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Staleness):
     """Every update counts the same: 1."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     name: ClassVar[str] = "constant"
 
     def weight(self, staleness: int) -> float:
@@ -49,7 +52,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Polynomial:
+class Polynomial(Staleness):
     """``(1 + s)^-a``.
 
     Attributes
@@ -58,7 +61,6 @@ class Polynomial:
         ``a``, 0 or more.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     name: ClassVar[str] = "polynomial"
 
     exponent: float = 0.5
@@ -73,7 +75,7 @@ class Polynomial:
 
 
 @dataclass(frozen=True)
-class Hinge:
+class Hinge(Staleness):
     """1 up to a staleness of ``b``, then ``1 / (a (s - b) + 1)``.
 
     Attributes
@@ -84,7 +86,6 @@ class Hinge:
         ``b``, versions that cost nothing, 0 or more.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     name: ClassVar[str] = "hinge"
 
     slope: float = 10.0
@@ -100,9 +101,13 @@ class Hinge:
         return 1.0 / (self.slope * max(0.0, staleness - self.free) + 1.0)
 
 
-STALENESS: dict[str, type[Staleness]] = {
-    staleness.name: staleness for staleness in (Constant, Polynomial, Hinge)
-}
+STALENESS: Registry[Staleness] = Registry(
+    "staleness",
+    Staleness,
+    "fsim.server.staleness.Staleness",
+    (Constant, Polynomial, Hinge),
+)
+"""Name -> weight."""
 
 
 def _check(staleness: int) -> None:

@@ -8,8 +8,9 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fsim.trackers.base import Row, numbers, run_name, settings
 
@@ -28,21 +29,26 @@ STATUS = {"completed": "FINISHED", "failed": "FAILED"}
 _NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")
 
 
+@dataclass(eq=False)
 class MlflowTracker:
     """Settings as parameters, ``evaluation/...`` and ``round/...`` as metrics by round.
 
     A metric's time is the run's beginning and the simulated seconds since. The global state of
     ``mlflow`` (its tracking URI, an active run) is not touched.
 
-    Parameters
+    Attributes
     ----------
     place
         A folder, in which ``mlflow.db`` is made, for ``mlflow ui --backend-store-uri
         sqlite:///PLACE/mlflow.db``; or a tracking URI, as ``http://HOST:5000``.
     """
 
-    def __init__(self, place: str | Path) -> None:
-        self._place = str(place)
+    name: ClassVar[str] = "mlflow"
+    packages: ClassVar[tuple[str, ...]] = ("mlflow", "sqlalchemy", "alembic")
+
+    place: str | Path = "runs/mlflow"
+
+    def __post_init__(self) -> None:
         self._began = 0.0
         self._run = ""
         self._client: Any = None
@@ -91,9 +97,9 @@ class MlflowTracker:
         self._client.log_batch(self._run, metrics=entities)
 
     def _uri(self) -> str:
-        if "://" in self._place:
-            return self._place
-        folder = Path(self._place)
+        if "://" in str(self.place):
+            return str(self.place)
+        folder = Path(str(self.place))
         folder.mkdir(parents=True, exist_ok=True)
         return f"sqlite:///{(folder / 'mlflow.db').resolve()}"
 

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-from dataclasses import dataclass
 
 from fsim.core.errors import ScenarioError
+from fsim.core.registry import Registry
 from fsim.trackers.base import Tracker
+from fsim.trackers.mlflow_tracker import MlflowTracker
+from fsim.trackers.tensorboard_tracker import TensorBoardTracker
+from fsim.trackers.wandb_tracker import WandbTracker
 
-
-@dataclass(frozen=True)
-class TrackerEntry:
-    """A tracker as the registry lists it.
-
-    Attributes
-    ----------
-    module, kind
-        Where its class is; imported when it is made.
-    packages
-        That have to be installed; by the extra of the tracker's name.
-    """
-
-    module: str
-    kind: str
-    packages: tuple[str, ...]
-
-
-TRACKERS: dict[str, TrackerEntry] = {
-    "tensorboard": TrackerEntry(
-        "fsim.trackers.tensorboard_tracker", "TensorBoardTracker", ("tensorboard",)
-    ),
-    "mlflow": TrackerEntry(
-        "fsim.trackers.mlflow_tracker", "MlflowTracker", ("mlflow", "sqlalchemy", "alembic")
-    ),
-    "wandb": TrackerEntry("fsim.trackers.wandb_tracker", "WandbTracker", ("wandb",)),
-}
+TRACKERS: Registry[Tracker] = Registry(
+    "tracker",
+    Tracker,
+    "fsim.trackers.Tracker",
+    (TensorBoardTracker, MlflowTracker, WandbTracker),
+    in_results=False,
+    frozen=False,
+)
+"""Name -> tracker, made with its ``place``."""
 
 
 def make_tracker(text: str) -> Tracker:
@@ -58,12 +42,12 @@ def make_tracker(text: str) -> Tracker:
         raise ScenarioError(f"--track: found {name!r}, allowed are {', '.join(TRACKERS)}")
     if colon and not place:
         raise ScenarioError(f"--track: found {text!r}, allowed is {name} or {name}:FOLDER")
-    entry = TRACKERS[name]
-    if any(importlib.util.find_spec(package) is None for package in entry.packages):
-        raise ScenarioError(
-            f"--track: found {name}, which is not installed: pip install 'fsim[{name}]'"
-        )
-    made: Tracker = getattr(importlib.import_module(entry.module), entry.kind)(
-        place or f"runs/{name}"
-    )
-    return made
+    # One of a user's own need not name any.
+    packages = getattr(TRACKERS[name], "packages", ())
+    if any(importlib.util.find_spec(package) is None for package in packages):
+        wanted = f"'fsim[{name}]'" if TRACKERS.ships(name) else " ".join(packages)
+        raise ScenarioError(f"--track: found {name}, which is not installed: pip install {wanted}")
+    try:
+        return TRACKERS.make(name, {"place": place} if place else {})
+    except ValueError as error:
+        raise ScenarioError(f"--track: {error}") from None

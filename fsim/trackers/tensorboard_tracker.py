@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fsim.trackers.base import Row, numbers, run_name
 
 
+@dataclass(eq=False)
 class TensorBoardTracker:
     """Scalars ``evaluation/...`` and ``round/...`` by round, for ``tensorboard --logdir PLACE``.
 
@@ -17,15 +19,19 @@ class TensorBoardTracker:
     beginning and the simulated seconds since. Values are float32, as TensorBoard keeps them: seven
     digits of bytes and seconds.
 
-    Parameters
+    Attributes
     ----------
     place
         A folder. The run gets one of its own below it, ``NAME-POLICY-seed-SEED``, with a number
         after it where that is there already, and in it ``scenario.json`` beside the events.
     """
 
-    def __init__(self, place: str | Path) -> None:
-        self._place = Path(place)
+    name: ClassVar[str] = "tensorboard"
+    packages: ClassVar[tuple[str, ...]] = ("tensorboard",)
+
+    place: str | Path = "runs/tensorboard"
+
+    def __post_init__(self) -> None:
         self._began = 0.0
         self._writer: Any = None
 
@@ -33,7 +39,7 @@ class TensorBoardTracker:
         """See :class:`~fsim.trackers.Tracker`."""
         from tensorboard.summary import Writer
 
-        folder = _new_folder(self._place / run_name(scenario))
+        folder = _new_folder(Path(self.place) / run_name(scenario))
         text = json.dumps(scenario, indent=1, ensure_ascii=False) + "\n"
         (folder / "scenario.json").write_text(text, encoding="utf-8")
         self._began = time.time()

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fsim.trackers.base import Row, numbers, run_name
 
 PROJECT = "fsim"
 
 
+@dataclass(eq=False)
 class WandbTracker:
     """Settings as the configuration, ``evaluation/...`` and ``round/...`` by round.
 
     Offline: nothing leaves this machine unless ``wandb sync PLACE/wandb/offline-run-*`` is called.
     The machine's name, hardware and packages, and a git repository's state, are left out.
 
-    Parameters
+    Attributes
     ----------
     place
         A folder, in which wandb makes its own ``wandb``.
     """
 
-    def __init__(self, place: str | Path) -> None:
-        self._place = Path(place)
+    name: ClassVar[str] = "wandb"
+    packages: ClassVar[tuple[str, ...]] = ("wandb",)
+
+    place: str | Path = "runs/wandb"
+
+    def __post_init__(self) -> None:
         self._run: Any = None
 
     def start(self, scenario: Row) -> None:
         """See :class:`~fsim.trackers.Tracker`."""
         import wandb
 
-        self._place.mkdir(parents=True, exist_ok=True)
+        Path(self.place).mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(
             project=PROJECT,
             name=run_name(scenario),
-            dir=str(self._place),
+            dir=str(Path(self.place)),
             config=dict(scenario),
             # A run that the caller has open stays theirs.
             reinit="create_new",

@@ -135,13 +135,20 @@ def test_a_run_that_cannot_go_on_keeps_the_records_and_exits_1(tiny_file, tmp_pa
         ("tasks", ["medical", "multilingual", "code", "jsonl", "hub"]),
         ("models", ["nano", "smollm2-135m"]),
         ("protocols", ["synchronous"]),
+        ("selectors", ["uniform", "oort"]),
+        ("aggregations", ["fedavg", "trimmed-mean"]),
+        ("optimizers", ["fedavg", "fedadam"]),
+        ("staleness", ["constant", "polynomial", "hinge"]),
+        ("formats", ["csv", "mahimahi"]),
+        ("transports", ["tcp", "datagram"]),
+        ("trackers", ["tensorboard", "mlflow", "wandb"]),
         ("devices", ["jetson-orin-nano", "phone-mid", "laptop"]),
     ],
 )
 def test_lists_have_a_line_each(command, names):
     done = fsim(command)
     assert done.returncode == 0, done.stderr
-    listed = [line.split()[0] for line in done.stdout.splitlines()]
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line[0] != " "]
     assert set(names) <= set(listed)
     assert len(listed) == len(set(listed))
     assert "dataclasses" not in done.stdout  # only what may be set is shown, as it is written

@@ -8,7 +8,7 @@ import pytest
 
 from fsim.compression import POLICIES, Policy, make_policy, register
 from fsim.compression.coding.wire import Section, pack, section_array, unpack
-from fsim.compression.registry import registered, source_of
+from fsim.core.sources import source_of
 from fsim.core.types import Layout
 
 
@@ -34,10 +34,9 @@ class Doubles(Policy):
 @pytest.fixture(autouse=True)
 def forgotten():
     """What a test registers is gone after it."""
-    before = dict(POLICIES)
     yield
-    POLICIES.clear()
-    POLICIES.update(before)
+    for policy in POLICIES.added():
+        POLICIES.unregister(policy.name)
 
 
 def test_a_registered_policy_is_used_by_its_name_and_options(tiny):
@@ -48,7 +47,7 @@ def test_a_registered_policy_is_used_by_its_name_and_options(tiny):
     )
     with pytest.raises(ValueError, match="policy doubles: bits: "):
         make_policy("doubles", {"bits": 2})
-    assert registered() == (Doubles,)
+    assert POLICIES.added() == (Doubles,)
 
 
 def test_a_run_bills_its_bytes(tiny):
@@ -65,7 +64,7 @@ def test_a_second_one_of_a_name_takes_the_place_of_the_first():
     register(Doubles)
     again = dataclass(frozen=True)(type("Again", (Doubles,), {"name": "doubles"}))
     register(again)
-    assert registered() == (again,)
+    assert POLICIES.added() == (again,)
 
 
 def fault(**changes):
@@ -105,7 +104,7 @@ class Bare(Policy):
 def test_what_is_no_policy_is_refused(given, told):
     with pytest.raises(ValueError, match=told):
         register(given)
-    assert registered() == ()
+    assert POLICIES.added() == ()
 
 
 def test_results_rest_on_the_source_of_registered_policies():

@@ -1,21 +1,22 @@
-"""Charts show what the figures of their names show, from the same contents."""
+"""Charts show what the printed figures of their names show, from the same contents."""
 
 import numpy as np
 import pytest
 
-from fsim.figures import static_style as figures
-from fsim.figures.accuracy import content as accuracy
-from fsim.figures.charts import CHARTS
-from fsim.figures.drawing import drawn
-from fsim.figures.interactive_style import DASHES, MARKERS, logarithmic, text
+from fsim.figures import series
+from fsim.figures.contents.rounds import PARTS
+from fsim.figures.contents.stragglers import MOST_SERIES as MOST_BOXES
+from fsim.figures.drawing import contents
+from fsim.figures.interactive.style import DASHES, MARKERS, logarithmic, text
+from fsim.figures.marks import Line, Points
 from fsim.figures.registry import FIGURES
-from fsim.figures.rounds import content as rounds
-from fsim.figures.series import COLORS, HATCHES, MOST_SERIES
-from fsim.figures.stragglers import content as stragglers
+from fsim.figures.series import HATCHES, MOST_SERIES, looks_by_policy
+from fsim.figures.static import style as printed
 from fsim.results.loading import load
 from tests.results.made import write_made
 
 HOSTILE = "<b>a</b> & %{x}"
+LOOKS = looks_by_policy({f"mine:option={at}": f"mine:option={at}" for at in range(12)}).values()
 
 
 @pytest.fixture(scope="module")
@@ -42,70 +43,71 @@ def traces(chart, kind="scatter"):
     return [trace for trace in chart.figure.data if trace.type == kind]
 
 
-def test_there_is_a_chart_for_every_figure():
-    assert list(CHARTS) == list(FIGURES)
-
-
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("name", FIGURES)
 def test_every_chart_tells_what_its_figure_tells(results, name):
-    chart, figure = CHARTS[name](results), FIGURES[name](results)
+    chart, figure = FIGURES[name].chart(results), FIGURES[name](results)
     assert chart.figure.data
     assert chart.content.heading in figure._suptitle.get_text().replace("\n", " ")
-    for note in chart.content.told:
+    for note in chart.content.remarks:
         assert note in figure._supxlabel.get_text().replace("\n", " ")
 
 
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("name", FIGURES)
 def test_a_name_has_one_entry_in_the_legend_and_toggles_all_that_is_drawn_of_it(results, name):
-    shown = CHARTS[name](results).figure.data
+    shown = FIGURES[name].chart(results).figure.data
     entries = [trace for trace in shown if trace.showlegend is not False]
     named = [entry.name for entry in entries if entry.type != "heatmap"]
     assert len(named) == len(set(named))
     assert {trace.legendgroup for trace in shown} <= {entry.legendgroup for entry in entries}
 
 
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("name", FIGURES)
 def test_names_are_text_and_not_markup(results, name):
-    for trace in CHARTS[name](results).figure.data:
+    for trace in FIGURES[name].chart(results).figure.data:
         assert "<b>" not in (trace.name or "")
         assert HOSTILE not in (trace.hovertemplate or "")
 
 
 def test_the_line_and_the_marker_are_those_of_the_contents(results):
-    content = accuracy.accuracy_over_time(results.evaluations, results.series)
-    chart = CHARTS["accuracy_over_time"](results)
+    content = FIGURES["accuracy_over_time"].content(results)
+    chart = FIGURES["accuracy_over_time"].chart(results)
     lines = {trace.legendgroup: trace for trace in traces(chart) if trace.showlegend is not False}
-    assert set(lines) == set(content.curves)
-    for name, own in content.curves.items():
-        assert lines[name].x == pytest.approx(own.x)
-        assert lines[name].y == pytest.approx(own.mean)
+    assert set(lines) == set(content.entries)
+    for name, marks in content.entries.items():
+        mean = next(mark for mark in marks if isinstance(mark, Line))
+        assert lines[name].x == pytest.approx(mean.x)
+        assert lines[name].y == pytest.approx(mean.y)
         reached = [
             (trace.x[0], trace.y[0])
             for trace in traces(chart)
             if trace.legendgroup == name and trace.mode == "markers"
         ]
-        assert reached == ([own.reached] if own.reached else [])
+        points = [(mark.x[0], mark.y[0]) for mark in marks if isinstance(mark, Points)]
+        assert reached == points
     assert [shape.y0 for shape in chart.figure.layout.shapes] == [50]
 
 
 def test_bars_of_the_last_client_are_as_high_as_the_rounds_are_long(tmp_path):
     found = load(write_made(tmp_path / "run", lost=(3, 2), payload=2000))
-    bars = [bar for bar in traces(CHARTS["round_breakdown"](found), "bar") if bar.xaxis == "x"]
+    bars = [
+        bar for bar in traces(FIGURES["round_breakdown"].chart(found), "bar") if bar.xaxis == "x"
+    ]
     tops = np.sum([bar.y for bar in bars], axis=0)
     lasted = found.records[found.records["kind"] == "round"]["duration_s"]
     assert tops == pytest.approx(lasted.tolist())
-    assert [bar.name for bar in bars] == [rounds.PARTS[part].name for part in rounds.PARTS][1:]
+    assert [bar.name for bar in bars] == [name for name, _ in PARTS.values()][1:]
 
 
 def test_a_series_whose_target_was_not_reached_stands_apart_and_hollow(results):
-    chart = CHARTS["pareto"](results)
+    chart = FIGURES["pareto"].chart(results)
     hollow = [trace for trace in traces(chart) if trace.marker.color == "#FFFFFF"]
     assert {trace.xaxis for trace in hollow} == {"x2"}
     assert all("(0 of 2 reached)" in trace.name.replace("<br>", " ") for trace in hollow)
 
 
 def test_cells_of_the_heat_map_are_those_of_the_figure(results):
-    chart, figure = CHARTS["sweep_heat_map"](results), FIGURES["sweep_heat_map"](results)
+    drawing = FIGURES["sweep_heat_map"]
+    chart, figure = drawing.chart(results), drawing(results)
     cells = np.array(chart.figure.data[0].z, dtype=float)
     shown = np.ma.filled(figure.axes[0].images[0].get_array().astype(float), np.nan)
     assert cells == pytest.approx(shown, nan_ok=True)
@@ -116,7 +118,7 @@ def test_cells_of_the_heat_map_are_those_of_the_figure(results):
 
 def test_boxes_are_the_percentiles_of_the_clients_rounds(tmp_path):
     found = load(write_made(tmp_path / "run", rounds=9))
-    box = traces(CHARTS["stragglers"](found), "box")[0]
+    box = traces(FIGURES["stragglers"].chart(found), "box")[0]
     uploads = found.records[found.records["kind"] == "upload"]["duration_s"]
     at = list(box.y).index(1)
     five = (box.lowerfence[at], box.q1[at], box.median[at], box.q3[at], box.upperfence[at])
@@ -124,21 +126,21 @@ def test_boxes_are_the_percentiles_of_the_clients_rounds(tmp_path):
 
 
 def test_series_are_told_apart_without_colour():
-    looks = [(DASHES[at % len(DASHES)], MARKERS[at % len(MARKERS)]) for at in range(MOST_SERIES)]
-    assert len(set(looks)) == MOST_SERIES
-    assert len(set(HATCHES)) >= stragglers.MOST_SERIES
+    forms = {(DASHES[look.form % len(DASHES)], MARKERS[look.form % len(MARKERS)]) for look in LOOKS}
+    assert len(forms) == MOST_SERIES
+    assert len(set(HATCHES)) >= MOST_BOXES
 
 
 def test_points_of_many_series_are_told_apart_by_colour_and_marker():
-    points = [(COLORS[at % len(COLORS)], MARKERS[at % len(MARKERS)]) for at in range(MOST_SERIES)]
-    assert len(set(points)) == MOST_SERIES
-    assert len(MARKERS) == len(figures.MARKERS)
-    assert len(DASHES) == len(figures.DASHES)
+    points = {(look.color, MARKERS[look.form % len(MARKERS)]) for look in LOOKS}
+    assert len(points) == MOST_SERIES
+    assert len(MARKERS) == len(printed.MARKERS) == series.MARKERS
+    assert len(DASHES) == len(printed.DASHES) == series.DASHES
 
 
 def test_what_the_data_cannot_give_is_left_out(tmp_path):
-    names = set(drawn(CHARTS, load(write_made(tmp_path / "run"))))
-    assert names == set(CHARTS) - {
+    names = set(contents(FIGURES, load(write_made(tmp_path / "run"))))
+    assert names == set(FIGURES) - {
         "pareto",
         "payload_breakdown",
         "battery_drain",

@@ -5,10 +5,10 @@ import json
 import pandas as pd
 import pytest
 
-from fsim.figures.accuracy.content import seed_band
-from fsim.figures.content import byte_scale, time_scale, wrapped
-from fsim.figures.pareto.content import front
-from fsim.figures.payload.content import section_means
+from fsim.figures.contents.curves import seed_band
+from fsim.figures.contents.pareto import front
+from fsim.figures.contents.payload import section_means
+from fsim.figures.wording import byte_scale, time_scale, wrapped
 
 
 def evaluations(run, times, shares):
@@ -19,7 +19,7 @@ def test_a_band_of_seeds_worked_by_hand():
     table = pd.concat(
         [evaluations("a", [0.0, 10, 20], [0, 0.2, 0.4]), evaluations("b", [0.0, 5, 15], [0, 0, 1])]
     )
-    at, mean, low, high = seed_band(table, "time_s")
+    at, mean, low, high = seed_band(table, "time_s", "accuracy")
     assert at.tolist() == [0, 5, 10, 15]
     assert low == pytest.approx([0, 0, 0.2, 0.3])
     assert high == pytest.approx([0, 0.1, 0.5, 1])
@@ -27,7 +27,9 @@ def test_a_band_of_seeds_worked_by_hand():
 
 
 def test_one_seed_is_drawn_as_it_is():
-    at, mean, low, high = seed_band(evaluations("a", [0.0, 1, 1], [0, 0.5, 0.6]), "time_s")
+    at, mean, low, high = seed_band(
+        evaluations("a", [0.0, 1, 1], [0, 0.5, 0.6]), "time_s", "accuracy"
+    )
     assert at.tolist() == [0, 1, 1]
     assert mean.tolist() == low.tolist() == high.tolist() == [0, 0.5, 0.6]
 

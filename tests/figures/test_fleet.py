@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fsim.figures.fleet import POINTS, distribution, fleet_figure
-from fsim.figures.static_style import STYLE
+from fsim.figures.static.style import STYLE
 
 RNG = np.random.default_rng(0)
 MANY = {f"raspberry-pi-number-{at}": RNG.lognormal(at / 4, 0.8, 300).tolist() for at in range(7)}

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from fsim.figures.partition import LABEL_COLORS, OTHER_COLOR, partition_figure
-from fsim.figures.static_style import STYLE
+from fsim.figures.static.style import STYLE
 
 
 def counts(clients, labels, seed=0):

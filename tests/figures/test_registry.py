@@ -7,9 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 import fsim
 from fsim.core.errors import OutputError
 from fsim.figures.content import FigureImpossible, billing_note
-from fsim.figures.drawing import drawn
 from fsim.figures.registry import FIGURES, FORMATS, save_figures
-from fsim.figures.static_style import STYLE
+from fsim.figures.static.style import STYLE
 from fsim.results.loading import load, load_runs
 from tests.results.made import write_made
 
@@ -195,7 +194,7 @@ def test_the_same_runs_draw_the_same_bytes(results, tmp_path):
 def test_of_many_series_the_best_are_drawn_and_the_figure_says_so(tmp_path):
     for at in range(14):
         write_made(tmp_path / f"{at:02}", f"policy-{at:02}", pace=0.05 * (at + 1), rounds=8)
-    figure = drawn(FIGURES, load(tmp_path), ["accuracy_over_time"])["accuracy_over_time"]
+    figure = FIGURES["accuracy_over_time"](load(tmp_path))
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     # The two slowest learners are left out.
     assert names == [f"policy-{at:02}" for at in range(2, 14)]

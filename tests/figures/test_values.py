@@ -3,18 +3,21 @@
 import numpy as np
 import pytest
 
-from fsim.figures.accuracy.static import accuracy_over_time
 from fsim.figures.content import FigureImpossible
-from fsim.figures.rounds.static import round_breakdown
-from fsim.figures.scalability.static import scalability
-from fsim.figures.sweep.static import sweep_heat_map
+from fsim.figures.contents.accuracy import accuracy_over_time
+from fsim.figures.contents.rounds import round_breakdown
+from fsim.figures.contents.scalability import scalability
+from fsim.figures.contents.sweep import sweep_heat_map
+from fsim.figures.contents.uplink import uplink_over_time
+from fsim.figures.registry import FIGURES
+from fsim.figures.static.figure import draw
 from fsim.results.loading import load
 from tests.results.made import write_made
 
 
 def test_the_line_is_the_accuracy_and_the_marker_where_it_first_reached_the_target(tmp_path):
     results = load(write_made(tmp_path / "run"))
-    figure = accuracy_over_time(results.evaluations, results.summary)
+    figure = draw(accuracy_over_time(results.evaluations, results.summary))
     line, marker, target = figure.axes[0].lines
     assert line.get_ydata() == pytest.approx(100 * results.evaluations["accuracy"].to_numpy())
     assert marker.get_xdata() == pytest.approx(results.summary["time_to_target_s"].to_numpy())
@@ -30,16 +33,27 @@ def test_the_marker_is_where_tables_say_that_the_target_was_reached(tmp_path):
     summary = results.series.assign(time_to_target_s=[last.iloc[0], last.iloc[1] / 2])
 
     def markers(summary):
-        lines = accuracy_over_time(results.evaluations, summary).axes[0].lines
+        lines = draw(accuracy_over_time(results.evaluations, summary)).axes[0].lines
         return [line.get_xdata()[0] for line in lines if line.get_marker() != "None"]
 
     assert markers(summary) == pytest.approx([(last.iloc[0] + last.iloc[1] / 2) / 2])
     assert markers(summary.assign(time_to_target_s=[last.iloc[0], np.nan])) == []
 
 
+def test_the_uplink_over_time_is_what_all_clients_have_sent_by_then(tmp_path):
+    """Of 4 clients 1000 bytes each in every one of 3 rounds."""
+    results = load(write_made(tmp_path / "run", rounds=3))
+    (line,) = draw(uplink_over_time(results.evaluations, results.summary)).axes[0].lines
+    assert line.get_ydata() == pytest.approx([0, 4, 8, 12])
+    assert line.get_xdata() == pytest.approx(results.evaluations["time_s"].to_numpy())
+    chart = FIGURES["uplink_over_time"].chart(results).figure
+    assert chart.layout.yaxis.title.text == "uplink of all clients together (kB)"
+    assert chart.data[0].y == pytest.approx([0, 4, 8, 12])
+
+
 def test_bars_of_the_last_client_are_as_high_as_the_rounds_are_long(tmp_path):
     results = load(write_made(tmp_path / "run", lost=(3, 2), payload=2000))
-    figure = round_breakdown(results.records, results.summary)
+    figure = draw(round_breakdown(results.records, results.summary))
     tops = {}
     for bar in figure.axes[0].patches:
         at = round(bar.get_x() + bar.get_width() / 2)
@@ -52,7 +66,7 @@ def test_scalability_is_the_mean_of_the_rounds(tmp_path):
     for clients in (2, 16):
         write_made(tmp_path / f"{clients}", clients=clients, protocol__clients_per_round=clients)
     results = load(tmp_path)
-    figure = scalability(results.records, results.settings, results.summary)
+    figure = draw(scalability(results.records, results.settings, results.summary))
     rounds = results.records[results.records["kind"] == "round"]
     means = rounds.groupby("run", observed=True)["duration_s"].mean()
     line = figure.axes[0].lines[0]
@@ -74,7 +88,7 @@ def test_cells_of_a_heat_map_are_means_and_the_unreached_have_none(tmp_path):
                 )
     results = load(tmp_path)
     keys = ("fleet.uplink.trace", "compression.bits")
-    figure = sweep_heat_map(results.summary, results.settings, over=keys)
+    figure = draw(sweep_heat_map(results.summary, results.settings, over=keys))
     shown = figure.axes[0].images[0].get_array()
     times = results.summary.set_index("run")["time_to_target_s"]
     assert shown[0, 0] == pytest.approx(times[["a80", "a81"]].mean())
@@ -82,7 +96,7 @@ def test_cells_of_a_heat_map_are_means_and_the_unreached_have_none(tmp_path):
     assert np.ma.is_masked(shown[1, 0])
     assert "1 of 2" in [text.get_text() for text in figure.axes[0].texts]
     # The two that vary are found without being told.
-    again = sweep_heat_map(results.summary, results.settings, "final_accuracy")
+    again = draw(sweep_heat_map(results.summary, results.settings, "final_accuracy"))
     assert again.axes[0].get_xlabel() in ("trace", "bits")
     with pytest.raises(FigureImpossible, match="found the metric 'beauty', allowed are seed, "):
         sweep_heat_map(results.summary, results.settings, "beauty")

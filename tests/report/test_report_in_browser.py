@@ -2,7 +2,7 @@
 
 import pytest
 
-from fsim.figures.charts import CHARTS
+from fsim.figures.registry import FIGURES
 from fsim.report.report import write_report
 from fsim.results.loading import load
 from tests.results.made import write_made
@@ -49,7 +49,7 @@ def test_the_page_loads_without_a_word_and_draws_every_chart(report, watched, ke
     seen = watched(report)
     seen.page.wait_for_function(DRAWN)
     charts = seen.page.eval_on_selector_all("[data-chart]", "all => all.map(p => p.dataset.chart)")
-    assert charts == list(CHARTS)
+    assert charts == list(FIGURES)
     marks = "svg .scatterlayer .trace, svg .barlayer .trace, svg .boxlayer .trace, svg .hm"
     for name in charts:
         assert seen.page.locator(f"#{name}").locator(marks).count(), name

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fsim.core.errors import FsimError, OutputError
-from fsim.figures.drawing import FigureImpossible
-from fsim.figures.labels.content import label_table
-from fsim.figures.payload.content import section_means
+from fsim.figures.content import FigureImpossible
+from fsim.figures.contents.labels import label_table
+from fsim.figures.contents.payload import section_means
 from fsim.report.caveats import warnings_of
 from fsim.report.perfetto import write_perfetto
 from fsim.report.tables import (

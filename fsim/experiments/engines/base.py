@@ -8,9 +8,9 @@ import sys
 from contextlib import suppress
 from multiprocessing.connection import wait
 
-from fsim.compression.registry import registered
 from fsim.core.errors import ScenarioError
 from fsim.core.processes import in_main_thread, told
+from fsim.core.registry import additions
 from fsim.experiments.jobs import Engine, Job, JobFailed, Outcome, do_job
 from fsim.experiments.worker import serve
 from fsim.simulation.run import Progress
@@ -34,8 +34,8 @@ def make_engine(name: str, jobs: int | None, address: str | None = None) -> Engi
     Raises
     ------
     ScenarioError
-        Another engine, fewer jobs than one, Ray is not installed or does not answer, or a policy is
-        registered that other processes cannot import.
+        Another engine, fewer jobs than one, Ray is not installed or does not answer, or something
+        is registered that other processes cannot import.
     """
     if jobs is not None and jobs < 1:
         raise ScenarioError(f"--jobs: found {jobs}, allowed is 1 or more")
@@ -56,13 +56,14 @@ def make_engine(name: str, jobs: int | None, address: str | None = None) -> Engi
 def _check_importable() -> None:
     """A class of a notebook, or of a function's inside, is nowhere that a process could take it."""
     notebook = not hasattr(sys.modules["__main__"], "__file__")
-    for policy in registered():
-        inside = "<locals>" in policy.__qualname__
-        if inside or (notebook and policy.__module__ == "__main__"):
+    for addition in additions():
+        kind = addition.entry if isinstance(addition.entry, type) else type(addition.entry)
+        inside = "<locals>" in kind.__qualname__
+        if inside or (notebook and kind.__module__ == "__main__"):
             where = "a function" if inside else "a notebook"
             raise ScenarioError(
-                f"policy {policy.name}: found in {where}, from which other processes cannot import "
-                "it; allowed is jobs=None, which runs here, or a class of a module"
+                f"{addition.noun} {addition.name}: found in {where}, from which other processes "
+                "cannot import it; allowed is jobs=None, which runs here, or a class of a module"
             )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fsim.core.errors import TraceError
-from fsim.core.registry import choose
+from fsim.core.registry import Registry
 from fsim.network.formats import fedscale, flash
 from fsim.network.formats.base import Format, WritableFormat
 from fsim.network.formats.clients import (
@@ -45,8 +45,10 @@ from fsim.network.formats.text import read_json
 __all__ = [
     "FORMATS",
     "ClientRates",
+    "Format",
     "Intervals",
     "Pieces",
+    "WritableFormat",
     "read_availability",
     "read_client_rates",
     "read_trace",
@@ -54,20 +56,23 @@ __all__ = [
 ]
 
 
-_CLASSES: tuple[type[Format], ...] = (
-    GenericCsv,
-    Mahimahi,
-    Cooked,
-    Hsdpa,
-    GNetTrack,
-    Iperf3,
-    TcScript,
-    SimGrid,
-    FedScale,
-    FlashSpeed,
+FORMATS: Registry[Format] = Registry(
+    "format",
+    Format,
+    "fsim.network.formats.Format",
+    (
+        GenericCsv,
+        Mahimahi,
+        Cooked,
+        Hsdpa,
+        GNetTrack,
+        Iperf3,
+        TcScript,
+        SimGrid,
+        FedScale,
+        FlashSpeed,
+    ),
 )
-
-FORMATS: dict[str, type[Format]] = {kind.name: kind for kind in _CLASSES}
 """Name -> format."""
 
 
@@ -95,7 +100,7 @@ def read_trace(path: Path, format: str | None = None, **options: Any) -> Pieces:
     TraceError
         The file is missing, of an unknown kind, or not a trace; or the format has no such option.
     """
-    name = format or detect(path, list(FORMATS))
+    name = format or detect(path, FORMATS)
     # Numbers too large to reckon with are found by the check of what comes out.
     with np.errstate(over="ignore", invalid="ignore"):
         pieces = _make(path, name, options).read(path)
@@ -176,6 +181,6 @@ def _of_many_clients(path: Path) -> tuple[ModuleType, Mapping[str, Any]]:
 
 def _make(path: Path, name: str, options: dict[str, Any]) -> Format:
     try:
-        return choose("format", FORMATS, name, options)
+        return FORMATS.make(name, options)
     except ValueError as error:
         raise TraceError(f"{path}: {error}") from None

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from fsim.core.errors import TraceError
-
-_SUFFIXES = {".up": "mahimahi", ".down": "mahimahi", ".mahi": "mahimahi", ".sh": "tc"}
-
-_CONTENTS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
-    ("fedscale", re.compile(rb"\x80[\x02-\x05]")),
-    ("iperf3", re.compile(rb'\s*\{\s*"start"\s*:')),
-    ("flash", re.compile(rb'\s*\{\s*"[^"]{1,100}"\s*:\s*\{\s*"(?:up|down)_(?:u|sigma)"\s*:')),
-    ("simgrid", re.compile(rb"(?:\s*[#%][^\n]*\n)*(?:PERIODICITY|LOOPAFTER)\s")),
-    ("gnettrack", re.compile(rb"(?:\xef\xbb\xbf)?Timestamp,[^\n]*\bDL_bitrate\b")),
-)
-"""Format -> how a file of it, and of no other, begins."""
+from fsim.network.formats.base import Format
 
 _BEGINNING = 4096
 """Bytes that are looked at."""
 
 
-def detect(path: Path, formats: Sequence[str]) -> str:
-    """The name of the one format that a file can be of.
+def detect(path: Path, formats: Mapping[str, type[Format]]) -> str:
+    """The name of the one format that a file can be of, by its beginning, or else its suffix.
 
     Raises
     ------
@@ -32,20 +21,17 @@ def detect(path: Path, formats: Sequence[str]) -> str:
         The file is missing, or could be of several; the message says how to name one.
     """
     begins = _beginning(path)
-    if path.suffix in _SUFFIXES:
-        return _SUFFIXES[path.suffix]
-    for name, pattern in _CONTENTS:
-        if pattern.match(begins):
-            return name
-    if path.suffix == ".csv":
-        return "csv"
-    raise TraceError(
-        f"{path}: cannot tell its format from its name or beginning; say which, as in "
-        f"--format cooked; allowed are {', '.join(formats)}"
-    )
+    fitting = [n for n, f in formats.items() if f.beginning and f.beginning.match(begins)]
+    fitting = fitting or _of_suffix(path, formats)
+    if len(fitting) != 1:
+        raise TraceError(
+            f"{path}: cannot tell its format from its name or beginning; say which, as in "
+            f"--format cooked; allowed are {', '.join(fitting or formats)}"
+        )
+    return fitting[0]
 
 
-def format_of_suffix(path: Path) -> str:
+def format_of_suffix(path: Path, formats: Mapping[str, type[Format]]) -> str:
     """The name of the format that a file to be written is meant to be of.
 
     Raises
@@ -53,12 +39,16 @@ def format_of_suffix(path: Path) -> str:
     TraceError
         Its suffix does not tell; the message says how to name one.
     """
-    suffixes = {**_SUFFIXES, ".csv": "csv"}
-    if path.suffix not in suffixes:
+    fitting = _of_suffix(path, formats)
+    if len(fitting) != 1:
         raise TraceError(
             f"{path}: cannot tell the format to write from its name; say which, as in --to cooked"
         )
-    return suffixes[path.suffix]
+    return fitting[0]
+
+
+def _of_suffix(path: Path, formats: Mapping[str, type[Format]]) -> list[str]:
+    return [name for name, kind in formats.items() if path.suffix in kind.suffixes]
 
 
 def is_pickle(path: Path) -> bool:

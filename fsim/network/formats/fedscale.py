@@ -11,6 +11,7 @@ left out. Pickles are read as :mod:`fsim.network.formats.plain_pickle` allows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ class FedScale(Format):
     """
 
     name: ClassVar[str] = "fedscale"
+    beginning: ClassVar[re.Pattern[bytes] | None] = re.compile(rb"\x80[\x02-\x05]")
 
     client: str | int | None = None
 

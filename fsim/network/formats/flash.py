@@ -62,6 +62,9 @@ class FlashSpeed(Format):
     """
 
     name: ClassVar[str] = "flash"
+    beginning: ClassVar[re.Pattern[bytes] | None] = re.compile(
+        rb'\s*\{\s*"[^"]{1,100}"\s*:\s*\{\s*"(?:up|down)_(?:u|sigma)"\s*:'
+    )
 
     client: str | int | None = None
     direction: Literal["up", "down"] = "up"

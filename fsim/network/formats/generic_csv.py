@@ -35,6 +35,7 @@ class GenericCsv(WritableFormat):
     """fsim's own CSV, its unit named in its header."""
 
     name: ClassVar[str] = "csv"
+    suffixes: ClassVar[tuple[str, ...]] = (".csv",)
 
     def read(self, path: Path) -> Pieces:
         """See :class:`Format`."""

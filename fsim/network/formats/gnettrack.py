@@ -50,6 +50,9 @@ class GNetTrack(Format):
     """
 
     name: ClassVar[str] = "gnettrack"
+    beginning: ClassVar[re.Pattern[bytes] | None] = re.compile(
+        rb"(?:\xef\xbb\xbf)?Timestamp,[^\n]*\bDL_bitrate\b"
+    )
 
     column: str = "DL_bitrate"
     repeated: Literal["mean", "last"] = "mean"

@@ -9,6 +9,7 @@ totals.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -37,6 +38,7 @@ class Iperf3(Format):
     """
 
     name: ClassVar[str] = "iperf3"
+    beginning: ClassVar[re.Pattern[bytes] | None] = re.compile(rb'\s*\{\s*"start"\s*:')
 
     side: Literal["sender", "receiver"] | None = None
 

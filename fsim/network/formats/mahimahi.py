@@ -57,6 +57,7 @@ class Mahimahi(WritableFormat):
     """
 
     name: ClassVar[str] = "mahimahi"
+    suffixes: ClassVar[tuple[str, ...]] = (".up", ".down", ".mahi")
 
     bin: int = 100
 

@@ -13,6 +13,7 @@ cycle and the last value in the others, so that no looped staircase says the sam
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -41,6 +42,9 @@ class SimGrid(WritableFormat):
     """
 
     name: ClassVar[str] = "simgrid"
+    beginning: ClassVar[re.Pattern[bytes] | None] = re.compile(
+        rb"(?:\s*[#%][^\n]*\n)*(?:PERIODICITY|LOOPAFTER)\s"
+    )
 
     factor_of: str | None = None
     last: float | None = None

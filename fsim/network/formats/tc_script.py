@@ -59,6 +59,7 @@ class TcScript(WritableFormat):
     """
 
     name: ClassVar[str] = "tc"
+    suffixes: ClassVar[tuple[str, ...]] = (".sh",)
 
     dev: str | None = None
     last: float | None = None

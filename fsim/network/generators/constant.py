@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from fsim.network.generators.base import TraceGenerator
 from fsim.network.generators.scores import Floats
 
 
 @dataclass(frozen=True)
-class ConstantTrace:
-    """One rate, in Mbit/s."""
+class ConstantTrace(TraceGenerator):
+    """One rate at all times.
+
+    Attributes
+    ----------
+    rate
+        Mbit/s.
+    """
+
+    name: ClassVar[str] = "constant"
 
     rate: float
 

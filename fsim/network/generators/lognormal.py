@@ -13,10 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from fsim.core.errors import TraceError
+from fsim.network.generators.base import TraceGenerator
 from fsim.network.generators.outages import NONE, Outages
 from fsim.network.generators.scores import Floats, autoregressive, normal_quantile, ranks
 
@@ -25,7 +27,7 @@ MAX_SIGMA = 5.0
 
 
 @dataclass(frozen=True)
-class LogNormalTrace:
+class LogNormalTrace(TraceGenerator):
     """Log-normal rates in time.
 
     Attributes
@@ -44,6 +46,8 @@ class LogNormalTrace:
     TraceError
         A mean or sigma that is not positive, or a sigma above :data:`MAX_SIGMA`.
     """
+
+    name: ClassVar[str] = "lognormal"
 
     mean: float
     sigma: float

@@ -24,10 +24,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from fsim.core.errors import TraceError
+from fsim.network.generators.base import TraceGenerator
 from fsim.network.generators.lognormal import MAX_SIGMA
 from fsim.network.generators.outages import NONE, Outages
 from fsim.network.generators.scores import (
@@ -45,7 +47,7 @@ _PUBLISHED_SHARES = np.array([0.05, 0.5, 0.95])
 
 
 @dataclass(frozen=True)
-class MarkovTrace:
+class MarkovTrace(TraceGenerator):
     """Rates of a chain of states.
 
     Attributes
@@ -70,6 +72,8 @@ class MarkovTrace:
     TraceError
         Levels, shares or a probability that make no such chain.
     """
+
+    name: ClassVar[str] = "markov"
 
     mean: float
     levels: tuple[float, ...]

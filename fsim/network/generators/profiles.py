@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
-
+from fsim.network.generators.base import TraceGenerator
 from fsim.network.generators.constant import ConstantTrace
 from fsim.network.generators.lognormal import LogNormalTrace
 from fsim.network.generators.markov import MarkovTrace
@@ -15,16 +13,7 @@ from fsim.network.generators.measure import Statistics
 from fsim.network.generators.outages import Outages
 from fsim.network.generators.populations import POPULATIONS, WITHIN_USER_SIGMA
 from fsim.network.generators.quantiles import QuantileTrace
-from fsim.network.generators.scores import Floats
 from fsim.network.generators.tiers import SOURCE, TIERS
-
-
-class TraceGenerator(Protocol):
-    """A law of rates in time."""
-
-    def rates(self, seconds: int, rng: np.random.Generator) -> Floats:
-        """Rates of consecutive seconds, Mbit/s, shape (seconds,)."""
-        ...
 
 
 @dataclass(frozen=True)

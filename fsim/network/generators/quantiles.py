@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from fsim.core.errors import TraceError
+from fsim.network.generators.base import TraceGenerator
 from fsim.network.generators.outages import NONE, Outages
 from fsim.network.generators.scores import Floats, autoregressive, ranks
 
@@ -27,7 +29,7 @@ _POWERS = (0.0, 20.0)
 
 
 @dataclass(frozen=True)
-class QuantileTrace:
+class QuantileTrace(TraceGenerator):
     """Published statistics of an uplink over 1 s bins, in Mbit/s, and how to go through them.
 
     Attributes
@@ -43,6 +45,8 @@ class QuantileTrace:
     outages
         Their law; where they take 5% of the time or more, ``p5`` is 0.
     """
+
+    name: ClassVar[str] = "quantiles"
 
     mean: float
     p5: float

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict
 
-from fsim.core.registry import choose
+from fsim.core.registry import Registry
 from fsim.network.links.capacity import Capacity
 from fsim.network.transports.congestion import FORMULAS
 from fsim.network.transports.packets import (
@@ -304,12 +304,12 @@ class Datagram(_Lossy):
         return rng.random(packets(size)) < self.loss
 
 
-TRANSPORTS: dict[str, type[Transport]] = {
-    kind.name: kind for kind in (Tcp, Fluid, Arq, Reno, Datagram)
-}
+TRANSPORTS: Registry[Transport] = Registry(
+    "transport", Transport, "fsim.network.Transport", (Tcp, Fluid, Arq, Reno, Datagram)
+)
 """Name in a scenario -> transport, its fields being its options."""
 
 
 def make_transport(name: str, options: Mapping[str, Any]) -> Transport:
     """A transport by name; see :func:`fsim.core.registry.choose` for what is raised."""
-    return choose("transport", TRANSPORTS, name, options)
+    return TRANSPORTS.make(name, options)

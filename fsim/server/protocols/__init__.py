@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fsim.core.registry import choose
+from fsim.core.registry import Registry
 from fsim.server.protocols.base import RoundProtocol
 from fsim.server.protocols.buffered import Asynchronous, Buffered
 from fsim.server.protocols.deadline import Deadline
 from fsim.server.protocols.synchronous import Synchronous
 from fsim.server.protocols.tiered import Tiered
 
-PROTOCOLS: dict[str, type[RoundProtocol]] = {
-    protocol.name: protocol for protocol in (Synchronous, Deadline, Buffered, Asynchronous, Tiered)
-}
+PROTOCOLS: Registry[RoundProtocol] = Registry(
+    "protocol",
+    RoundProtocol,
+    "fsim.server.protocols.RoundProtocol",
+    (Synchronous, Deadline, Buffered, Asynchronous, Tiered),
+)
+"""Name -> protocol."""
 
 
 def make_protocol(name: str, options: Mapping[str, Any]) -> RoundProtocol:
     """A protocol by name; see :func:`fsim.core.registry.choose` for what is raised."""
-    return choose("protocol", PROTOCOLS, name, options)
+    return PROTOCOLS.make(name, options)
 
 
 __all__ = ["PROTOCOLS", "RoundProtocol", "make_protocol"]

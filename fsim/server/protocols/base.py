@@ -194,7 +194,6 @@ class RoundProtocol(ABC):
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     name: ClassVar[str]
-    summary: ClassVar[str]
 
     timeless: ClassVar[bool] = False
     """Whether its rounds train the same, however long clients take to answer."""

@@ -49,7 +49,6 @@ class Buffered(RoundProtocol):
     """
 
     name: ClassVar[str] = "buffered"
-    summary: ClassVar[str] = "aggregate every K updates as they come, older ones weighing less"
 
     buffer: int = 10
     staleness: str = "polynomial"
@@ -142,7 +141,6 @@ class Asynchronous(Buffered):
     """
 
     name: ClassVar[str] = "asynchronous"
-    summary: ClassVar[str] = "aggregate every update as it comes (FedAsync)"
 
     buffer: int = 1
     mixing: float | None = None

@@ -45,7 +45,6 @@ class Deadline(RoundProtocol):
     """
 
     name: ClassVar[str] = "deadline"
-    summary: ClassVar[str] = "ask more than needed, close the round at a deadline, leave the rest"
     cohort_condition: ClassVar[str | None] = "with late: discard"
 
     over_selection: float = 1.3

@@ -20,7 +20,6 @@ class Synchronous(RoundProtocol):
     """Sample a cohort, wait for all that did not drop out, average (FedAvg)."""
 
     name: ClassVar[str] = "synchronous"
-    summary: ClassVar[str] = "sample a cohort, wait for all that did not drop out, average (FedAvg)"
     timeless: ClassVar[bool] = True
     cohort_condition: ClassVar[str | None] = ""
 

@@ -32,7 +32,6 @@ class Tiered(RoundProtocol):
     """
 
     name: ClassVar[str] = "tiered"
-    summary: ClassVar[str] = "group clients by speed, synchronous within a tier (FedAT)"
     cohort_condition: ClassVar[str | None] = ""
 
     tiers: int = 3

@@ -1,1 +1,0 @@
-"""Accuracy over simulated time."""

@@ -1,1 +1,0 @@
-"""Energy of each round, and what it takes from the batteries."""

@@ -1,1 +1,0 @@
-"""Accuracy of each label over time."""

@@ -1,1 +1,0 @@
-"""Time to the target against uplink bytes."""

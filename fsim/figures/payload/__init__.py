@@ -1,1 +1,0 @@
-"""What payloads consist of."""

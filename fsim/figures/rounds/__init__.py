@@ -1,1 +1,0 @@
-"""What each round's time went to."""

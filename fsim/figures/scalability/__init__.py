@@ -1,1 +1,0 @@
-"""Figures of merit over the number of clients."""

@@ -1,1 +1,0 @@
-"""How long clients' rounds took, and who was last."""
