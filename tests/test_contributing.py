@@ -236,3 +236,19 @@ def test_section_transport(added, tiny):
     assert transport.sent_by(link, 50_000, 2.0, 2.0, 0.1) == 0
     assert transport.sent_by(link, 50_000, 2.0, 1e3, 0.1) == 50_000
     simulate(tiny(transport={"kind": "resumed"}, protocol__rounds=1))
+
+
+def test_section_figure(added, tmp_path):
+    import fsim
+    from fsim.figures.registry import save_figures
+    from tests.results.made import write_made
+
+    assert added("figure").name == "energy_over_time"
+    results = fsim.load(write_made(tmp_path / "run"))
+    drawing = fsim.FIGURES["energy_over_time"]
+    (panel,) = drawing.content(results).panels
+    last = results.evaluations["energy_j"].max() / 1000
+    assert max(mark.y.max() for mark in panel.marks) == pytest.approx(last)
+    assert drawing.chart(results).figure.data
+    paths = save_figures(results, tmp_path / "run", ["energy_over_time"])
+    assert [path.name for path in paths] == ["energy_over_time.png", "energy_over_time.svg"]

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +19,8 @@ from fsim.core.types import Layout
 from fsim.data.tasks import TASKS, Task, TaskData
 from fsim.experiments.engines.base import Processes
 from fsim.experiments.run import code_version
+from fsim.figures.content import Axis, Content, Panel
+from fsim.figures.registry import FIGURES, Drawing
 from fsim.fleet import DEVICES, Device
 from fsim.network import Fluid
 from fsim.network.formats import FORMATS, Format
@@ -151,6 +153,13 @@ class OwnAlgorithm(NoCorrection):
     name: ClassVar[str] = "own"
 
 
+def own(summary):
+    """Show nothing."""
+    return Content(
+        heading="own", summary=summary, panels=[Panel(x=Axis("x"), y=Axis("y"), marks=[])]
+    )
+
+
 @dataclass(eq=False)
 class OwnTracker:
     """Rows in a list."""
@@ -180,6 +189,7 @@ REGISTRIES = (
     DEVICES,
     TRACKERS,
     ALGORITHMS,
+    FIGURES,
 )
 
 OWN = {
@@ -196,6 +206,7 @@ OWN = {
     DEVICES.noun: Device("own", 1e9, 1.0, "made up"),
     TRACKERS.noun: OwnTracker,
     ALGORITHMS.noun: OwnAlgorithm,
+    FIGURES.noun: Drawing(own),
 }
 """Noun -> one of a user's own."""
 
@@ -342,7 +353,7 @@ def test_a_scenario_takes_its_name(registry, tiny):
 
     changes = make(registry, tiny)
     if changes is None:
-        assert registry.noun in ("format", "trace", "tracker")
+        assert registry.noun in ("format", "trace", "tracker", "figure")
         return
     with pytest.raises(ScenarioError, match="own"):
         tiny(**changes)
@@ -381,7 +392,7 @@ def test_a_class_of_a_function_is_refused_where_other_processes_are(registry, tm
     if isinstance(registry, Catalog):
         inside = dataclass(frozen=True)(type("Inside", (type(own),), {}))
         inside.__qualname__ = "test.<locals>.Inside"
-        entry = inside(own.name, 1e9, 1.0, "made up")
+        entry = inside(**{each.name: getattr(own, each.name) for each in fields(own)})
     else:
         decorate = dataclass(frozen=own.__dataclass_params__.frozen)
         entry = decorate(type("Inside", (own,), {}))

@@ -316,7 +316,7 @@ class Registry(_Names[type[T]], Generic[T]):
 
 
 class Catalog(_Names[T], Generic[T]):
-    """Data of a kind by name: instances of one dataclass, each with a ``name`` among its fields."""
+    """Data of a kind by name: instances of a dataclass, each with a ``name`` and a ``summary``."""
 
     def _check(self, entry: Any) -> None:
         if not isinstance(entry, self._base):

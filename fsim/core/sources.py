@@ -59,7 +59,7 @@ def options_of(kind: type) -> tuple[Option, ...]:
     )
 
 
-def summary_of(kind: type) -> str:
+def summary_of(kind: Any) -> str:
     """The first line of a docstring, without its full stop."""
     text = kind.__doc__ or ""
     if text.startswith(f"{kind.__name__}("):  # what a dataclass without one is given

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fsim.core.sources import summary_of
 from fsim.figures.content import Content, FigureImpossible
 from fsim.results.loading import Results
 from fsim.results.saved_run import SavedRun
@@ -32,6 +33,16 @@ class Drawing:
 
     show: Callable[..., Content]
     usual: bool = True
+
+    @property
+    def name(self) -> str:
+        """By which it is asked for: that of the function."""
+        return self.show.__name__
+
+    @property
+    def summary(self) -> str:
+        """What it shows, in one line."""
+        return summary_of(self.show)
 
     def content(self, runs: Results | Sequence[SavedRun], **options: Any) -> Content:
         """What it shows of runs.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from fsim.core.registry import Catalog
 from fsim.figures.content import FigureImpossible
 from fsim.figures.contents.accuracy import accuracy_over_time, accuracy_over_uplink
 from fsim.figures.contents.energy import battery_drain, energy_per_round
@@ -26,20 +27,26 @@ from fsim.results.manifest import FORMATS as FORMATS
 from fsim.results.saved_run import SavedRun
 from fsim.results.saving import replacing_file
 
-FIGURES: dict[str, Drawing] = {
-    "accuracy_over_time": Drawing(accuracy_over_time),
-    "accuracy_over_uplink": Drawing(accuracy_over_uplink),
-    "uplink_over_time": Drawing(uplink_over_time),
-    "pareto": Drawing(pareto),
-    "round_breakdown": Drawing(round_breakdown),
-    "payload_breakdown": Drawing(payload_breakdown),
-    "stragglers": Drawing(stragglers),
-    "accuracy_by_label": Drawing(accuracy_by_label),
-    "energy_per_round": Drawing(energy_per_round),
-    "battery_drain": Drawing(battery_drain),
-    "scalability": Drawing(scalability, usual=False),
-    "sweep_heat_map": Drawing(sweep_heat_map, usual=False),
-}
+FIGURES: Catalog[Drawing] = Catalog(
+    "figure",
+    Drawing,
+    "fsim.figures.registry.Drawing",
+    (
+        Drawing(accuracy_over_time),
+        Drawing(accuracy_over_uplink),
+        Drawing(uplink_over_time),
+        Drawing(pareto),
+        Drawing(round_breakdown),
+        Drawing(payload_breakdown),
+        Drawing(stragglers),
+        Drawing(accuracy_by_label),
+        Drawing(energy_per_round),
+        Drawing(battery_drain),
+        Drawing(scalability, usual=False),
+        Drawing(sweep_heat_map, usual=False),
+    ),
+    in_results=False,
+)
 """Name -> what draws it. A trace's capacity is ``fsim trace plot``, a fleet's ``fsim fleet``."""
 
 

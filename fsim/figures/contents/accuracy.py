@@ -23,7 +23,7 @@ def accuracy_over_time(evaluations: pd.DataFrame, summary: pd.DataFrame) -> Cont
 
 
 def accuracy_over_uplink(evaluations: pd.DataFrame, summary: pd.DataFrame) -> Content:
-    """The same over the bytes that all clients together have uploaded, on a logarithmic axis."""
+    """Accuracy over the bytes that all clients have uploaded together, on a logarithmic axis."""
     # Before the first round nothing was sent: no place for it on a logarithmic axis.
     sent = evaluations[evaluations["uplink_bytes"] > 0]
     shown = sent if len(sent) else evaluations
