@@ -37,7 +37,7 @@ from fsim.fleet.population import DrawnPopulation
 from fsim.settings.loading import check_scenario
 from fsim.simulation.build import build_population
 from fsim.simulation.world import SimulatedWorld
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 from fsim.training.trainer import TrainingJob, TrainingResult
 
 CONCURRENT = 100

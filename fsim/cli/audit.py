@@ -16,7 +16,7 @@ from fsim.cli.options import console
 
 if TYPE_CHECKING:
     from fsim.audit.measured import Measurement
-    from fsim.audit.report import Grid
+    from fsim.audit.presentation import Grid
 
 _STYLES = (("contradictory", "red"), ("✗", "red"), ("consistent", "green"), ("✓", "green"))
 
@@ -47,7 +47,7 @@ def audit(
 ) -> None:
     """Set the Fed-FSTQ paper's figures beside what they imply, and what was measured here."""
     from fsim.audit.measured import KEPT, put_in_place, read_measured, write_measured
-    from fsim.audit.report import to_data, to_markdown
+    from fsim.audit.presentation import to_data, to_markdown
     from fsim.results.saving import replacing_file
 
     found = read_measured(runs or KEPT)
@@ -69,27 +69,27 @@ def audit(
 
 
 def _print_all(found: list[Measurement]) -> None:
-    from fsim.audit import report
+    from fsim.audit import presentation
 
-    console.print(report.INTRODUCTION, highlight=False)
-    console.print(report.LEGEND, highlight=False)
-    for section in report.sections(found):
+    console.print(presentation.INTRODUCTION, highlight=False)
+    console.print(presentation.LEGEND, highlight=False)
+    for section in presentation.sections(found):
         console.print()
         console.print(Text(section.experiment.title, style="bold"))
         for grid in (*section.published, *section.measured):
             console.print(_table(grid))
             if grid.note:
                 console.print(grid.note, highlight=False)
-        console.print(report.source_of(section.experiment), highlight=False, soft_wrap=True)
+        console.print(presentation.source_of(section.experiment), highlight=False, soft_wrap=True)
         if not section.measured and section.experiment.simulated:
-            console.print(report.NOTHING_MEASURED, highlight=False)
+            console.print(presentation.NOTHING_MEASURED, highlight=False)
     console.print()
-    claimed = report.claims_grid(found)
+    claimed = presentation.claims_grid(found)
     console.print(Text(claimed.title, style="bold"))
     console.print(_table(claimed))
     console.print(claimed.note, highlight=False)
     console.print()
-    cross = report.cross_grid()
+    cross = presentation.cross_grid()
     console.print(Text(cross.title, style="bold"))
     console.print(_table(_numbered(cross)))
     for number, row in enumerate(cross.rows, 1):

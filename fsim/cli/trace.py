@@ -52,7 +52,7 @@ def trace_formats() -> None:
 @trace_app.command("info")
 def trace_info(file: TraceFile, format_: Format = None, as_json: Json = False) -> None:
     """Say what a trace holds: duration, rates over 1 s, outages."""
-    from fsim.network.formats.statistics import statistics
+    from fsim.network.formats.trace_statistics import statistics
 
     try:
         found = statistics(_read(file, format_, "--format"))

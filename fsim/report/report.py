@@ -17,7 +17,7 @@ from fsim.figures.drawing import drawn
 from fsim.figures.interactive_style import Chart
 from fsim.report.caveats import warnings_of
 from fsim.report.page import PAGE
-from fsim.report.tables import (
+from fsim.report.page_tables import (
     models_table,
     results_table,
     runs_table,

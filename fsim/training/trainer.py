@@ -17,7 +17,7 @@ from fsim.core.types import FloatArray, GradientCorrection, Layout, TrainingRequ
 from fsim.data.encoding import BatchShape, Encoded
 from fsim.model.adapter import AdaptedModel
 from fsim.store import Store, key_of
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 from fsim.training.cohort import Cohort, SlotJob, SlotResult, TrainingSettings
 from fsim.training.cost import TrainingCost
 from fsim.training.gradient_correction import SlotCorrection

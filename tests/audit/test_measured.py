@@ -4,7 +4,7 @@ import pytest
 
 from fsim.audit.experiments import LANGUAGES
 from fsim.audit.measured import KEPT, measurements_of, read_measured, write_measured
-from fsim.audit.report import sections
+from fsim.audit.presentation import sections
 from fsim.core.errors import OutputError
 from fsim.experiments.run import run_to_folder
 from tests.results.made import rewrite_summary, write_made

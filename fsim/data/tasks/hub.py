@@ -18,7 +18,7 @@ from fsim.core.errors import ScenarioError
 from fsim.data.held_out import is_held_out
 from fsim.data.tasks.base import Example, FileFinder, Task, TaskData
 from fsim.data.tasks.jsonl import ONE_LABEL
-from fsim.data.tasks.tables import (
+from fsim.data.tasks.table_files import (
     Rows,
     file_rows,
     hub_rows,

@@ -3,7 +3,7 @@ import pytest
 
 from fsim.compression import EncodingContext, make_policy
 from fsim.compression.coding.wire import Section, framed_length, unpack
-from fsim.compression.policies.fstq.formats import parse_entropy, parse_plain
+from fsim.compression.policies.fstq.payloads import parse_entropy, parse_plain
 from fsim.core.types import Layout, SensitivitySettings, TrainingRequest
 
 RNG = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from fsim.compression.coding.positions import index_width
 from fsim.compression.coding.vectors import finite_vector
 from fsim.compression.coding.wire import pack, unpack
 from fsim.compression.policies.fstq.allocation import Prices, by_percentile, errors_of, for_budget
-from fsim.compression.policies.fstq.formats import (
+from fsim.compression.policies.fstq.payloads import (
     entropy_prices,
     entropy_sections,
     parse_entropy,

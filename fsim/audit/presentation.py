@@ -11,9 +11,9 @@ from fsim.audit.claims import FEDAVG, FSTQ, claims
 from fsim.audit.contradictions import cross_checks
 from fsim.audit.experiments import CLIENTS, DROPOUT, EXPERIMENTS, INFERENCE, LOSS, TIME, Experiment
 from fsim.audit.figures import published_figures
-from fsim.audit.inference import HEADS, note_of, read_inference, rows_of
 from fsim.audit.measured import BY_LABEL, FIGURES, Measurement
 from fsim.audit.published import PAPER
+from fsim.audit.speed_up import HEADS, note_of, read_inference, rows_of
 from fsim.core.units import format_bytes, format_duration
 
 COMMAND = "fsim audit --markdown docs/paper.md"
