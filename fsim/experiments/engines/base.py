@@ -10,7 +10,7 @@ from multiprocessing.connection import wait
 
 from fsim.compression.registry import registered
 from fsim.core.errors import ScenarioError
-from fsim.core.processes import in_main_thread, told
+from fsim.core.processes import exit_text, in_main_thread
 from fsim.experiments.jobs import Engine, Job, JobFailed, Outcome, do_job
 from fsim.experiments.worker import serve
 from fsim.simulation.run import Progress
@@ -174,7 +174,7 @@ class _Worker:
         """How it ended: a signal or an exit status."""
         self.connection.close()
         self._process.join(timeout=10)
-        return told(self._process.exitcode)
+        return exit_text(self._process.exitcode)
 
     def stop(self) -> None:
         """End it, whatever it is at: what it writes appears whole or not at all."""

@@ -62,7 +62,7 @@ def format_of_suffix(path: Path) -> str:
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file that is a pickle or JSON is a pickle: no JSON of clients begins so.
+    """Tell a pickle from JSON by its beginning: no JSON of clients begins as a pickle does.
 
     Raises
     ------
