@@ -159,7 +159,7 @@ def run_once(task: tuple[int, str, int]) -> dict[str, float]:
     world, set_up, seconds = run(loaded, population)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     selected, simulated = world.accounts.selected, world.env.now
-    met = [profile.client for profile in population.drawn]
+    met = [profile.client for profile in population.profiles]
     del world
     population = build_population(loaded)
     begun = time.process_time()
