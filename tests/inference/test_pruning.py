@@ -116,12 +116,12 @@ def test_a_pruned_prompt_and_its_answer_equal_a_masked_whole_pass(models, name, 
     ids, scores = prompts()
     pruner = PromptPruner(model, layer, Given(scores), Keep(ratio=0.4))
     reading = pruner.read(ids)
-    assert int(reading.kept.sum()) == 10
+    assert int(reading.token_mask.sum()) == 10
     answer = torch.randint(3, 64, (1, 12))
     steps = [reading.logits, *(pruner.extend(reading, token[None])[:, -1] for token in answer.T)]
     found = torch.stack(steps, dim=1)
     line = torch.cat([ids, answer], dim=1)
-    kept = torch.cat([reading.kept, torch.ones_like(answer, dtype=torch.bool)], dim=1)
+    kept = torch.cat([reading.token_mask, torch.ones_like(answer, dtype=torch.bool)], dim=1)
     expected = whole(model, layer, line, torch.ones_like(kept), kept)[:, LENGTH - 1 :]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     # The pruning was no trifle: the whole prompt says something else.
@@ -138,7 +138,7 @@ def test_padded_prompts_side_by_side_equal_masked_whole_passes(models, name):
     mask[2, :12] = 0
     pruner = PromptPruner(model, 2, Given(scores), Keep(ratio=0.4))
     reading = pruner.read(ids, mask)
-    assert reading.kept.sum(1).tolist() == [10, 8, 5]
+    assert reading.token_mask.sum(1).tolist() == [10, 8, 5]
     answer = torch.randint(3, 64, (3, 5))
     first = reading.logits[:, None]
     found = torch.cat([first, pruner.extend(reading, answer[:, :1])], dim=1)
@@ -146,7 +146,7 @@ def test_padded_prompts_side_by_side_equal_masked_whole_passes(models, name):
     line = torch.cat([ids, answer], dim=1)
     more = torch.ones_like(answer)
     read = torch.cat([mask, more], dim=1).bool()
-    kept = torch.cat([reading.kept, more.bool()], dim=1)
+    kept = torch.cat([reading.token_mask, more.bool()], dim=1)
     expected = whole(model, 2, line, read, kept)[:, LENGTH - 1 :]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -237,7 +237,7 @@ def test_an_adapter_of_peft_stays_in_use(nano_base):
             torch.nn.init.normal_(value)
     ids, scores = prompts()
     reading = PromptPruner(model, 2, Given(scores), Keep(ratio=0.5)).read(ids)
-    expected = whole(model, 2, ids, torch.ones_like(reading.kept), reading.kept)[:, -1]
+    expected = whole(model, 2, ids, torch.ones_like(reading.token_mask), reading.token_mask)[:, -1]
     torch.testing.assert_close(reading.logits, expected, rtol=1e-4, atol=1e-4)
 
 
