@@ -46,34 +46,34 @@ def audit(
     ] = None,
 ) -> None:
     """Set the Fed-FSTQ paper's figures beside what they imply, and what was measured here."""
-    from fsim.audit.measured import KEPT, put_in_place, read_measured, write_measured
+    from fsim.audit.measured import MEASURED_FILE, put_in_place, read_measured, write_measured
     from fsim.audit.presentation import to_data, to_markdown
     from fsim.results.saving import replacing_file
 
-    found = read_measured(runs or KEPT)
+    measurements = read_measured(runs or MEASURED_FILE)
     if measured is not None:
         if measured.exists():
-            found = put_in_place(read_measured(measured), found)
-        write_measured(measured, found)
+            measurements = put_in_place(read_measured(measured), measurements)
+        write_measured(measured, measurements)
     if markdown is not None:
         with replacing_file(markdown) as temporary:
-            temporary.write_text(to_markdown(found), encoding="utf-8")
+            temporary.write_text(to_markdown(measurements), encoding="utf-8")
     if json_:
-        typer.echo(json.dumps(to_data(found), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(to_data(measurements), indent=2, ensure_ascii=False))
         return
-    written = [path for path in (markdown, measured) if path is not None]
-    if not written:
-        _print_all(found)
-    for path in written:
+    paths = [path for path in (markdown, measured) if path is not None]
+    if not paths:
+        _print_all(measurements)
+    for path in paths:
         console.print(f"Written: {path}", soft_wrap=True, highlight=False)
 
 
-def _print_all(found: list[Measurement]) -> None:
+def _print_all(measurements: list[Measurement]) -> None:
     from fsim.audit import presentation
 
     console.print(presentation.INTRODUCTION, highlight=False)
     console.print(presentation.LEGEND, highlight=False)
-    for section in presentation.sections(found):
+    for section in presentation.sections(measurements):
         console.print()
         console.print(Text(section.experiment.title, style="bold"))
         for grid in (*section.published, *section.measured):
@@ -84,7 +84,7 @@ def _print_all(found: list[Measurement]) -> None:
         if not section.measured and section.experiment.simulated:
             console.print(presentation.NOTHING_MEASURED, highlight=False)
     console.print()
-    claimed = presentation.claims_grid(found)
+    claimed = presentation.claims_grid(measurements)
     console.print(Text(claimed.title, style="bold"))
     console.print(_table(claimed))
     console.print(claimed.note, highlight=False)

@@ -60,7 +60,7 @@ def test_what_v3_corrects():
     assert total.verdict is Verdict.CONSISTENT
     assert found(f"{paper.FSTQ} (v3)", "total ratio").verdict is Verdict.CONSISTENT
     energy = found(f"{paper.FSTQ} (v3)", "energy")
-    assert energy.found == Decimal(2) * Decimal("61.44") + 4 * Decimal("5.85")
+    assert energy.published == Decimal(2) * Decimal("61.44") + 4 * Decimal("5.85")
     assert energy.verdict is Verdict.CONTRADICTORY  # to the baselines' 1.5 W
 
 
@@ -99,4 +99,4 @@ def test_every_figure_is_one_of_the_references():
     numbers = {Decimal(each) for each in re.findall(r"(?<![\d.])(?:\d+\.\d+|\.\d+|\d+)", text)}
     percents = {Decimal(each) / 100 for each in re.findall(r"(\d+)%", text)}
     for each in published_figures():
-        assert each.found in numbers | percents, each
+        assert each.published in numbers | percents, each

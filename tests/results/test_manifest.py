@@ -8,7 +8,7 @@ import pytest
 from fsim.core.errors import OutputError
 from fsim.figures import registry as figures
 from fsim.results.folders import replacing
-from fsim.results.manifest import FIGURES, MANIFEST, Identity, Manifest, adopt, found_in
+from fsim.results.manifest import FIGURES, MANIFEST, Identity, Manifest, adopt, manifest_of
 from fsim.results.saving import replacing_file
 from tests.results.made import write_made
 
@@ -43,7 +43,7 @@ def test_each_figure_is_known():
 def test_what_version_0_1_0_left_is_recognised_and_only_that_is_replaced(tmp_path, kind):
     folder = tmp_path / "out"
     written = older(folder, kind)
-    found = found_in(folder)
+    found = manifest_of(folder)
     assert (found.identity.kind, found.identity.name) == (kind, "made")
     assert found.files == written
     run = next(folder.rglob("summary.json")).parent
