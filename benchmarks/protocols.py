@@ -54,7 +54,7 @@ class RecordedLearner:
     """One recorded result for every job (:class:`fsim.simulation.learner.Learner`)."""
 
     parameters = 1_377_408
-    recent = MemoryCache()
+    cache = MemoryCache()
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
