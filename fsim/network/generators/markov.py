@@ -189,7 +189,7 @@ def _solve_mixture(
     ----------
     mean
         Mbit/s.
-    wanted
+    targets
         Log rates of the 5%, 50% and 95% quantiles.
     shares
         Of the states, outside outages.
@@ -228,7 +228,7 @@ def _solve_mixture(
 def _solve_levels(
     targets: Floats, weights: Floats, outage: float, sigma: float, start: Floats
 ) -> Floats | None:
-    """Log levels of the mixture with the wanted log quantiles, by damped Newton steps."""
+    """Log levels of the mixture with the target log quantiles, by damped Newton steps."""
     levels = start
     for _ in range(200):
         at = (targets[:, None] - levels) / sigma
