@@ -71,7 +71,6 @@ TWICE = {
     "fleet": "settings, commands and figure of one thing",
     "inference": "commands and figure of one thing",
     "partition": "a figure is called as what it shows",
-    "corrections": "settings and classes of one thing",
     "loading": "one a room: what it loads is the room's name",
     "run": "the run, and the run with its folder",
 }

@@ -207,7 +207,7 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class GradientCorrection:
-    """What an algorithm adds to every gradient of a client's local training.
+    """Correction that an algorithm adds to every gradient of a client's local training.
 
     Attributes
     ----------
