@@ -38,7 +38,7 @@ from fsim.compression import POLICIES, EncodingContext, Policy, make_policy
 from fsim.compression.coding.entropy import SymbolReader, SymbolWriter
 from fsim.compression.coding.tables import count, encode_table, table_of
 from fsim.compression.coding.wire import breakdown, unpack
-from fsim.compression.policies.fstq.formats import parse_entropy
+from fsim.compression.policies.fstq.payloads import parse_entropy
 
 DISTORTIONS = (0.5, 0.3, 0.2, 0.1, 0.05)
 SHARES = {"share2": 0.08, "share4": 0.12, "share16": 0.02}

@@ -236,8 +236,8 @@ def draw(seed: int) -> People:
     """A million clients on ten traces, with lognormal means and round trips."""
     rng = np.random.default_rng(seed)
     traces = [trace(number) for number in range(10)]
-    up = CapacityBank.drawn(traces, CLIENTS, rng, rng.lognormal(np.log(MBIT), 0.8, CLIENTS))
-    down = CapacityBank.drawn(traces, CLIENTS, rng, rng.lognormal(np.log(8 * MBIT), 0.8, CLIENTS))
+    up = CapacityBank.draw(traces, CLIENTS, rng, rng.lognormal(np.log(MBIT), 0.8, CLIENTS))
+    down = CapacityBank.draw(traces, CLIENTS, rng, rng.lognormal(np.log(8 * MBIT), 0.8, CLIENTS))
     round_trips = rng.lognormal(np.log(0.06), 0.5, CLIENTS).astype(np.float32)
     return People(up, down, round_trips)
 

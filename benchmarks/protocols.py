@@ -37,7 +37,7 @@ from fsim.fleet.population import DrawnPopulation
 from fsim.settings.loading import check_scenario
 from fsim.simulation.build import build_population
 from fsim.simulation.world import SimulatedWorld
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 from fsim.training.trainer import TrainingJob, TrainingResult
 
 CONCURRENT = 100
@@ -54,7 +54,7 @@ class RecordedLearner:
     """One recorded result for every job (:class:`fsim.simulation.learner.Learner`)."""
 
     parameters = 1_377_408
-    recent = MemoryCache()
+    cache = MemoryCache()
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
@@ -159,7 +159,7 @@ def run_once(task: tuple[int, str, int]) -> dict[str, float]:
     world, set_up, seconds = run(loaded, population)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     selected, simulated = world.accounts.selected, world.env.now
-    met = [profile.client for profile in population.drawn]
+    met = [profile.client for profile in population.profiles]
     del world
     population = build_population(loaded)
     begun = time.process_time()

@@ -87,7 +87,7 @@ def main() -> None:
             reading = reader.read(ids)
             (said,) = reader.answer(reading, max_new_tokens=len(expected))
             right[name] += said == expected
-        kept += int(reading.kept.sum())
+        kept += int(reading.token_mask.sum())
         asked += ids.numel()
     print(f"prompts whole: {right['whole']} of {len(tests)} right")
     print(

@@ -1,4 +1,4 @@
-"""What the paper's figures imply, by its own system model; exact."""
+"""Exact arithmetic of the paper's system model: what its figures imply."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Powers:
 
     @property
     def exact(self) -> bool:
-        """Whether they give every published energy to the last digit."""
+        """True if they give every published energy to the last digit."""
         return not any(self.residuals)
 
 
@@ -58,18 +58,23 @@ def fit_powers(rows: Sequence[RoundCost]) -> Powers:
     ValueError
         The rows do not determine two powers.
     """
-    sent = [Fraction(row.communication) for row in rows]
-    worked = [Fraction(row.compute) for row in rows]
+    communication = [Fraction(row.communication) for row in rows]
+    computation = [Fraction(row.compute) for row in rows]
     energy = [Fraction(row.energy) for row in rows]
-    ss, sw, ww = _dot(sent, sent), _dot(sent, worked), _dot(worked, worked)
-    se, we = _dot(sent, energy), _dot(worked, energy)
+    ss, sw, ww = (
+        _dot(communication, communication),
+        _dot(communication, computation),
+        _dot(computation, computation),
+    )
+    se, we = _dot(communication, energy), _dot(computation, energy)
     determinant = ss * ww - sw * sw
     if determinant == 0:
         raise ValueError(f"found {len(rows)} rows that do not determine two powers")
     transmit = (se * ww - we * sw) / determinant
     compute = (we * ss - se * sw) / determinant
     residuals = tuple(
-        e - transmit * s - compute * w for s, w, e in zip(sent, worked, energy, strict=True)
+        e - transmit * s - compute * w
+        for s, w, e in zip(communication, computation, energy, strict=True)
     )
     return Powers(transmit, compute, residuals)
 
@@ -96,5 +101,5 @@ def zero_share(coordinates: int) -> float:
     return 1 - math.exp(logarithm)
 
 
-def _dot(left: Sequence[Fraction], right: Sequence[Fraction]) -> Fraction:
-    return sum((a * b for a, b in zip(left, right, strict=True)), Fraction(0))
+def _dot(first: Sequence[Fraction], second: Sequence[Fraction]) -> Fraction:
+    return sum((a * b for a, b in zip(first, second, strict=True)), Fraction(0))

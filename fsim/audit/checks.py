@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Verdict(StrEnum):
-    """What becomes of a published figure."""
+    """Verdict on a published figure."""
 
     CONSISTENT = "consistent"
     CONTRADICTORY = "contradictory"
@@ -30,7 +30,7 @@ class Check:
         Which figure, with its condition.
     unit
         Empty for shares, ratios and counts.
-    found
+    published
         As published, with its digits; None where the paper gives no number.
     implied
         What the paper's own inputs give, exact; None where they give nothing.
@@ -44,7 +44,7 @@ class Check:
     subject: str
     quantity: str
     unit: str
-    found: Decimal | None
+    published: Decimal | None
     implied: Decimal | None
     verdict: Verdict
     because: str
@@ -56,16 +56,16 @@ class Check:
             "subject": self.subject,
             "quantity": self.quantity,
             "unit": self.unit,
-            "published": None if self.found is None else float(self.found),
+            "published": None if self.published is None else float(self.published),
             "implied": None if self.implied is None else float(self.implied),
             "verdict": str(self.verdict),
             "because": self.because,
         }
 
 
-def agree(found: Decimal, implied: Decimal) -> Verdict:
-    """Whether a figure, as precisely as it is published, is what its inputs imply."""
-    same = implied.quantize(found, ROUND_HALF_UP) == found
+def agree(published: Decimal, implied: Decimal) -> Verdict:
+    """Verdict on whether a figure, as precisely as it is published, is what its inputs imply."""
+    same = implied.quantize(published, ROUND_HALF_UP) == published
     return Verdict.CONSISTENT if same else Verdict.CONTRADICTORY
 
 
@@ -74,13 +74,13 @@ def check(
     subject: str,
     quantity: str,
     unit: str,
-    found: Decimal,
+    published: Decimal,
     implied: Decimal | None,
     because: str,
 ) -> Check:
     """A published figure; the verdict follows from the numbers."""
-    verdict = Verdict.NOT_CHECKABLE if implied is None else agree(found, implied)
-    return Check(experiment, subject, quantity, unit, found, implied, verdict, because)
+    verdict = Verdict.NOT_CHECKABLE if implied is None else agree(published, implied)
+    return Check(experiment, subject, quantity, unit, published, implied, verdict, because)
 
 
 def number(value: Decimal | None, digits: int = 2) -> str:
@@ -88,6 +88,6 @@ def number(value: Decimal | None, digits: int = 2) -> str:
     if value is None:
         return "-"
     places = max(-int(value.as_tuple().exponent), 0)
-    shown = f"{value.quantize(Decimal(1).scaleb(-min(places, digits)), ROUND_HALF_UP):f}"
-    whole, point, decimals = shown.partition(".")
+    text = f"{value.quantize(Decimal(1).scaleb(-min(places, digits)), ROUND_HALF_UP):f}"
+    whole, point, decimals = text.partition(".")
     return f"{whole}{point}{decimals[:2]}{decimals[2:].rstrip('0')}"

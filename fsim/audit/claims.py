@@ -1,4 +1,4 @@
-"""What the paper claims of Fed-FSTQ over FedAvg, and what came out here: one figure each."""
+"""Claims of the paper on Fed-FSTQ over FedAvg, each with the figure that came out here."""
 
 from __future__ import annotations
 
@@ -96,23 +96,26 @@ class _Runs:
     def __init__(self, measured: Sequence[Measurement]) -> None:
         self._values = {}
         for each in measured:
-            policy, told = parts_of(each.series)
-            self._values[each.experiment, policy, frozenset(told)] = each.values
+            policy, settings = parts_of(each.series)
+            self._values[each.experiment, policy, frozenset(settings)] = each.values
 
-    def of(self, experiment: Experiment, policy: str, figure: str, **told: object) -> float | None:
+    def of(
+        self, experiment: Experiment, policy: str, figure: str, **settings: object
+    ) -> float | None:
         """A figure of a series; None where it, or the series, is not known."""
-        wanted = frozenset(setting(name, value) for name, value in told.items())
-        return self._values.get((experiment.key, policy, wanted), {}).get(figure)
+        key = frozenset(setting(name, value) for name, value in settings.items())
+        return self._values.get((experiment.key, policy, key), {}).get(figure)
 
-    def ratio(self, experiment: Experiment, figure: str, **told: object) -> float | None:
+    def ratio(self, experiment: Experiment, figure: str, **settings: object) -> float | None:
         """FedAvg's figure over Fed-FSTQ's."""
         return _over(
-            self.of(experiment, FEDAVG, figure, **told), self.of(experiment, FSTQ, figure, **told)
+            self.of(experiment, FEDAVG, figure, **settings),
+            self.of(experiment, FSTQ, figure, **settings),
         )
 
-    def accuracy(self, experiment: Experiment, policy: str, **told: object) -> float | None:
+    def accuracy(self, experiment: Experiment, policy: str, **settings: object) -> float | None:
         """Late accuracy of a series."""
-        return self.of(experiment, policy, "late_accuracy", **told)
+        return self.of(experiment, policy, "late_accuracy", **settings)
 
 
 def _over(above: float | None, below: float | None) -> float | None:

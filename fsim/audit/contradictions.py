@@ -1,4 +1,4 @@
-"""Where figures of different parts of the paper meet, and whether they can all be true.
+"""Checks across the paper: where figures of different parts meet, and may contradict.
 
 Each function is one such place. The verdict is ours; the arithmetic beside it is exact.
 """
@@ -104,14 +104,14 @@ def fstq_energy() -> Check:
 
 
 def fstq_energy_over_fedbat() -> Check:
-    """Who spends least a round, all being billed alike."""
+    """Fed-FSTQ's energy of a round beside FedBAT's, both being billed alike."""
     transmit, compute = table_powers()
     implied = round_energy(_fstq_seconds(), _FSTQ.compute, transmit, compute) - _FEDBAT.energy
-    found = _FSTQ.energy - _FEDBAT.energy
+    published = _FSTQ.energy - _FEDBAT.energy
     seconds = _fstq_seconds() + _FSTQ.compute
     return Check(
-        ROUND.key, paper.FSTQ, "energy more than FedBAT's", "J", found, implied,
-        agree(found, implied),
+        ROUND.key, paper.FSTQ, "energy more than FedBAT's", "J", published, implied,
+        agree(published, implied),
         f"billed alike, FedBAT has the smallest payload ({_FEDBAT.payload} against "
         f"{_FSTQ.payload} MB), the shortest round ({_FEDBAT.total} against {seconds} s) and the "
         "least energy",
@@ -179,7 +179,7 @@ def adapter_payload_of_the_other_model() -> Check:
 
 
 def fewer_rounds() -> Check:
-    """What the uplink ratio leaves for the number of rounds; no such number is known here."""
+    """Ratio of rounds that the uplink ratio implies; the paper gives no such number."""
     payloads = _FEDAVG.payload / _FSTQ.payload
     return Check(
         UPLINK.key, paper.FSTQ, "rounds to 60%, FedAvg's over them", "",
@@ -189,7 +189,7 @@ def fewer_rounds() -> Check:
 
 
 def speed_up_in_profile_a() -> Check:
-    """What the uplink ratio implies for the wall-clock in profile A."""
+    """Speed-up in profile A that the uplink ratio implies."""
     rounds = paper.UPLINK_RATIO / (_FEDAVG.payload / _FSTQ.payload)
     a_round = _FEDAVG.total / paper.V3_TOTAL
     return Check(
@@ -239,18 +239,18 @@ def target_at_alpha() -> Check:
 
 
 def payload_without_pruning() -> Check:
-    """What token pruning has to do with the number of bits."""
-    found = paper.PAYLOAD_WITHOUT_PRUNING
+    """Payload without token pruning, which has nothing to do with the number of bits."""
+    published = paper.PAYLOAD_WITHOUT_PRUNING
     return Check(
         ABLATIONS.key, "Fed-FSTQ without token pruning", "payload", "MB",
-        found, _FSTQ.payload, agree(found, _FSTQ.payload),
+        published, _FSTQ.payload, agree(published, _FSTQ.payload),
         "bits are given by percentile of the importance: as many coordinates at each precision "
         "whichever tokens were trained on",
     )  # fmt: skip
 
 
 def two_bits_of_a_laplacian() -> Check:
-    """What 2 bits with one max-abs scale a matrix can carry."""
+    """Share of coordinates that 2 bits with one max-abs scale a matrix round to 0."""
     sizes = LLAMA_2_7B.lora_matrices(paper.RANK)
     low, high = (zero_share(size) for size in (sizes[0], sizes[-1]))
     return Check(

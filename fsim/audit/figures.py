@@ -55,19 +55,19 @@ def _round_breakdown() -> Iterator[Check]:
     powers = f"at P_tx = {transmit} W and P_comp = {compute} W, which the baselines fit"
     for row in paper.PER_ROUND:
         key, name = ROUND.key, row.method
-        sent = transfer_seconds(row.payload, paper.PROFILE_A_MBIT_S)
+        seconds = transfer_seconds(row.payload, paper.PROFILE_A_MBIT_S)
         yield check(key, name, "payload", "MB", row.payload, None, "sizes are not derived")
         yield check(
-            key, name, "communication", "s", row.communication, sent,
+            key, name, "communication", "s", row.communication, seconds,
             f"8 x {row.payload} Mbit at {paper.PROFILE_A_MBIT_S} Mbit/s",
         )  # fmt: skip
         yield check(key, name, "compute", "s", row.compute, None, "steps and batch not given")
         yield check(
-            key, name, "total", "s", row.total, sent + row.compute,
+            key, name, "total", "s", row.total, seconds + row.compute,
             f"payload / rate + compute; {row.communication} + {row.compute} s are "
             f"{row.communication + row.compute}",
         )  # fmt: skip
-        energy = round_energy(sent, row.compute, transmit, compute)
+        energy = round_energy(seconds, row.compute, transmit, compute)
         yield check(key, name, "energy", "J", row.energy, energy, powers)
 
 
@@ -75,15 +75,15 @@ def _corrected_round() -> Iterator[Check]:
     """Fed-FSTQ's row as v3 has it; its payload and compute seconds are those of v1."""
     row = next(row for row in paper.PER_ROUND if row.method == paper.FSTQ)
     key, name = ROUND.key, f"{paper.FSTQ} (v3)"
-    sent = transfer_seconds(row.payload, paper.PROFILE_A_MBIT_S)
+    seconds = transfer_seconds(row.payload, paper.PROFILE_A_MBIT_S)
     transmit, compute = table_powers()
-    at_default = round_energy(sent, row.compute, paper.DEFAULT_TRANSMIT_W, compute)
+    at_default = round_energy(seconds, row.compute, paper.DEFAULT_TRANSMIT_W, compute)
     yield check(
-        key, name, "total", "s", paper.V3_TOTAL, sent + row.compute, "payload / rate + compute"
+        key, name, "total", "s", paper.V3_TOTAL, seconds + row.compute, "payload / rate + compute"
     )
     yield check(
         key, name, "energy", "J", paper.V3_ENERGY,
-        round_energy(sent, row.compute, transmit, compute),
+        round_energy(seconds, row.compute, transmit, compute),
         f"{at_default} J are those of P_tx = {paper.DEFAULT_TRANSMIT_W} W; the baselines of v1's "
         f"table fit {transmit} W",
     )  # fmt: skip
@@ -94,11 +94,11 @@ def _power_sweep() -> Iterator[Check]:
     rows = {row.method: row for row in paper.PER_ROUND}
     for method, energies in paper.ENERGY_BY_POWER.items():
         row = rows[method]
-        sent = transfer_seconds(row.payload, paper.PROFILE_A_MBIT_S)
+        seconds = transfer_seconds(row.payload, paper.PROFILE_A_MBIT_S)
         for power, energy in zip(paper.TRANSMIT_W, energies, strict=True):
-            implied = round_energy(sent, row.compute, power, compute_w)
-            because = f"P_tx x {sent} s + {compute_w} W x {row.compute} s"
-            if row.communication != sent:
+            implied = round_energy(seconds, row.compute, power, compute_w)
+            because = f"P_tx x {seconds} s + {compute_w} W x {row.compute} s"
+            if row.communication != seconds:
                 because += f"; with {row.communication} s instead all of them fit"
             yield check(POWER.key, method, f"{power} W", "J", energy, implied, because)
 

@@ -1,4 +1,4 @@
-"""What finished runs of the scenarios in ``scenarios/fed_fstq/`` measured."""
+"""Measurements of finished runs of the scenarios in ``scenarios/fed_fstq/``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fsim.results.rounds import client_rounds, server_rounds
 from fsim.results.saved_run import SavedRun
 from fsim.results.saving import replacing_file
 
-KEPT = Path(__file__).with_name("measured.json")
+MEASURED_FILE = Path(__file__).with_name("measured.json")
 """What was measured with this version of the package, and is shown unless other runs are given."""
 
 SCHEMA = 1
@@ -95,8 +95,8 @@ ALONE: dict[str, tuple[str, ...]] = {MEMORY.key: ("payload", "training_memory", 
 
 def parts_of(series: str) -> tuple[str, tuple[Setting, ...]]:
     """``"fstq, alpha=0.1"`` as its policy, and the settings that tell it from other series."""
-    policy, *told = series.split(", ")
-    pairs = (each.partition("=") for each in told)
+    policy, *words = series.split(", ")
+    pairs = (each.partition("=") for each in words)
     return policy, tuple(setting(name, value) for name, _, value in pairs)
 
 
@@ -110,7 +110,7 @@ def setting(name: str, value: object) -> Setting:
 
 
 def measurements_of(folder: Path) -> list[Measurement]:
-    """What the runs below a folder measured, experiment by experiment.
+    """Measurements of the runs below a folder, experiment by experiment.
 
     Parameters
     ----------
@@ -122,10 +122,10 @@ def measurements_of(folder: Path) -> list[Measurement]:
     OutputError
         There is no such run, one is damaged, or one did not come to its end.
     """
-    found = load(folder).runs
+    all_runs = load(folder).runs
     measured: list[Measurement] = []
     for experiment in EXPERIMENTS:
-        named = [run for run in found if run.summary.get("name") == experiment.name]
+        named = [run for run in all_runs if run.summary.get("name") == experiment.name]
         # The same scenario run by two commands is one run, not two seeds.
         runs = list({run.scenario: run for run in named}.values())
         for run in runs:
@@ -135,14 +135,16 @@ def measurements_of(folder: Path) -> list[Measurement]:
             measured += _measure(experiment.key, Results(runs, folder))
     if not measured:
         names = ", ".join(experiment.name for experiment in EXPERIMENTS if experiment.simulated)
-        raise OutputError(f"{folder}: found {len(found)} runs, allowed are those named {names}")
+        raise OutputError(f"{folder}: found {len(all_runs)} runs, allowed are those named {names}")
     return measured
 
 
-def put_in_place(kept: Sequence[Measurement], measured: Sequence[Measurement]) -> list[Measurement]:
-    """What was kept, but of the experiments that were measured anew what was measured anew."""
+def put_in_place(
+    earlier: Sequence[Measurement], measured: Sequence[Measurement]
+) -> list[Measurement]:
+    """Earlier measurements, those of experiments that were measured anew replaced."""
     anew = {each.experiment for each in measured}
-    both = [*(each for each in kept if each.experiment not in anew), *measured]
+    both = [*(each for each in earlier if each.experiment not in anew), *measured]
     order = {experiment.key: at for at, experiment in enumerate(EXPERIMENTS)}
     return sorted(both, key=lambda each: order.get(each.experiment, len(order)))
 
@@ -154,7 +156,7 @@ def write_measured(path: Path, measured: Sequence[Measurement]) -> None:
         temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def read_measured(path: Path = KEPT) -> list[Measurement]:
+def read_measured(path: Path = MEASURED_FILE) -> list[Measurement]:
     """Measurements from runs' folder, or from a file of :func:`write_measured`.
 
     Raises
@@ -167,8 +169,8 @@ def read_measured(path: Path = KEPT) -> list[Measurement]:
     try:
         data = parse_json(read_text(path, LARGEST_FILE))
         if data["schema"] != SCHEMA:
-            found = shown(data["schema"])
-            raise OutputError(f"{path}: found version {found}, allowed is {SCHEMA}")
+            version = shown(data["schema"])
+            raise OutputError(f"{path}: found version {version}, allowed is {SCHEMA}")
         return TypeAdapter(list[Measurement]).validate_python(data["measured"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise OutputError(f"{path}: found no measurements: {error}") from None
@@ -180,16 +182,16 @@ def _measure(key: str, results: Results) -> list[Measurement]:
     measured = []
     # Series of like settings beside each other, numbers in their order; others keep theirs.
     for name in sorted(dict.fromkeys(series), key=lambda each: parts_of(each)[1]):
-        chosen = [at for at, other in enumerate(series) if other == name]
-        first = results.runs[chosen[0]]
+        places = [at for at, other in enumerate(series) if other == name]
+        first = results.runs[places[0]]
         facts = first.summary.get("facts", {})
-        rows = [figures[at] for at in chosen]
+        rows = [figures[at] for at in places]
         measured.append(
             Measurement(
                 experiment=key,
                 series=str(name),
                 model=str(first.settings.get("model.name")),
-                seeds=len(chosen),
+                seeds=len(places),
                 reached=sum(row["time_to_target"] is not None for row in rows),
                 billed_bytes_factor=float(facts.get("billed_bytes_factor", 1.0)),
                 billed_operations_factor=float(facts.get("billed_operations_factor", 1.0)),
@@ -223,7 +225,7 @@ def _figures(run: SavedRun, key: str) -> dict[str, float | None]:
     }
     if key == RECALL.key:
         computed = run.records.loc[run.records["kind"] == Kind.COMPUTE, "details"]
-        details = pd.DataFrame([details_of(told) for told in computed if told])
+        details = pd.DataFrame([details_of(text) for text in computed if text])
         for name in ("tokens_kept", "token_recall"):
             figures[name] = _number(details[name].mean()) if name in details else None
     if key == MEMORY.key:

@@ -57,32 +57,32 @@ def _exit_code() -> int:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except FsimError as error:
-        return _told(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code)
     except _USAGE as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # help, and no mistake
             error.show()
             return 2
-        return _told(one_line(error.format_message()), 2)
+        return _fail(one_line(error.format_message()), 2)
     except (KeyboardInterrupt, typer.Abort):
-        return _told("interrupted, nothing was written", 130)
+        return _fail("interrupted, nothing was written", 130)
     except OSError as error:
         return _unwritten(error)
     return code if isinstance(code, int) else 0
 
 
 def _unwritten(error: OSError) -> int:
-    """What a disk or a reader of the output refused; anything else is a fault, and raised again."""
+    """Exit code where a disk or a reader refused the output; other errors are raised again."""
     if error.filename is not None:
-        return _told(one_line(f"{error.filename}: {error.strerror}"), 2)
+        return _fail(one_line(f"{error.filename}: {error.strerror}"), 2)
     if error.errno not in (*_FULL, errno.EPIPE):
         raise error
     # What is left to be printed would be refused once more as the interpreter ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if error.errno == errno.EPIPE:
         return 1
-    return _told(f"the output: cannot be written: {error.strerror}", 2)
+    return _fail(f"the output: cannot be written: {error.strerror}", 2)
 
 
-def _told(message: str, code: int) -> int:
+def _fail(message: str, code: int) -> int:
     print(f"fsim: {message}", file=sys.stderr)
     return code

@@ -16,7 +16,7 @@ from fsim.cli.options import console
 
 if TYPE_CHECKING:
     from fsim.audit.measured import Measurement
-    from fsim.audit.report import Grid
+    from fsim.audit.presentation import Grid
 
 _STYLES = (("contradictory", "red"), ("✗", "red"), ("consistent", "green"), ("✓", "green"))
 
@@ -46,50 +46,50 @@ def audit(
     ] = None,
 ) -> None:
     """Set the Fed-FSTQ paper's figures beside what they imply, and what was measured here."""
-    from fsim.audit.measured import KEPT, put_in_place, read_measured, write_measured
-    from fsim.audit.report import to_data, to_markdown
+    from fsim.audit.measured import MEASURED_FILE, put_in_place, read_measured, write_measured
+    from fsim.audit.presentation import to_data, to_markdown
     from fsim.results.saving import replacing_file
 
-    found = read_measured(runs or KEPT)
+    measurements = read_measured(runs or MEASURED_FILE)
     if measured is not None:
         if measured.exists():
-            found = put_in_place(read_measured(measured), found)
-        write_measured(measured, found)
+            measurements = put_in_place(read_measured(measured), measurements)
+        write_measured(measured, measurements)
     if markdown is not None:
         with replacing_file(markdown) as temporary:
-            temporary.write_text(to_markdown(found), encoding="utf-8")
+            temporary.write_text(to_markdown(measurements), encoding="utf-8")
     if json_:
-        typer.echo(json.dumps(to_data(found), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(to_data(measurements), indent=2, ensure_ascii=False))
         return
-    written = [path for path in (markdown, measured) if path is not None]
-    if not written:
-        _print_all(found)
-    for path in written:
+    paths = [path for path in (markdown, measured) if path is not None]
+    if not paths:
+        _print_all(measurements)
+    for path in paths:
         console.print(f"Written: {path}", soft_wrap=True, highlight=False)
 
 
-def _print_all(found: list[Measurement]) -> None:
-    from fsim.audit import report
+def _print_all(measurements: list[Measurement]) -> None:
+    from fsim.audit import presentation
 
-    console.print(report.INTRODUCTION, highlight=False)
-    console.print(report.LEGEND, highlight=False)
-    for section in report.sections(found):
+    console.print(presentation.INTRODUCTION, highlight=False)
+    console.print(presentation.LEGEND, highlight=False)
+    for section in presentation.sections(measurements):
         console.print()
         console.print(Text(section.experiment.title, style="bold"))
         for grid in (*section.published, *section.measured):
             console.print(_table(grid))
             if grid.note:
                 console.print(grid.note, highlight=False)
-        console.print(report.source_of(section.experiment), highlight=False, soft_wrap=True)
+        console.print(presentation.source_of(section.experiment), highlight=False, soft_wrap=True)
         if not section.measured and section.experiment.simulated:
-            console.print(report.NOTHING_MEASURED, highlight=False)
+            console.print(presentation.NOTHING_MEASURED, highlight=False)
     console.print()
-    claimed = report.claims_grid(found)
+    claimed = presentation.claims_grid(measurements)
     console.print(Text(claimed.title, style="bold"))
     console.print(_table(claimed))
     console.print(claimed.note, highlight=False)
     console.print()
-    cross = report.cross_grid()
+    cross = presentation.cross_grid()
     console.print(Text(cross.title, style="bold"))
     console.print(_table(_numbered(cross)))
     for number, row in enumerate(cross.rows, 1):

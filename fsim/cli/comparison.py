@@ -25,15 +25,15 @@ def print_comparison(table: pd.DataFrame, baseline: str, title: str) -> None:
         "mean_payload_bytes": "payload",
         "final_accuracy": "final",
     }
-    shown = plain_table(title, f"Until the target; ratios to {baseline}; -: never reached.")
+    grid = plain_table(title, f"Until the target; ratios to {baseline}; -: never reached.")
     for column, head in heads.items():
         if column == "policy":  # of what is too wide for a terminal its name alone is folded
-            shown.add_column(head, overflow="fold")
+            grid.add_column(head, overflow="fold")
         else:
-            shown.add_column(head, justify="right", no_wrap=True)
+            grid.add_column(head, justify="right", no_wrap=True)
     for row in table.to_dict("records"):
-        shown.add_row(*(cell(column, row[column]) for column in heads))
-    console.print(shown)
+        grid.add_row(*(cell(column, row[column]) for column in heads))
+    console.print(grid)
 
 
 def print_statistics(path: Path, baseline: str, title: str) -> None:
@@ -45,14 +45,14 @@ def print_statistics(path: Path, baseline: str, title: str) -> None:
         "uplink_bytes_to_target": "uplink",
         "final_accuracy": "final",
     }
-    shown = plain_table(
+    table = plain_table(
         title,
         "Mean and standard deviation of the seeds that reached the target; ratios to "
         f"{baseline} and their 95% intervals, by paired bootstrap over seeds; -: never reached.",
     )
-    shown.add_column("policy", overflow="fold")
+    table.add_column("policy", overflow="fold")
     for head in ("reached", *(text for name in metrics.values() for text in (name, "ratio"))):
-        shown.add_column(head, justify="right")
+        table.add_column(head, justify="right")
     for policy, rows in pd.read_csv(path).groupby("policy", sort=False):
         by_metric = rows.set_index("metric")
         first = by_metric.loc["time_to_target_s"]
@@ -64,12 +64,12 @@ def print_statistics(path: Path, baseline: str, title: str) -> None:
             ratio, low, high = (row[name] for name in ("ratio", "ratio_low", "ratio_high"))
             bounds = "" if low != low else f" [{low:.2f}, {high:.2f}]"  # NaN is not itself
             cells.append(cell("_ratio", ratio) + bounds)
-        shown.add_row(str(policy), *cells)
-    console.print(shown)
+        table.add_row(str(policy), *cells)
+    console.print(table)
 
 
 def print_budget(folder: Path) -> None:
-    """What each policy was tuned to so that it kept to a budget."""
+    """Print the options that each policy was tuned to so that it kept to a budget."""
     import pandas as pd
 
     from fsim.results.manifest import BUDGET

@@ -31,23 +31,23 @@ def reference(
     within("--max-prompt-tokens", max_prompt_tokens, 100_000)
     name, options = parse_choice("TASK", task)
     try:
-        made = make_task(name, options)
+        kind = make_task(name, options)
     except ValueError as error:
         raise ScenarioError(f"TASK: {error}") from None
-    found = measure(
-        made.load(partial(find_file, folders=(Path(),))),
-        made.metrics[0],
+    result = measure(
+        kind.load(partial(find_file, folders=(Path(),))),
+        kind.metrics[0],
         model,
         steps,
         max_prompt_tokens,
     )
-    table = Table(title=f"{task}, {model}, {found.metric}", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=f"{task}, {model}, {result.metric}", title_justify="left", box=SIMPLE_HEAD)
     for head in ("label", "tests", "zero-shot", f"{steps} steps"):
         table.add_column(head, justify="left" if head == "label" else "right", no_wrap=True)
-    for label, count, before, after in found.rows:
+    for label, count, before, after in result.rows:
         table.add_row(label, str(count), f"{before:.1%}", f"{after:.1%}")
     console.print(table)
-    console.print(f"Always giving the commonest answer: {found.commonest:.1%}")
+    console.print(f"Always giving the commonest answer: {result.commonest:.1%}")
 
 
 def partition(scenario: ScenarioFile, override: Overrides = None, out: Out = None) -> None:

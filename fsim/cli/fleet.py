@@ -66,8 +66,10 @@ def _links(description: Description) -> Table:
     for head in ("5% below", "median", "95% below"):
         table.add_column(head, justify="right", no_wrap=True)
 
-    def add(name: str, found: Quantiles, factor: float, unit: str) -> None:
-        values = (f"{value * factor:.3g} {unit}" for value in (found.p5, found.p50, found.p95))
+    def add(name: str, quantiles: Quantiles, factor: float, unit: str) -> None:
+        values = (
+            f"{value * factor:.3g} {unit}" for value in (quantiles.p5, quantiles.p50, quantiles.p95)
+        )
         table.add_row(name, *values)
 
     add("uplink, mean rate", description.uplink_mbit_s, 1, "Mbit/s")

@@ -133,15 +133,15 @@ def infer_bench(
         model, adapter, layer, prompt_tokens, steps, batch_size, learning_rate, saliency_prompts,
         window, seed, device, Adaptation(steps=adapt_steps, last=last),
     )  # fmt: skip
-    told = Console(stderr=True, markup=False, emoji=False)
+    stderr = Console(stderr=True, markup=False, emoji=False)
     place = open_store(store)
-    prepared = prepare(settings, data, place, lambda line: told.print(line, highlight=False))
+    prepared = prepare(settings, data, place, lambda line: stderr.print(line, highlight=False))
     # Every so many, so that a part of the test examples is a part of each label.
     step = max(1, len(data.test) // examples)
-    asked = prepared.writer.tests(data.test[::step][:examples])
-    rows = prepared.writer.encode(asked)
-    with _progress(told, {"answers": len(rows), "turns": repetitions + 1}) as advance:
-        found = measure(prepared, rows, plan, advance)
+    tests = prepared.writer.tests(data.test[::step][:examples])
+    rows = prepared.writer.encode(tests)
+    with _progress(stderr, {"answers": len(rows), "turns": repetitions + 1}) as advance:
+        measurements = measure(prepared, rows, plan, advance)
     if place is not None:
         place.tidy()
     facts = {
@@ -166,17 +166,17 @@ def infer_bench(
         "seed": seed,
         "threads": threads,
         "device": device,
-        "prompt_s": found[0].prompt_s,
-        "answer_s": found[0].answer_s,
-        "cache_bytes": found[0].cache_bytes,
+        "prompt_s": measurements[0].prompt_s,
+        "answer_s": measurements[0].answer_s,
+        "cache_bytes": measurements[0].cache_bytes,
     }
     folder = out or Path("runs") / NAME
-    paths = _write(folder, found, facts)
+    paths = _write(folder, measurements, facts)
     if json_:
-        typer.echo(json.dumps(_data(found, facts), indent=2))
+        typer.echo(json.dumps(_data(measurements, facts), indent=2))
         return
-    console.print(_table(found, facts))
-    for line in _told(facts):
+    console.print(_table(measurements, facts))
+    for line in _sentences(facts):
         console.print(line, highlight=False)
     for path in paths:
         console.print(f"Written: {path}", soft_wrap=True, highlight=False)
@@ -218,7 +218,7 @@ def _number(option: str, text: str, kind: Callable[[str], Any]) -> Any:
 
 
 @contextmanager
-def _progress(told: Console, counts: dict[str, int]) -> Iterator[Callable[[str], None]]:
+def _progress(console: Console, counts: dict[str, int]) -> Iterator[Callable[[str], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (
@@ -226,33 +226,35 @@ def _progress(told: Console, counts: dict[str, int]) -> Iterator[Callable[[str],
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
     )
-    with Progress(*columns, console=told) as progress:
+    with Progress(*columns, console=console) as progress:
         lines = {name: progress.add_task(name, total=count) for name, count in counts.items()}
         yield lambda what: progress.advance(lines[what])
 
 
-def _data(found: Sequence[Measurement], facts: dict[str, Any]) -> dict[str, Any]:
-    return {"facts": facts, "measured": [asdict(each) for each in found]}
+def _data(measurements: Sequence[Measurement], facts: dict[str, Any]) -> dict[str, Any]:
+    return {"facts": facts, "measured": [asdict(each) for each in measurements]}
 
 
-def _write(folder: Path, found: Sequence[Measurement], facts: dict[str, Any]) -> list[Path]:
+def _write(folder: Path, measurements: Sequence[Measurement], facts: dict[str, Any]) -> list[Path]:
     import pandas as pd
 
     from fsim.figures.inference import shortening
     from fsim.results.saving import replacing_file
 
-    table = pd.DataFrame([asdict(each) for each in found])
+    table = pd.DataFrame([asdict(each) for each in measurements])
     figure = shortening(
         table,
         f"Prompts shortened after layer {facts['layer']} of {facts['layers']}\n{facts['model']}, "
         f"{facts['task']}",
-        " ".join(_told(facts)[:2]),
+        " ".join(_sentences(facts)[:2]),
     )
     paths = [folder / f"{NAME}.{ending}" for ending in ("json", "csv", "png", "svg")]
     for path in paths:
         with replacing_file(path) as temporary:
             if path.suffix == ".json":
-                temporary.write_text(json.dumps(_data(found, facts), indent=2) + "\n", "utf-8")
+                temporary.write_text(
+                    json.dumps(_data(measurements, facts), indent=2) + "\n", "utf-8"
+                )
             elif path.suffix == ".csv":
                 table.to_csv(temporary, index=False)
             else:
@@ -260,8 +262,8 @@ def _write(folder: Path, found: Sequence[Measurement], facts: dict[str, Any]) ->
     return paths
 
 
-def _told(facts: dict[str, Any]) -> list[str]:
-    """What was done, a sentence or two a line."""
+def _sentences(facts: dict[str, Any]) -> list[str]:
+    """Sentences on the preparation and the measurement, one or two a line."""
     stored = ", ".join(facts["from_store"]) or "nothing"
     trained = f"Adapter: {facts['adapter']}."
     if facts["training_steps"] is not None:
@@ -284,16 +286,16 @@ def _told(facts: dict[str, Any]) -> list[str]:
     ]
 
 
-def _table(found: Sequence[Measurement], facts: dict[str, Any]) -> Table:
-    shown = plain_table(
+def _table(measurements: Sequence[Measurement], facts: dict[str, Any]) -> Table:
+    table = plain_table(
         f"{facts['task']}, {facts['model']}, shortened after layer {facts['layer']} of "
         f"{facts['layers']}"
     )
     heads = ("method", "keep", "right", "points", "-/+", "recall", "speed-up", "cache")
     for head in heads:
-        shown.add_column(head, justify="left" if head == "method" else "right", no_wrap=True)
-    for each in found:
-        shown.add_row(
+        table.add_column(head, justify="left" if head == "method" else "right", no_wrap=True)
+    for each in measurements:
+        table.add_row(
             each.method,
             each.keep,
             f"{each.accuracy:.1%}",
@@ -303,4 +305,4 @@ def _table(found: Sequence[Measurement], facts: dict[str, Any]) -> Table:
             f"{each.speed_up:.2f} ({each.slowest:.2f}-{each.fastest:.2f})",
             f"{each.cache_share:.0%}",
         )
-    return shown
+    return table

@@ -1,4 +1,4 @@
-"""What the groups of commands share: options, the store that they name, the console."""
+"""Options, store and console that all groups of commands share."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ Overwrite = Annotated[
 ]
 
 
-def open_store(given: str | None) -> Store | None:
+def open_store(location: str | None) -> Store | None:
     """The store that an option names, None for none."""
-    folder = place(given)
+    folder = place(location)
     return None if folder is None else Store(folder)
 
 

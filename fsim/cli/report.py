@@ -61,14 +61,14 @@ def timeline(
         raise OutputError(f"{folder}: found {count} runs, choose one by --run: {names}")
     if run is not None and run not in results.names:
         raise OutputError(f"--run: found {run!r}, allowed are {_some(results.names)}")
-    chosen = results.runs[0 if run is None else results.names.index(run)]
+    selection = results.runs[0 if run is None else results.names.index(run)]
     if out is None:
-        adopt(chosen.folder)
-    paths = [chosen.folder / name for name in TIMELINES] if out is None else [out]
+        adopt(selection.folder)
+    paths = [selection.folder / name for name in TIMELINES] if out is None else [out]
     for path in paths:
         write = writers[path.suffix]
-        written = write(chosen.records, chosen.evaluations, path, chosen.label)
-        console.print(f"Time line of {written:,} events: {path}", soft_wrap=True, highlight=False)
+        events = write(selection.records, selection.evaluations, path, selection.label)
+        console.print(f"Time line of {events:,} events: {path}", soft_wrap=True, highlight=False)
 
 
 def _some(names: list[str], most: int = 12) -> str:

@@ -134,8 +134,8 @@ def compare(
     jobs = within("--jobs", cores() if jobs is None else jobs, MOST_PROCESSES)
     if match_budget is not None:
         within("--match-budget", match_budget, 10**15)
-    chosen = parse_seeds(seeds) if seeds is not None else []
-    several: Sequence[int | None] = chosen if len(chosen) > 1 else [None]
+    numbers = parse_seeds(seeds) if seeds is not None else []
+    several: Sequence[int | None] = numbers if len(numbers) > 1 else [None]
     names = [run_name(choice.label, seed) for seed in several for choice in choices]
     with _progress(names, loaded.scenario.protocol.rounds) as update:
         table = compare_policies(
@@ -146,7 +146,7 @@ def compare(
             jobs,
             update,
             open_store(store),
-            seeds=chosen,
+            seeds=numbers,
             budget=match_budget,
             overwrite=overwrite,
         )

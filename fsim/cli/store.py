@@ -29,15 +29,15 @@ def store_verify(store: StorePlace = None) -> None:
     That is damaged entries, entries in the place of another (swapped), and strangers: files that
     are not the store's, which it leaves alone.
     """
-    found = Counter[State]()
+    counts = Counter[State]()
     for fault in _required_store(store).faults():
-        found[fault.state] += 1
+        counts[fault.state] += 1
         console.print(f"{fault.state}: {fault.place}", soft_wrap=True)
     console.print(
-        f"{found[State.STRANGER]} strangers, {found[State.SWAPPED]} swapped entries, "
-        f"{found[State.DAMAGED]} damaged entries"
+        f"{counts[State.STRANGER]} strangers, {counts[State.SWAPPED]} swapped entries, "
+        f"{counts[State.DAMAGED]} damaged entries"
     )
-    if found:
+    if counts:
         raise typer.Exit(1)
 
 
@@ -53,13 +53,13 @@ def store_prune(
         size = parse_quantity(limit, "size")
     except ValueError as error:
         raise ScenarioError(f"--limit: {error}") from None
-    kept = _required_store(store)
-    removed = kept.prune(int(size))
-    console.print(f"{removed} entries removed, {format_bytes(kept.info().size)} left")
+    entries = _required_store(store)
+    removed = entries.prune(int(size))
+    console.print(f"{removed} entries removed, {format_bytes(entries.info().size)} left")
 
 
-def _required_store(given: str | None) -> Store:
-    store = open_store(given)
+def _required_store(location: str | None) -> Store:
+    store = open_store(location)
     if store is None:
         raise ScenarioError("--store: found none, allowed is a folder or a URL")
     return store

@@ -65,8 +65,8 @@ def sweep(
     from fsim.experiments.sweep_spec import SweepSpec, parse_seeds
     from fsim.results.manifest import TABLE
 
-    chosen = parse_seeds(seeds) if seeds is not None else []
-    request = SweepSpec.read(scenario, over or (), chosen, override or ())
+    numbers = parse_seeds(seeds) if seeds is not None else []
+    request = SweepSpec.read(scenario, over or (), numbers, override or ())
     cells = request.cells()
     folder = sweep_folder(cells) if out is None else out
     jobs = within("--jobs", cores() if jobs is None else jobs, MOST_PROCESSES)
@@ -129,18 +129,16 @@ def _table(table: pd.DataFrame, keys: Sequence[str]) -> Table:
         "uplink_bytes_to_target": ("uplink", format_bytes),
         "final_accuracy": ("final", lambda value: f"{value:.1%}"),
     }
-    shown = plain_table(
-        f"{len(table)} cells", "Time and uplink until the target; -: never reached."
-    )
+    grid = plain_table(f"{len(table)} cells", "Time and uplink until the target; -: never reached.")
     for key in keys:
-        shown.add_column(key.rpartition(".")[2], overflow="fold")
-    shown.add_column("status", no_wrap=True)
+        grid.add_column(key.rpartition(".")[2], overflow="fold")
+    grid.add_column("status", no_wrap=True)
     for head, _ in heads.values():
-        shown.add_column(head, justify="right", no_wrap=True)
+        grid.add_column(head, justify="right", no_wrap=True)
     for row in table.to_dict("records"):
         figures = [
             "-" if (value := row.get(column)) is None or value != value else text(value)
             for column, (_, text) in heads.items()
         ]
-        shown.add_row(*(str(row[key]) for key in keys), row["status"], *figures)
-    return shown
+        grid.add_row(*(str(row[key]) for key in keys), row["status"], *figures)
+    return grid

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fsim.network import Transport
     from fsim.network.formats import Pieces
 
-LONGEST_DRAWN = 1e7
+LONGEST_PLOT = 1e7
 """Seconds that a figure shows."""
 
 trace_app = typer.Typer(help="Traces of capacity over time.", no_args_is_help=True)
@@ -40,24 +40,24 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @trace_app.command("info")
 def trace_info(file: TraceFile, format_: Format = None, as_json: Json = False) -> None:
     """Say what a trace holds: duration, rates over 1 s, outages."""
-    from fsim.network.formats.statistics import statistics
+    from fsim.network.formats.trace_statistics import statistics
 
     try:
-        found = statistics(_read(file, format_, "--format"))
+        figures = statistics(_read(file, format_, "--format"))
     except TraceError as error:
         raise _with_file(file, error) from None
     if as_json:
-        typer.echo(json.dumps({"file": str(file), **dataclasses.asdict(found)}))
+        typer.echo(json.dumps({"file": str(file), **dataclasses.asdict(figures)}))
         return
     lines = {
-        "pieces": str(found.pieces),
-        "duration": format_duration(found.duration_s),
-        "mean": f"{found.mean_mbit_s:.3g} Mbit/s",
-        "p5, p50, p95 over 1 s": f"{found.p5_mbit_s:.3g}, {found.p50_mbit_s:.3g}, "
-        f"{found.p95_mbit_s:.3g} Mbit/s",
-        "outages over 1 s": str(found.outages),
-        "longest time at zero": f"{found.longest_outage_s:.3g} s",
-        "share of time at zero": f"{found.zero_share:.1%}",
+        "pieces": str(figures.pieces),
+        "duration": format_duration(figures.duration_s),
+        "mean": f"{figures.mean_mbit_s:.3g} Mbit/s",
+        "p5, p50, p95 over 1 s": f"{figures.p5_mbit_s:.3g}, {figures.p50_mbit_s:.3g}, "
+        f"{figures.p95_mbit_s:.3g} Mbit/s",
+        "outages over 1 s": str(figures.outages),
+        "longest time at zero": f"{figures.longest_outage_s:.3g} s",
+        "share of time at zero": f"{figures.zero_share:.1%}",
     }
     for name, value in lines.items():
         console.print(f"{name:<23} {value}", highlight=False)
@@ -83,8 +83,8 @@ def trace_plot(
         raise ScenarioError(f"found {len(files)} files, allowed are 12 in one figure")
     traces = {_label(file, files): _read(file, format_, "--format") for file in files}
     for name, (_, _, duration) in traces.items():
-        if duration > LONGEST_DRAWN:
-            raise TraceError(f"{name}: found {duration:g} s, allowed are {LONGEST_DRAWN:g} s")
+        if duration > LONGEST_PLOT:
+            raise TraceError(f"{name}: found {duration:g} s, allowed are {LONGEST_PLOT:g} s")
     # No date in the file: the same traces draw the same bytes.
     metadata = {"Date": None} if kind == "svg" else None
     with replacing_file(out) as temporary, mpl.rc_context(STYLE):
@@ -157,8 +157,8 @@ def trace_transfer(
     capacity = Capacity(starts, rates, duration, past_end, offset)
     finish = _transport(transport).finish_time(capacity, payload, start, latency)
     if as_json:
-        found = {"file": str(file), "bytes": payload, "start_s": start, "finish_s": finish}
-        typer.echo(json.dumps({**found, "duration_s": finish - start, "transport": transport}))
+        result = {"file": str(file), "bytes": payload, "start_s": start, "finish_s": finish}
+        typer.echo(json.dumps({**result, "duration_s": finish - start, "transport": transport}))
         return
     console.print(
         f"{payload} bytes asked for at {start:g} s have arrived at {finish:.6g} s, "

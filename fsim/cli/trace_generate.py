@@ -60,7 +60,7 @@ def generate(
         raise TraceError("found no NAME, allowed is one that --list lists, lognormal or markov")
     if out is None:
         raise TraceError("found no --out, allowed is a file to write")
-    given = {
+    options = {
         key: value
         for key, value in (
             ("mean", mean),
@@ -77,14 +77,14 @@ def generate(
         if value is not None
     }
     if name in CUSTOM:
-        _check_options(name, given, *CUSTOM[name])
-        text = trace_text(_custom(name, given), _command(name, given), seconds, seed)
+        _check_options(name, options, *CUSTOM[name])
+        text = trace_text(_custom(name, options), _command(name, options), seconds, seed)
         save(text, out)
     elif name in PROFILES:
-        _check_options(name, given, (), ())
+        _check_options(name, options, (), ())
         write_csv(name, seconds, seed, out)
     elif (choice := parse_choice("NAME", name))[0] in GENERATORS:
-        _check_options(name, given, (), ())
+        _check_options(name, options, (), ())
         save(trace_text(_registered(*choice), _command(name, {}), seconds, seed), out)
     else:
         allowed = ", ".join(dict.fromkeys([*PROFILES, *CUSTOM, *GENERATORS]))
@@ -106,56 +106,56 @@ def _flag(key: str) -> str:
 
 
 def _check_options(
-    name: str, given: dict[str, str], needed: tuple[str, ...], possible: tuple[str, ...]
+    name: str, options: dict[str, str], required: tuple[str, ...], possible: tuple[str, ...]
 ) -> None:
     """Refuse options that the trace does not have, and the lack of those that it needs."""
-    allowed = [*needed, *possible]
-    for key in given:
+    allowed = [*required, *possible]
+    for key in options:
         if key not in allowed:
-            told = ", ".join(map(_flag, allowed)) or "none of the options of a law"
-            raise TraceError(f"found {_flag(key)} for {name}, allowed: {told}")
-    missing = [key for key in needed if key not in given]
+            names = ", ".join(map(_flag, allowed)) or "none of the options of a law"
+            raise TraceError(f"found {_flag(key)} for {name}, allowed: {names}")
+    missing = [key for key in required if key not in options]
     if missing:
         raise TraceError(f"found no {', '.join(map(_flag, missing))}, which {name} needs")
 
 
-def _command(name: str, given: dict[str, str]) -> str:
+def _command(name: str, values: dict[str, str]) -> str:
     """The command line, as it goes into the trace's first line; one line, whatever was given."""
     options = [
-        part for key, value in given.items() for part in (_flag(key), " ".join(value.split()))
+        part for key, value in values.items() for part in (_flag(key), " ".join(value.split()))
     ]
     return shlex.join(["fsim", "trace", "generate", name, *options])
 
 
-def _custom(name: str, given: dict[str, str]) -> Profile:
+def _custom(name: str, options: dict[str, str]) -> Profile:
     """A profile of the law that the options describe."""
     from fsim.network.generators import LogNormalTrace, MarkovTrace, Profile, Statistics
 
-    mean = _quantity("mean", given["mean"], "rate") * 8 / 1e6
-    sigma = _number("sigma", given["sigma"])
-    outages = _outages(given)
+    mean = _quantity("mean", options["mean"], "rate") * 8 / 1e6
+    sigma = _number("sigma", options["sigma"])
+    outages = _outages(options)
     generator: LogNormalTrace | MarkovTrace
     if name == "lognormal":
-        correlation = _number("correlation", given["correlation"])
+        correlation = _number("correlation", options["correlation"])
         generator = LogNormalTrace(mean, sigma, correlation, outages)
     else:
         generator = MarkovTrace(
             mean,
-            _numbers("levels", given["levels"]),
-            _numbers("shares", given["shares"]),
+            _numbers("levels", options["levels"]),
+            _numbers("shares", options["shares"]),
             sigma,
-            _number("stay", given["stay"]),
-            _number("within", given.get("within", "0")),
+            _number("stay", options["stay"]),
+            _number("within", options.get("within", "0")),
             outages,
         )
         correlation = None
-    told = Statistics(
+    statistics = Statistics(
         mean=mean,
         outage_share=outages.share or None,
         longest_outage=outages.longest,
         correlation=correlation,
     )
-    return Profile(f"{name}, as in the command", told, generator)
+    return Profile(f"{name}, as in the command", statistics, generator)
 
 
 def _registered(name: str, options: dict[str, Any]) -> Profile:
@@ -169,22 +169,22 @@ def _registered(name: str, options: dict[str, Any]) -> Profile:
     return Profile(f"{name}, as in the command", Statistics(), generator)
 
 
-def _outages(given: dict[str, str]) -> Outages:
+def _outages(options: dict[str, str]) -> Outages:
     from fsim.network.generators import Outages
 
-    if not any(key in given for key in OUTAGES):
+    if not any(key in options for key in OUTAGES):
         return Outages()
-    missing = [key for key in ("outage_share", "outage_mean") if key not in given]
+    missing = [key for key in ("outage_share", "outage_mean") if key not in options]
     if missing:
         raise TraceError(f"found no {', '.join(map(_flag, missing))}, which outages need")
     longest = None
-    if "outage_longest" in given:
-        found = _quantity("outage_longest", given["outage_longest"], "duration")
-        if found < 1 or found != int(found):
-            raise TraceError(f"--outage-longest: found {found:g} s, allowed are whole seconds")
-        longest = int(found)
-    mean = _quantity("outage_mean", given["outage_mean"], "duration")
-    return Outages(_number("outage_share", given["outage_share"]), mean, longest)
+    if "outage_longest" in options:
+        seconds = _quantity("outage_longest", options["outage_longest"], "duration")
+        if seconds < 1 or seconds != int(seconds):
+            raise TraceError(f"--outage-longest: found {seconds:g} s, allowed are whole seconds")
+        longest = int(seconds)
+    mean = _quantity("outage_mean", options["outage_mean"], "duration")
+    return Outages(_number("outage_share", options["outage_share"]), mean, longest)
 
 
 def _quantity(key: str, text: str, dimension: str) -> float:

@@ -1,4 +1,4 @@
-"""Which limit in bytes holds for a payload."""
+"""Budgets: the limit in bytes that holds for a payload."""
 
 from __future__ import annotations
 

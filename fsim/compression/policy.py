@@ -1,4 +1,4 @@
-"""What a compression policy is."""
+"""Base class of compression policies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fsim.core.types import Layout, TrainingRequest, Update
 
 @dataclass(frozen=True)
 class EncodingContext:
-    """What a client knows when it encodes.
+    """Context of a client's encoding: random numbers, memory, budget, and results of training.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class EncodingContext:
 
 
 class Policy(ABC):
-    """How an update becomes a payload, and a payload an update.
+    """Base class of policies: an update becomes a payload, and a payload an update.
 
     A policy is a frozen dataclass; its fields are its options, each with a default and, in the
     docstring, its meaning. The upload is billed by ``len(encode(...))`` and the server aggregates
@@ -113,15 +113,15 @@ class Policy(ABC):
 
     @property
     def keeps_to_budget(self) -> bool:
-        """Whether payloads are no longer than the context's budget, or refused."""
+        """True if payloads are no longer than the context's budget, or refused."""
         return False
 
     def training_request(self) -> TrainingRequest:
-        """What this policy asks of local training; by default nothing."""
+        """Request to local training; by default for nothing."""
         return TrainingRequest()
 
     def trains(self, name: str, round_number: int) -> bool:
-        """Whether a tensor of the adapter is trained in a round; those that are not stay put."""
+        """True if a tensor of the adapter is trained in a round; those that are not stay put."""
         return True
 
 

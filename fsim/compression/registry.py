@@ -11,7 +11,7 @@ from fsim.compression.policies.fedpaq import FedPaq
 from fsim.compression.policies.fisher_rdo import FisherRdo
 from fsim.compression.policies.flasc import Flasc
 from fsim.compression.policies.floats import BFloat16, Float16, Float32
-from fsim.compression.policies.fstq.policy import Fstq
+from fsim.compression.policies.fstq.fstq import Fstq
 from fsim.compression.policies.lora_factors import Alternating, Ffa
 from fsim.compression.policies.masked_sign import MaskedSign
 from fsim.compression.policies.powersgd import PowerSgd

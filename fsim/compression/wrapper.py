@@ -33,8 +33,8 @@ class Wrapper(Policy):
     @property
     def policy(self) -> Policy:
         """The policy inside."""
-        chosen: Policy = self.__dict__["_policy"]
-        return chosen
+        inner_policy: Policy = self.__dict__["_policy"]
+        return inner_policy
 
     @property
     def keeps_to_budget(self) -> bool:

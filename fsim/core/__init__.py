@@ -1,1 +1,1 @@
-"""What every room may use: types, random streams, registries, units, checks, files, errors."""
+"""Foundation of every room: types, random streams, registries, units, checks, files, errors."""

@@ -103,12 +103,12 @@ def parse_json(text: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for at, key in enumerate(keys) if key in keys[:at])
         raise ValueError(f"found the key {shown(twice)} twice in an object")
-    return found
+    return value
 
 
 def parse_yaml(text: str, most: int = MOST_PARTS, *, references: bool = True) -> Any:
@@ -159,7 +159,7 @@ class _Open:
 
 @dataclass
 class _Count:
-    """What has been seen of a document."""
+    """Count of the parts of a document so far."""
 
     open: list[_Open] = field(default_factory=lambda: [_Open(None, 0)])
     anchors: dict[str, int | None] = field(default_factory=dict)
@@ -206,18 +206,18 @@ def _anchor(count: _Count, name: str | None, parts: int | None) -> None:
 
 def _check(loader: Any, root: yaml.Node) -> None:
     """Refuse what would be taken for something else than is written."""
-    left, seen = [root], set()
-    while left:
-        node = left.pop()
-        if id(node) in seen:
+    nodes, ids = [root], set()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in ids:
             continue
-        seen.add(id(node))
+        ids.add(id(node))
         _check_kind(node)
         if isinstance(node, yaml.MappingNode):
             _check_keys(loader, node)
-            left += [part for pair in node.value for part in pair]
+            nodes += [part for pair in node.value for part in pair]
         elif isinstance(node, yaml.SequenceNode):
-            left += node.value
+            nodes += node.value
 
 
 def _check_kind(node: yaml.Node) -> None:
@@ -255,7 +255,7 @@ def _check_keys(loader: Any, node: yaml.MappingNode) -> None:
             raise ValueError(f"found a mapping or list as a key {place}, allowed is a text")
         _check_kind(key)
         # As it is compared with others: 1 and 1.0 are one key.
-        found = _MERGE if key.tag == _MERGE else loader.construct_object(key)
-        if found in keys:
+        value = _MERGE if key.tag == _MERGE else loader.construct_object(key)
+        if value in keys:
             raise ValueError(f"found the key {shown(key.value)} twice {place}")
-        keys.add(found)
+        keys.add(value)

@@ -28,9 +28,9 @@ class _Repr(reprlib.Repr):
 _REPR = _Repr()
 
 
-def shown(found: object) -> str:
-    """What was found, as a message shows it: 60 characters, and made in no time."""
-    text = _REPR.repr(found)
+def shown(value: object) -> str:
+    """Text of a value for a message: 60 characters, and made in no time."""
+    text = _REPR.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -88,7 +88,7 @@ class TransferNeverEnds(FsimError):
 
     Attributes
     ----------
-    ended
+    end
         Seconds, when the last byte was sent; None where that is not known.
     sent_bytes
         Payload bytes sent by then, all in vain.
@@ -96,9 +96,9 @@ class TransferNeverEnds(FsimError):
 
     exit_code = 1
 
-    def __init__(self, message: str, ended: float | None = None, sent_bytes: int = 0) -> None:
+    def __init__(self, message: str, end: float | None = None, sent_bytes: int = 0) -> None:
         super().__init__(message)
-        self.ended, self.sent_bytes = ended, sent_bytes
+        self.end, self.sent_bytes = end, sent_bytes
 
 
 class PayloadError(FsimError):

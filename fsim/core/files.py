@@ -1,4 +1,4 @@
-"""How a file comes to be there: whole or not at all, and in the place of nothing but a file."""
+"""Writing of files: whole or not at all, and in the place of nothing but a file."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def whole_file(path: Path, ready: Callable[[Path], None] | None = None) -> Itera
     OutputError
         The disk is full, the place cannot be written, or something else than a file is there.
     """
-    with _told(path):
+    with _writing_errors(path):
         # Put in the place of a device, the file would be all that is left of it.
         if path.exists() and not path.is_file():
             raise OutputError(f"{path}: cannot be written: found something else than a file")
         path.parent.mkdir(parents=True, exist_ok=True)
     temporary = unfinished(path)
     try:
-        with _told(path):
+        with _writing_errors(path):
             yield temporary
             if ready is not None:
                 ready(path)
@@ -52,7 +52,7 @@ def whole_file(path: Path, ready: Callable[[Path], None] | None = None) -> Itera
 
 
 def unfinished(path: Path) -> Path:
-    """Where a file is until it is whole: beside its place, by a name that is this process's own."""
+    """Path of a file until it is whole: beside its place, by a name that is this process's own."""
     return path.with_name(f"{UNFINISHED}{os.getpid()}.{path.name}")
 
 
@@ -66,7 +66,7 @@ def _clear(path: Path) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _writing_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -68,20 +68,20 @@ class Workers(Generic[Item, Result]):
         Exception
             Whatever the function raised.
         """
-        left = deque(enumerate(items))
-        if self._count > 1 and len(left) > 1 and not self._copies:
-            at, item = left.popleft()
+        queue = deque(enumerate(items))
+        if self._count > 1 and len(queue) > 1 and not self._copies:
+            at, item = queue.popleft()
             yield at, self._function(item)
-            while left and len(self._copies) < self._count - 1:
+            while queue and len(self._copies) < self._count - 1:
                 self._copies.append(_Copy(self._function, self._copies))
-        waiting = len(left)
+        waiting = len(queue)
         ready: SimpleQueue[tuple[int, Any, Exception | None]] = SimpleQueue()
         # A thread a copy: it goes on with the next item while this process is at one of its own.
         for copy in self._copies:
-            threading.Thread(target=_keep_busy, args=(copy, left, ready), daemon=True).start()
+            threading.Thread(target=_keep_busy, args=(copy, queue, ready), daemon=True).start()
         try:
             while waiting:
-                mine = _next(left) if ready.empty() else None
+                mine = _next(queue) if ready.empty() else None
                 if mine is None:
                     at, result, error = ready.get()
                     if error is not None:
@@ -92,7 +92,7 @@ class Workers(Generic[Item, Result]):
                 yield at, result
         finally:
             if waiting:  # nobody will ask for what the copies are at
-                left.clear()
+                queue.clear()
                 self.close()
 
     def close(self) -> None:
@@ -120,14 +120,15 @@ class _Copy:
         """The function's result for an item."""
         try:
             self.connection.send(item)
-            done, result = self.connection.recv()
+            success, result = self.connection.recv()
         except (EOFError, OSError):
             self._process.join(timeout=10)
             raise WorkerEnded(
-                f"one of the processes that share the work ended ({told(self._process.exitcode)}); "
+                "one of the processes that share the work ended "
+                f"({exit_text(self._process.exitcode)}); "
                 "with --workers 1 there is one, which needs the least memory"
             ) from None
-        if not done:
+        if not success:
             raise result
         return result
 
@@ -139,9 +140,9 @@ class _Copy:
 
 
 def _keep_busy(
-    copy: _Copy, left: deque[tuple[int, Any]], ready: SimpleQueue[tuple[int, Any, Any]]
+    copy: _Copy, queue: deque[tuple[int, Any]], ready: SimpleQueue[tuple[int, Any, Any]]
 ) -> None:
-    while (item := _next(left)) is not None:
+    while (item := _next(queue)) is not None:
         try:
             ready.put((item[0], copy.do(item[1]), None))
         except Exception as error:
@@ -149,10 +150,10 @@ def _keep_busy(
             return
 
 
-def _next(left: deque[tuple[int, Any]]) -> tuple[int, Any] | None:
+def _next(queue: deque[tuple[int, Any]]) -> tuple[int, Any] | None:
     """The next item; None where another thread has taken the last one."""
     try:
-        return left.popleft()
+        return queue.popleft()
     except IndexError:
         return None
 
@@ -179,7 +180,7 @@ def _serve(
 
 
 def in_main_thread() -> bool:
-    """Whether this is the thread that is there as long as its process."""
+    """True in the thread that is there as long as its process."""
     return threading.current_thread() is threading.main_thread()
 
 
@@ -220,8 +221,8 @@ def _is_orphan(parent: int | None) -> bool:
     return os.name == "posix" and os.getppid() != parent
 
 
-def told(code: int | None) -> str:
-    """How a process ended, in words, from its exit code."""
+def exit_text(code: int | None) -> str:
+    """Text of a process's exit code."""
     if code is None:
         return "no status"
     return f"signal {-code}" if code < 0 else f"status {code}"

@@ -47,13 +47,13 @@ def _law(dimension: str) -> tuple[BeforeValidator, AfterValidator, PlainSerializ
     )
 
 
-def _within(found: T, quantities: Sequence[float], dimension: str) -> T:
-    """What was found, if its largest quantity is none or within its dimension's bounds."""
+def _within(value: T, quantities: Sequence[float], dimension: str) -> T:
+    """Check that the largest quantity is 0 or within its dimension's bounds; give the value."""
     largest, (least, most) = max(quantities), BOUNDS[dimension]
     if largest and not least <= largest <= most:
         unit = BASE_UNITS[dimension]
         raise ValueError(f"found {largest:g} {unit}, allowed is 0, or {least:g} to {most:g} {unit}")
-    return found
+    return value
 
 
 Duration = Annotated[float, *_quantity("duration")]

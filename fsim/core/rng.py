@@ -84,7 +84,7 @@ class _Seeded(ISeedSequence):
         self._state = state
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> npt.NDArray[Any]:
-        """What PCG64 asks for: four words of 64 bits."""
+        """State as PCG64 asks for it: four words of 64 bits."""
         if n_words != len(self._state) or dtype is not np.uint64:
             raise ValueError(f"found {n_words} words of {dtype}, allowed are 4 of uint64")
         return self._state

@@ -49,7 +49,7 @@ class Layout:
 
     @cached_property
     def bounds(self) -> npt.NDArray[np.int64]:
-        """Where each matrix begins in the flat vector, and the total last."""
+        """Beginning of each matrix in the flat vector, and the total last."""
         return np.cumsum([0, *(spec.size for spec in self.tensors)], dtype=np.int64)
 
     @cached_property
@@ -95,7 +95,7 @@ def _layout(tensors: tuple[tuple[str, tuple[int, ...]], ...]) -> Layout:
 
 @dataclass(frozen=True)
 class SensitivitySettings:
-    """What a policy asks training to measure, and how that changes training (Fed-FSTQ).
+    """Settings of sensitivities: what training measures, and how that changes it (Fed-FSTQ).
 
     The paper leaves some choices open; each is a setting here.
 
@@ -146,7 +146,7 @@ class SensitivitySettings:
 
 @dataclass(frozen=True)
 class MergingSettings:
-    """How training merges tokens of the prompt (ToMe).
+    """Settings of merging tokens of the prompt in training (ToMe).
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ class MergingSettings:
 
 @dataclass(frozen=True)
 class BinarisationSettings:
-    """How local training learns an update of which only signs and step sizes are sent (FedBAT).
+    """Settings of learning an update of which only signs and step sizes are sent (FedBAT).
 
     The rule is that of :mod:`fsim.training.binarisation`.
 
@@ -188,7 +188,7 @@ class BinarisationSettings:
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What a policy asks of local training; nothing leaves it as it is.
+    """Request of a policy to local training; nothing leaves it as it is.
 
     Attributes
     ----------
@@ -207,7 +207,7 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class GradientCorrection:
-    """What an algorithm adds to every gradient of a client's local training.
+    """Correction that an algorithm adds to every gradient of a client's local training.
 
     Attributes
     ----------

@@ -64,16 +64,16 @@ def kinds_allowed(conditions: Mapping[str, str]) -> str:
 
 def repeated(names: Iterable[str]) -> str | None:
     """The first of the names that was there before, None if there is none."""
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for name in names:
-        if name in seen:
+        if name in earlier:
             return name
-        seen.add(name)
+        earlier.add(name)
     return None
 
 
 def _sentence(problem: Mapping[str, Any], allowed_keys: list[str]) -> str:
-    kind, found = problem["type"], problem["input"]
+    kind, value = problem["type"], problem["input"]
     message = str(problem["msg"]).removeprefix("Value error, ")
     if kind in _UNKNOWN_KEY:
         return f"unknown key, allowed are {', '.join(allowed_keys) or 'none'}"
@@ -89,7 +89,7 @@ def _sentence(problem: Mapping[str, Any], allowed_keys: list[str]) -> str:
     allowed = message.removeprefix("Input should be ")
     if kind in ("model_type", "dataclass_type", "model_attributes_type"):
         allowed = f"a mapping with the keys {', '.join(allowed_keys)}"
-    return f"found {shown(found)}, allowed is {allowed}"
+    return f"found {shown(value)}, allowed is {allowed}"
 
 
 def _walk(model: type, location: tuple[int | str, ...]) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""What quality is measured by: the names, and each metric as a function of plain values."""
+"""Metrics of answers: their names, and each as a function of plain values."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def best_choice(log_likelihoods: Sequence[float], tokens: Sequence[int]) -> int 
     return int(np.nanargmax(means))
 
 
-def rouge_l(said: str, answer: str) -> float:
+def rouge_l(output: str, answer: str) -> float:
     """ROUGE-L F-measure of one text against another: Lin, ROUGE, 2004, by the rouge-score package.
 
     With L the length of the longest common subsequence of words, the harmonic mean of L over the
     words said and L over the answer's words; 0 where either has no word. Words are :class:`Words`,
     because the package's own tokenizer drops everything outside a-z and 0-9.
     """
-    score: float = _scorer().score(answer, said)["rougeL"].fmeasure
+    score: float = _scorer().score(answer, output)["rougeL"].fmeasure
     return float(score)
 
 
@@ -132,11 +132,11 @@ def token_recall(
     ValueError
         Shapes that differ, no token, a score that is no number, or a share out of range.
     """
-    kept = np.asarray(kept_mask, dtype=bool)
+    mask = np.asarray(kept_mask, dtype=bool)
     scores = np.asarray(reference_scores, dtype=np.float64)
-    if kept.shape != scores.shape or not kept.size:
+    if mask.shape != scores.shape or not mask.size:
         raise ValueError(
-            f"found a mask of shape {kept.shape} and scores of shape {scores.shape}, allowed are "
+            f"found a mask of shape {mask.shape} and scores of shape {scores.shape}, allowed are "
             "equal shapes of one token or more"
         )
     if np.isnan(scores).any():
@@ -146,4 +146,4 @@ def token_recall(
     # Rounded first: 0.1 x 30 is a little above 3 in floating point, and its ceiling would be 4.
     count = math.ceil(round(top_share * scores.size, 9))
     top = np.argsort(-scores.ravel(), kind="stable")[: max(count, 1)]
-    return float(kept.ravel()[top].mean())
+    return float(mask.ravel()[top].mean())

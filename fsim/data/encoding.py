@@ -154,13 +154,13 @@ class Batch:
 
     @property
     def read(self) -> torch.Tensor:
-        """Where a token is read, padding left out, (rows, length), boolean."""
+        """Mask of the tokens that are read, padding left out, (rows, length), boolean."""
         places = torch.arange(self.ids.shape[1], device=self.ids.device)
         return places < self.lengths.unsqueeze(1)
 
     @property
     def scored(self) -> torch.Tensor:
-        """Where there is a target, (rows, columns), boolean."""
+        """Mask of the columns with a target, (rows, columns), boolean."""
         return self.targets != NOT_SCORED
 
 

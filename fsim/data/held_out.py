@@ -1,4 +1,4 @@
-"""Which items are held out, decided by each item's own name.
+"""Held-out split: each item's own name decides whether it is held out.
 
 The base model's pre-training text, the clients' training data and the evaluation data are cut by
 this one rule, so that nothing an evaluation asks about was ever shown in training, on any machine

@@ -151,7 +151,7 @@ def natural(
 
 @dataclass(frozen=True)
 class Statistics:
-    """How uneven a partition is.
+    """Figures of how uneven a partition is.
 
     Attributes
     ----------
@@ -188,7 +188,7 @@ def statistics(shards: Shards, labels: Sequence[str]) -> Statistics:
 
 
 def label_counts(shards: Shards, labels: Sequence[str]) -> pd.DataFrame:
-    """How many examples of each label (columns, by name) each client (rows) has."""
+    """Count the examples of each label (columns, by name) that each client (rows) has."""
     names, codes = np.unique(np.array(labels), return_inverse=True)
     counts = [np.bincount(codes[shard], minlength=len(names)) for shard in shards]
     return pd.DataFrame(

@@ -29,7 +29,7 @@ Prompt = tuple[int, ...]
 
 @dataclass(frozen=True)
 class LabelScore:
-    """What the examples of one label contribute to the headline figure.
+    """Contribution of one label's examples to the headline figure.
 
     Attributes
     ----------
@@ -176,8 +176,8 @@ class Evaluator:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Tokens that are the most likely ones, and summed loss, of each right answer."""
         items = [(adapter, number) for number in range(len(self._batches))]
-        found = [read for _, read in sorted(self._workers.map(items), key=lambda pair: pair[0])]
-        hits, losses = zip(*found, strict=True)
+        readings = [read for _, read in sorted(self._workers.map(items), key=lambda pair: pair[0])]
+        hits, losses = zip(*readings, strict=True)
         return np.concatenate(hits), np.concatenate(losses)
 
     @torch.no_grad()
@@ -214,9 +214,9 @@ class Evaluator:
     def _generate(self, adapter: Update) -> list[float]:
         limit = int(self._tokens.max()) + SPARE_TOKENS
         prompts = [_prompt(row) for row in self._rows]
-        said = generate_answers(self._adapted, adapter, prompts, limit)
+        outputs = generate_answers(self._adapted, adapter, prompts, limit)
         answers = [example.answer for example in self._examples or []]
-        return [rouge_l(*pair) for pair in zip(said, answers, strict=True)]
+        return [rouge_l(*pair) for pair in zip(outputs, answers, strict=True)]
 
     def _by_label(
         self, scores: Sequence[float], counts: npt.NDArray[np.int64]
@@ -282,15 +282,15 @@ def generate_answers(
     adapted.write(adapter)
     end = adapted.tokenizer.eos_token_id
     distinct = sorted(set(prompts), key=lambda prompt: (len(prompt), prompt))
-    said: dict[Prompt, str] = {}
+    outputs: dict[Prompt, str] = {}
     for at in range(0, len(distinct), ROWS_AT_ONCE):
         chunk = distinct[at : at + ROWS_AT_ONCE]
         for prompt, ids in zip(chunk, _continue(adapted, chunk, end, max_new_tokens), strict=True):
             answer = ids[: ids.index(end)] if end in ids else ids
-            said[prompt] = adapted.tokenizer.decode(
+            outputs[prompt] = adapted.tokenizer.decode(
                 answer, skip_special_tokens=True, clean_up_tokenization_spaces=False
             )
-    return [said[prompt] for prompt in prompts]
+    return [outputs[prompt] for prompt in prompts]
 
 
 def _continue(
@@ -308,8 +308,8 @@ def _continue(
     positions = (columns - padding[:, None]).clamp(min=0)
     cache = None
     new: list[torch.Tensor] = []
-    ended = torch.zeros(len(prompts), dtype=torch.bool, device=device)
-    while len(new) < max_new_tokens and not ended.all():
+    complete = torch.zeros(len(prompts), dtype=torch.bool, device=device)
+    while len(new) < max_new_tokens and not complete.all():
         output = adapted.model(
             input_ids=ids,
             attention_mask=mask,
@@ -319,12 +319,12 @@ def _continue(
             logits_to_keep=1,
         )
         new.append(output.logits[:, -1].argmax(dim=-1))
-        ended |= new[-1] == end
+        complete |= new[-1] == end
         cache = output.past_key_values
         ids, positions = new[-1][:, None], positions[:, -1:] + 1
         mask = torch.nn.functional.pad(mask, (0, 1), value=1)
-    said: list[list[int]] = torch.stack(new, dim=1).tolist() if new else [[] for _ in prompts]
-    return said
+    tokens: list[list[int]] = torch.stack(new, dim=1).tolist() if new else [[] for _ in prompts]
+    return tokens
 
 
 def _losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

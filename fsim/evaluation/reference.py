@@ -1,4 +1,4 @@
-"""What a model can do on a task before and after training with all data in one place."""
+"""Reference scores of a model on a task, before and after training with all data in one place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a drawn population looks like, in figures."""
+"""Figures that describe a drawn population."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class DeviceCount:
-    """How many clients are a device.
+    """Number of clients that have a device.
 
     Attributes
     ----------

@@ -73,9 +73,9 @@ class Device:
         """Seconds of compute for a number of floating-point operations."""
         return operations / self.sustained_flops
 
-    def fits(self, bytes_needed: float) -> bool:
-        """Whether training that needs so many bytes (weights, activations, states) has room."""
-        return bytes_needed <= USABLE_MEMORY * self.memory
+    def fits(self, size: float) -> bool:
+        """Tell whether training of ``size`` bytes (weights, activations, states) has room."""
+        return size <= USABLE_MEMORY * self.memory
 
 
 def _phone_battery(milliampere_hours: float) -> float:

@@ -72,7 +72,7 @@ class ClientProfile:
 
 @dataclass(frozen=True)
 class LinkLaw:
-    """How the links of one direction are drawn.
+    """Law that the links of one direction are drawn from.
 
     Attributes
     ----------
@@ -98,15 +98,15 @@ class LinkLaw:
         if self.trace is None and self.rate is None:
             raise ScenarioError(f"fleet.{direction}: needs a rate or a trace, found neither")
 
-        def drawn(law: Distribution, what: str) -> list[float]:
+        def quantities(law: Distribution, what: str) -> list[float]:
             if law.kind == "constant":  # whatever the stream
                 return [law.parameters[0]] * len(clients)
             return [law.draw(rng) for rng in streams(seed, f"fleet.{direction}.{what}", clients)]
 
-        round_trips = drawn(self.round_trip, "round_trip")
+        round_trips = quantities(self.round_trip, "round_trip")
         capacities = [self._all_have] * len(clients)
         if self.rate is not None and self.rate.kind != "constant":
-            capacities = [self._capacity(rate) for rate in drawn(self.rate, "rate")]
+            capacities = [self._capacity(rate) for rate in quantities(self.rate, "rate")]
         if self.trace is not None and self.random_offset:
             offsets = streams(seed, f"fleet.{direction}.offset", clients)
             capacities = [
@@ -199,15 +199,15 @@ class DrawnPopulation(Sequence[ClientProfile]):
     ) -> None:
         self._clients = clients
         self._draw = draw
-        self._drawn: dict[int, ClientProfile] = {}
+        self._profiles: dict[int, ClientProfile] = {}
 
     def __len__(self) -> int:
         return self._clients
 
     @property
-    def drawn(self) -> list[ClientProfile]:
+    def profiles(self) -> list[ClientProfile]:
         """Those that have been asked for, by their numbers."""
-        return [self._drawn[client] for client in sorted(self._drawn)]
+        return [self._profiles[client] for client in sorted(self._profiles)]
 
     @overload
     def __getitem__(self, index: int) -> ClientProfile: ...
@@ -221,15 +221,15 @@ class DrawnPopulation(Sequence[ClientProfile]):
         client = index + self._clients if index < 0 else index
         if not 0 <= client < self._clients:
             raise IndexError(f"there are {self._clients} clients, found {index}")
-        if client not in self._drawn:
+        if client not in self._profiles:
             self.prepare([client])
-        return self._drawn[client]
+        return self._profiles[client]
 
     def prepare(self, clients: Sequence[int]) -> None:
         """Draw some clients together, as far as they are not yet: it is quicker than one by one."""
-        new = [client for client in clients if client not in self._drawn]
+        new = [client for client in clients if client not in self._profiles]
         if new:
-            self._drawn.update(zip(new, self._draw(new), strict=True))
+            self._profiles.update(zip(new, self._draw(new), strict=True))
 
 
 def draw_population(

@@ -1,4 +1,4 @@
-"""What a client's part in a round costs in energy.
+"""Energy of a client's part in a round.
 
 Two models of sending are in use. In one, the radio draws a constant power while it sends, as in
 Fed-FSTQ (arXiv 2604.25421): E = P_tx x T. In measurements of whole phones the power is affine in
@@ -15,7 +15,7 @@ from fsim.fleet.devices import Device
 
 
 class PowerModel(Protocol):
-    """What sending draws."""
+    """Model of the energy that sending takes."""
 
     def transmit_energy(self, seconds: float, size: float) -> float:
         """Joules of sending ``size`` bytes in ``seconds``."""
@@ -81,7 +81,7 @@ al., A Variegated Look at 5G in the Wild, SIGCOMM 2021, find.
 
 @dataclass(frozen=True)
 class EnergyModel:
-    """What each part of a client's round costs.
+    """Energy of each part of a client's round.
 
     Attributes
     ----------

@@ -26,7 +26,7 @@ MAX_GRADIENT_NORM = 1.0
 
 @dataclass(frozen=True)
 class Adaptation:
-    """How a model gets used to shortened prompts.
+    """Training by which a model gets used to shortened prompts.
 
     Every other prompt is read shortened, to a ratio drawn from ``ratios``; the others are
     read whole, so that neither is unlearned. Only layers after n are trained: what leaves layer n
@@ -144,7 +144,7 @@ def merge_adaptation(model: Any, layer: int, payload: bytes) -> None:
 
 
 def _trained(wrapped: Any) -> dict[str, torch.nn.Parameter]:
-    """What of a wrapped model is trained, by name."""
+    """Trained parameters of a wrapped model, by name."""
     return {name: each for name, each in wrapped.named_parameters() if each.requires_grad}
 
 

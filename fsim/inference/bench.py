@@ -1,4 +1,4 @@
-"""What shortening prompts gains and costs: accuracy, Token Recall, seconds, memory."""
+"""Gain and cost of shortening prompts: accuracy, Token Recall, seconds, memory."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class _Side:
     keep: str
     reader: Reader
     hits: list[bool]
-    kept: list[float]
+    shares: list[float]
     cache: list[int]
     recall: list[float]
     prompt_s: list[float]
@@ -110,7 +110,7 @@ class _Side:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured.
+    """Plan of a measurement.
 
     Attributes
     ----------
@@ -184,10 +184,10 @@ def measure(
         raise InferenceError("examples: found 0, allowed is 1 or more")
     sides = [_side(NONE, "all", Reader(prepared.model))]
     for method in plan.methods:
-        for written, keep in plan.keeps:
+        for rule_text, keep in plan.keeps:
             scorer = Pooled(METHODS[method](prepared, plan.seed), plan.window)
             reader = PromptPruner(prepared.model, prepared.layer, scorer, keep)
-            sides.append(_side(method, written, reader))
+            sides.append(_side(method, rule_text, reader))
     _answer_all(prepared, rows, sides, plan.recalled, advance)
     _take_turns(prepared, rows, sides, plan, advance)
     return [_summary(side, sides[0]) for side in sides]
@@ -204,7 +204,7 @@ def _answer_all(
     recalled: int,
     advance: Callable[[str], None],
 ) -> None:
-    """Whether each answer is the one that greedy decoding gives, without generating it.
+    """Compare each answer with the one that greedy decoding gives, without generating it.
 
     It is if each of its tokens is the most likely one after those before it.
     """
@@ -218,11 +218,11 @@ def _answer_all(
             fisher = sample.fisher.numpy()
         for side in sides:
             reading = side.reader.read(prompt)
-            side.kept.append(float(reading.kept.float().mean()))
+            side.shares.append(float(reading.token_mask.float().mean()))
             side.cache.append(reading.cache_bytes)
             if fisher is not None:
-                kept = reading.kept[0].cpu().numpy()
-                side.recall.append(token_recall(kept, fisher, TOP_SHARE))
+                mask = reading.token_mask[0].cpu().numpy()
+                side.recall.append(token_recall(mask, fisher, TOP_SHARE))
             likely = [reading.logits.argmax(dim=-1, keepdim=True)]
             if row.scored > 1:
                 likely.append(side.reader.extend(reading, answer[:, :-1]).argmax(dim=-1))
@@ -253,10 +253,10 @@ def _take_turns(
             reading = side.reader.read(prompt)
             read = now()
             side.reader.answer(reading, max_new_tokens=plan.new_tokens)
-            done = now()
+            end = now()
             if turn >= 0:
                 side.prompt_s.append(read - begin)
-                side.answer_s.append(done - read)
+                side.answer_s.append(end - read)
         advance("turns")
 
 
@@ -274,7 +274,7 @@ def _summary(side: _Side, whole: _Side) -> Measurement:
         lost=pairs.count((True, False)),
         won=pairs.count((False, True)),
         token_recall=statistics.mean(side.recall) if side.recall else float("nan"),
-        kept=statistics.mean(side.kept),
+        kept=statistics.mean(side.shares),
         prompt_s=statistics.median(side.prompt_s),
         answer_s=statistics.median(side.answer_s),
         speed_up=statistics.median(ratios),

@@ -22,7 +22,7 @@ class Reading:
         Of what follows the prompt, (rows, vocabulary).
     cache
         Keys and values: of all tokens in layers 1 to n, of those that stayed after.
-    kept
+    token_mask
         Which tokens stayed, (rows, length), boolean.
     columns
         Their places, (rows, most that any row kept); rows that kept fewer are filled up with places
@@ -35,7 +35,7 @@ class Reading:
 
     logits: torch.Tensor
     cache: Any
-    kept: torch.Tensor
+    token_mask: torch.Tensor
     columns: torch.Tensor | None
     mask: torch.Tensor | None
     lengths: torch.Tensor
@@ -57,7 +57,7 @@ class Call:
         Columns of the prompt.
     view
         The prompt's ids, and where it is read, where this call reads it.
-    kept, columns
+    token_mask, columns
         As in :class:`Reading`; None as long as nothing was chosen. What is given beforehand stays.
     masks
         Attention masks by identity, and what of them is left.
@@ -65,7 +65,7 @@ class Call:
 
     length: int
     view: tuple[torch.Tensor, torch.Tensor] | None = None
-    kept: torch.Tensor | None = None
+    token_mask: torch.Tensor | None = None
     columns: torch.Tensor | None = None
     masks: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
@@ -127,8 +127,8 @@ class Reader:
                 logits_to_keep=1,
             )
         self._check(cache, call)
-        kept = read if call.kept is None else call.kept
-        return Reading(output.logits[:, -1], cache, kept, call.columns, mask, read.sum(dim=1))
+        token_mask = read if call.token_mask is None else call.token_mask
+        return Reading(output.logits[:, -1], cache, token_mask, call.columns, mask, read.sum(dim=1))
 
     @torch.no_grad()
     def extend(self, reading: Reading, ids: torch.Tensor) -> torch.Tensor:
@@ -148,7 +148,7 @@ class Reader:
         if reading.mask is not None:
             reading.mask = torch.nn.functional.pad(reading.mask, (0, count), value=1)
         positions = reading.lengths.unsqueeze(1) + torch.arange(count, device=ids.device)
-        with self._hooked(Call(length=reading.kept.shape[1], columns=reading.columns)):
+        with self._hooked(Call(length=reading.token_mask.shape[1], columns=reading.columns)):
             output = self._model(
                 input_ids=ids,
                 attention_mask=reading.mask,
@@ -180,11 +180,11 @@ class Reader:
         if max_new_tokens < 1:
             raise InferenceError(f"new tokens: found {max_new_tokens}, allowed are 1 or more")
         new = [reading.logits.argmax(dim=-1)]
-        ended = torch.zeros_like(new[0], dtype=torch.bool)
+        complete = torch.zeros_like(new[0], dtype=torch.bool)
         while len(new) < max_new_tokens:
             if end is not None:
-                ended = ended | (new[-1] == end)
-                if bool(ended.all()):
+                complete = complete | (new[-1] == end)
+                if bool(complete.all()):
                     break
             new.append(self.extend(reading, new[-1].unsqueeze(1))[:, -1].argmax(dim=-1))
         rows: list[list[int]] = torch.stack(new, dim=1).tolist()
@@ -206,10 +206,10 @@ class Reader:
                 "longer than its answer"
             )
         read = torch.ones_like(ids, dtype=torch.bool)
-        kept = self._stays(ids[:, :-scored])
-        if kept is not None:
-            kept = torch.nn.functional.pad(kept, (0, scored), value=True)
-        with self._hooked(Call(length=ids.shape[1], view=(ids, read), kept=kept)):
+        token_mask = self._stays(ids[:, :-scored])
+        if token_mask is not None:
+            token_mask = torch.nn.functional.pad(token_mask, (0, scored), value=True)
+        with self._hooked(Call(length=ids.shape[1], view=(ids, read), token_mask=token_mask)):
             output = self._model(
                 input_ids=ids,
                 position_ids=torch.arange(ids.shape[1], device=ids.device).unsqueeze(0),
@@ -236,7 +236,7 @@ class Reader:
         yield
 
     def _stays(self, prompt: torch.Tensor) -> torch.Tensor | None:
-        """Which of a prompt's tokens stay, (1, length); None where nothing is left out."""
+        """Mask of a prompt's tokens that stay, (1, length); None where nothing is left out."""
         return None
 
     def _check(self, cache: Any, call: Call) -> None:

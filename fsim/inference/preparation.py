@@ -41,7 +41,7 @@ WINDOW = 61
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a model is brought to solve a task, and what its tokens' saliency is learned from.
+    """Settings by which a model learns to solve a task, and its tokens' saliency is learned.
 
     Attributes
     ----------
@@ -173,18 +173,18 @@ def prepare(
         window=settings.window,
         threads=torch.get_num_threads(),
     )
-    found = store.get(key) if store is not None else None
+    saved = store.get(key) if store is not None else None
     vocabulary = model.get_input_embeddings().num_embeddings
-    if found is None:
+    if saved is None:
         head, table = _learn(model, rows, layer, settings.window, vocabulary, say)
         if store is not None:
             store.put(
                 key, len(head.to_bytes()).to_bytes(8, "little") + head.to_bytes() + table.to_bytes()
             )
     else:
-        size = int.from_bytes(found[:8], "little")
-        head = FisherHead.from_bytes(found[8 : 8 + size])
-        table = FisherTable.from_bytes(found[8 + size :])
+        size = int.from_bytes(saved[:8], "little")
+        head = FisherHead.from_bytes(saved[8 : 8 + size])
+        table = FisherTable.from_bytes(saved[8 + size :])
         reused.append("saliency")
     if settings.adaptation.steps and _adapt(settings, model, writer, layer, head, store, say):
         reused.append("adaptation")
@@ -234,8 +234,8 @@ def _adapt(
     """Get a model used to shortened prompts, in place; whether that was in the store."""
     how = settings.adaptation
     # Other prompts than adapter and head were trained by; examples are drawn anew for each.
-    seen = settings.steps * settings.batch_size + settings.saliency_prompts
-    rows = writer.training(seen + how.steps * how.batch_size, full=True)[seen:]
+    used = settings.steps * settings.batch_size + settings.saliency_prompts
+    rows = writer.training(used + how.steps * how.batch_size, full=True)[used:]
     key = key_of(
         kind="inference-adaptation",
         code=[code_version(), _room_version()],
@@ -248,9 +248,9 @@ def _adapt(
         seed=settings.seed,
         threads=torch.get_num_threads(),
     )
-    found = store.get(key) if store is not None else None
-    if found is not None:
-        merge_adaptation(model, layer, found)
+    saved = store.get(key) if store is not None else None
+    if saved is not None:
+        merge_adaptation(model, layer, saved)
         return True
     say(f"getting it used to shortened prompts: {how.steps} steps of {how.batch_size} prompts")
     seed = torch_seed(settings.seed, "inference.adaptation")

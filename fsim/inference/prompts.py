@@ -30,7 +30,7 @@ from fsim.data.tasks import Example
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-ASKED, OTHER = "Asked:", "Other:"
+ASKED_LABEL, OTHER_LABEL = "Asked:", "Other:"
 
 PATIENCE = 8
 """Draws that do not fit, after which a prompt is long enough."""
@@ -68,7 +68,7 @@ class PassageWriter:
         self._tokenizer = tokenizer
         self._begin = 0 if tokenizer.bos_token_id is None else 1
         self._contexts = list(dict.fromkeys(example.context for example in unrelated))
-        self._sizes = self._counts([_passage(OTHER, context) for context in self._contexts])
+        self._sizes = self._counts([_passage(OTHER_LABEL, context) for context in self._contexts])
         self._examples = unrelated
         self._length = length
         self._seed = seed
@@ -81,7 +81,7 @@ class PassageWriter:
         ScenarioError
             A passage and its question alone are longer than a prompt may be.
         """
-        written = []
+        prompts = []
         for number, example in enumerate(examples):
             rng = stream(self._seed, "inference.test", number)
             room = self._length - self._own(example)
@@ -90,8 +90,8 @@ class PassageWriter:
                     f"prompt tokens: found {self._length}, test example {number + 1} alone takes "
                     f"{self._length - room}"
                 )
-            written.append(self._write(rng, example, room))
-        return written
+            prompts.append(self._write(rng, example, room))
+        return prompts
 
     def training(self, count: int, *, full: bool = False) -> list[Encoded]:
         """Training prompts and their answers; examples that are too long alone are passed over.
@@ -105,9 +105,9 @@ class PassageWriter:
             then the square of a uniform draw times the length. Most of what there is to learn is
             learned from short prompts, at a fraction of the cost.
         """
-        written: list[Example] = []
+        prompts: list[Example] = []
         number = 0
-        while len(written) < count:
+        while len(prompts) < count:
             rng = stream(self._seed, "inference.training", int(full), number)
             number += 1
             example = self._examples[int(rng.integers(len(self._examples)))]
@@ -115,12 +115,12 @@ class PassageWriter:
             if own <= self._length:
                 share = 1.0 if full else rng.random() ** 2
                 room = min(int(self._length * share), self._length - own)
-                written.append(self._write(rng, example, room))
+                prompts.append(self._write(rng, example, room))
             elif number > 100 * count:
                 raise ScenarioError(
                     f"prompt tokens: found {self._length}, too few for the task's examples"
                 )
-        return self.encode(written)
+        return self.encode(prompts)
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Long prompts as token ids, whole."""
@@ -130,27 +130,29 @@ class PassageWriter:
         return rows
 
     def _write(self, rng: np.random.Generator, example: Example, room: int) -> Example:
-        others = [_passage(OTHER, context) for context in self._draw(rng, room, example.context)]
-        others.insert(int(rng.integers(len(others) + 1)), _passage(ASKED, example.context))
+        others = [
+            _passage(OTHER_LABEL, context) for context in self._draw(rng, room, example.context)
+        ]
+        others.insert(int(rng.integers(len(others) + 1)), _passage(ASKED_LABEL, example.context))
         return replace(example, context="".join(others))
 
     def _draw(self, rng: np.random.Generator, room: int, without: str) -> Iterator[str]:
         """Contexts that fit into the room, none twice, until hardly another one would."""
-        seen = {without}
-        missed = 0
-        while missed < PATIENCE:
+        contexts = {without}
+        misses = 0
+        while misses < PATIENCE:
             at = int(rng.integers(len(self._contexts)))
             context, size = self._contexts[at], self._sizes[at]
-            if size > room or context in seen:
-                missed += 1
+            if size > room or context in contexts:
+                misses += 1
                 continue
             room -= size
-            seen.add(context)
+            contexts.add(context)
             yield context
 
     def _own(self, example: Example) -> int:
         """Tokens of a prompt that has no other passage."""
-        parts = self._counts([_passage(ASKED, example.context), example.question])
+        parts = self._counts([_passage(ASKED_LABEL, example.context), example.question])
         return self._begin + sum(parts)
 
     def _counts(self, texts: list[str]) -> list[int]:

@@ -26,13 +26,13 @@ from fsim.core.errors import InferenceError
 from fsim.inference.prefill import Call, Reader
 from fsim.inference.token_choice import Keep
 
-_CHOSEN = ("position_ids", "position_embeddings")
+_TOKEN_ARGUMENTS = ("position_ids", "position_embeddings")
 """Arguments of a layer that say something of each token that it reads."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What a scorer may look at: a prompt on its way from one layer to the next.
+    """View of a prompt on its way from one layer to the next: all that a scorer may look at.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class View:
 
 
 class Scorer(Protocol):
-    """What tells how salient each token of a prompt is, without gradients."""
+    """Interface of scorers, which tell how salient each token of a prompt is without gradients."""
 
     def watching(self, layer: torch.nn.Module) -> Any:
         """A context within which layer n reads the prompt, for scorers that look inside it."""
@@ -111,7 +111,7 @@ class PromptPruner(Reader):
                 hook.remove()
 
     def _stays(self, prompt: torch.Tensor) -> torch.Tensor:
-        return self.read(prompt).kept
+        return self.read(prompt).token_mask
 
     def _choose(
         self,
@@ -122,35 +122,35 @@ class PromptPruner(Reader):
         positional: tuple[Any, ...],
         keywords: Mapping[str, Any],
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What a layer is called with in place of its arguments."""
-        given = dict(zip(names, positional, strict=False)) | dict(keywords)
-        hidden = given.pop(names[0])
+        """Choose the arguments that a layer is called with in place of its own."""
+        arguments = dict(zip(names, positional, strict=False)) | dict(keywords)
+        hidden = arguments.pop(names[0])
         if not isinstance(hidden, torch.Tensor) or hidden.dim() != 3:
             raise InferenceError("model: found layers that do not take hidden states of each token")
         prompt = call.view is not None
         if first and call.view is not None:
             ids, read = call.view
-            if call.kept is None:
+            if call.token_mask is None:
                 scores = self.scorer.score(View(ids, read, hidden))
-                call.kept = self.keep.mask(scores, read)
-            call.columns = _columns(call.kept, read)
+                call.token_mask = self.keep.mask(scores, read)
+            call.columns = _columns(call.token_mask, read)
             hidden = _pick(hidden, call.columns)
         columns = call.columns
         if columns is None:
             raise InferenceError("model: found layers that do not run in their order")
-        for name, value in given.items():
+        for name, value in arguments.items():
             if value is None:
                 continue
             if name == "attention_mask":
-                given[name] = self._mask(call, value, columns)
-            elif name in _CHOSEN:
-                given[name] = _pick_all(name, value, columns) if prompt else value
+                arguments[name] = self._mask(call, value, columns)
+            elif name in _TOKEN_ARGUMENTS:
+                arguments[name] = _pick_all(name, value, columns) if prompt else value
             elif prompt and isinstance(value, torch.Tensor) and value.dim() > 1:
                 raise InferenceError(
                     f"model: found layers that take {name}, allowed are hidden states, masks and "
                     "positions"
                 )
-        return (hidden,), given
+        return (hidden,), arguments
 
     def _mask(self, call: Call, mask: Any, columns: torch.Tensor) -> torch.Tensor:
         """An attention mask at the rows and columns that stay; made once for all layers."""
@@ -162,15 +162,15 @@ class PromptPruner(Reader):
         if id(mask) not in call.masks:
             rows, length = len(columns), call.length
             after = torch.arange(length, mask.shape[-1], device=columns.device)
-            seen = torch.cat([columns, after.expand(rows, -1)], dim=1)
-            chosen = mask.expand(rows, -1, -1, -1)
+            all_columns = torch.cat([columns, after.expand(rows, -1)], dim=1)
+            cut = mask.expand(rows, -1, -1, -1)
             if call.view is not None:
                 at = columns[:, None, :, None]
-                chosen = chosen.gather(2, at.expand(-1, chosen.shape[1], -1, chosen.shape[3]))
-            at = seen[:, None, None, :]
-            chosen = chosen.gather(3, at.expand(-1, chosen.shape[1], chosen.shape[2], -1))
+                cut = cut.gather(2, at.expand(-1, cut.shape[1], -1, cut.shape[3]))
+            at = all_columns[:, None, None, :]
+            cut = cut.gather(3, at.expand(-1, cut.shape[1], cut.shape[2], -1))
             # The mask is kept as well: another one could come to have its id.
-            call.masks[id(mask)] = mask, chosen
+            call.masks[id(mask)] = mask, cut
         return call.masks[id(mask)][1]
 
     def _check(self, cache: Any, call: Call) -> None:
@@ -179,13 +179,13 @@ class PromptPruner(Reader):
             raise InferenceError(
                 f"model: layer {self.layer + 1} never ran, allowed are all in turn"
             )
-        kept = call.columns.shape[1]
-        expected = [call.length if at < self.layer else kept for at in range(len(self._layers))]
-        found = [
+        shorter = call.columns.shape[1]
+        expected = [call.length if at < self.layer else shorter for at in range(len(self._layers))]
+        lengths = [
             keys.shape[-2] if isinstance(keys := getattr(each, "keys", None), torch.Tensor) else 0
             for each in cache.layers
         ]
-        if found != expected:
+        if lengths != expected:
             raise InferenceError(
                 "model: found layers that do not each keep keys and values of the tokens they "
                 "read, allowed are models with attention in every layer"
@@ -234,13 +234,13 @@ def _spread(call: Call, module: torch.nn.Module, inputs: Any, output: Any) -> An
     return (everywhere, *output[1:]) if isinstance(output, tuple) else everywhere
 
 
-def _columns(kept: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
+def _columns(token_mask: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
     """Places of what stays, padding before it where a row keeps less than another."""
-    most = int(kept.sum(dim=1).max())
-    missing = most - kept.sum(dim=1, keepdim=True)
+    most = int(token_mask.sum(dim=1).max())
+    missing = most - token_mask.sum(dim=1, keepdim=True)
     # The rightmost padding of a row; a row that keeps less is shorter by as much or more.
     padding = ~read & ((~read).flip(1).cumsum(dim=1).flip(1) <= missing)
-    return (kept | padding).nonzero()[:, 1].view(len(kept), most)
+    return (token_mask | padding).nonzero()[:, 1].view(len(token_mask), most)
 
 
 def _pick(values: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:

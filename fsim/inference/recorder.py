@@ -52,12 +52,12 @@ class SaliencyRecorder:
         self._hooks = [
             model.register_forward_pre_hook(self._called, with_kwargs=True),
             model.get_input_embeddings().register_forward_hook(self._embedded),
-            layers[layer - 1].register_forward_hook(self._left),
+            layers[layer - 1].register_forward_hook(self._record_hidden),
         ]
 
     @property
     def samples(self) -> list[Sample]:
-        """What was recorded, the latest last."""
+        """Recorded samples, the latest last."""
         return list(self._samples)
 
     def close(self) -> None:
@@ -88,13 +88,13 @@ class SaliencyRecorder:
         if not output.requires_grad:
             output.requires_grad_()
         output.register_hook(  # type: ignore[no-untyped-call]
-            lambda gradient: self._measured(call, gradient)
+            lambda gradient: self._record_fisher(call, gradient)
         )
 
-    def _left(self, module: Any, inputs: Any, output: Any) -> None:
+    def _record_hidden(self, module: Any, inputs: Any, output: Any) -> None:
         self._call["hidden"] = (output[0] if isinstance(output, tuple) else output).detach()
 
-    def _measured(self, call: dict[str, Any], gradient: torch.Tensor) -> None:
+    def _record_fisher(self, call: dict[str, Any], gradient: torch.Tensor) -> None:
         ids, hidden = call["ids"], call["hidden"]
         fisher = gradient.detach().float().square().sum(dim=-1)
         prompt = torch.ones_like(ids, dtype=torch.bool)

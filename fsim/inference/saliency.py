@@ -1,4 +1,4 @@
-"""How salient each token of a prompt is, told without a gradient.
+"""Saliency of each token of a prompt, told without a gradient.
 
 Fed-FSTQ (arXiv 2604.25421, steps 1 and 9) calls a token sensitive whose input embedding the loss
 has a large gradient at, g(i) = ||dL/de_i||^2, the trace of that token's diagonal Fisher. At
@@ -53,8 +53,8 @@ class RandomScorer(_Unwatched):
 
     def score(self, view: View) -> torch.Tensor:
         """Numbers in a random order."""
-        drawn = self._rng.random(tuple(view.ids.shape), dtype=np.float32)
-        return torch.from_numpy(drawn).to(view.hidden.device)
+        scores = self._rng.random(tuple(view.ids.shape), dtype=np.float32)
+        return torch.from_numpy(scores).to(view.hidden.device)
 
 
 class AttentionScorer:
@@ -148,7 +148,7 @@ def _watched(
 
 @dataclass(frozen=True)
 class Sample:
-    """What training measured of one prompt.
+    """Measurements of one prompt in training.
 
     Attributes
     ----------
@@ -326,8 +326,8 @@ class FisherHead(_Unwatched):
 def _scores(parts: dict[str, torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
     keys = inputs @ parts["keys"].T
     query = inputs[:, -1] @ parts["query"].T
-    met = (keys @ query.unsqueeze(-1)).squeeze(-1) / math.sqrt(len(parts["keys"]))
-    return inputs @ parts["weight"] + met
+    products = (keys @ query.unsqueeze(-1)).squeeze(-1) / math.sqrt(len(parts["keys"]))
+    return inputs @ parts["weight"] + products
 
 
 def _check(samples: Sequence[Sample]) -> None:

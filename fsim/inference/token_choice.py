@@ -1,4 +1,4 @@
-"""How many of a prompt's tokens are kept, and which: from scores to a mask."""
+"""Choice of the tokens of a prompt that stay: from scores to a mask."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Keep:
 
     def __post_init__(self) -> None:
         rules = {"ratio": self.ratio, "budget": self.budget, "mass": self.mass}
-        given = [name for name, value in rules.items() if value is not None]
-        if len(given) != 1:
+        names = [name for name, value in rules.items() if value is not None]
+        if len(names) != 1:
             raise InferenceError(
-                f"keep: found {' and '.join(given) or 'no rule'}, allowed is one of ratio, budget "
+                f"keep: found {' and '.join(names) or 'no rule'}, allowed is one of ratio, budget "
                 "and mass"
             )
         for name in ("ratio", "mass"):
@@ -98,7 +98,7 @@ class Keep:
         return count
 
     def mask(self, scores: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
-        """Which tokens stay, (rows, length), boolean; ties go to the earlier token.
+        """Mask of the tokens that stay, (rows, length), boolean; ties go to the earlier token.
 
         Parameters
         ----------
@@ -126,14 +126,14 @@ class Keep:
         fixed = read & ((place < self.first) | (place >= lengths.unsqueeze(1) - self.last))
         count = torch.tensor(counts, device=scores.device)
         if self.mass is not None:
-            count = _needed(scores, read & ~fixed, self.mass) + self.always
+            count = _count_for_mass(scores, read & ~fixed, self.mass) + self.always
         ranked = scores.masked_fill(fixed, math.inf).masked_fill(~read, -math.inf)
         order = ranked.argsort(dim=1, descending=True, stable=True)
         return read & (order.argsort(dim=1) < count.unsqueeze(1))
 
 
-def _needed(scores: torch.Tensor, free: torch.Tensor, mass: float) -> torch.Tensor:
-    """How many of the free tokens have that share of their saliency, (rows,)."""
+def _count_for_mass(scores: torch.Tensor, free: torch.Tensor, mass: float) -> torch.Tensor:
+    """Number of the free tokens that have that share of their saliency, (rows,)."""
     if mass == 1 or not free.any():
         return free.sum(dim=1)
     shares = scores.double().masked_fill(~free, -math.inf).softmax(dim=1)

@@ -186,7 +186,7 @@ class AdaptedModel:
         return adapter
 
     def merging(self, settings: MergingSettings) -> TokenMerging | None:
-        """How this model merges tokens; None if by these settings all are kept.
+        """Merging of this model's tokens; None if by these settings all stay.
 
         Raises
         ------
@@ -258,14 +258,14 @@ class AdaptedModel:
         if self.packs and slots == 1 and merging is None:
             packing = Packing.of(batch)
             places = packing.line_up(batch, places)
-            chosen, tokens = places.unsqueeze(0), len(packing.places)
+            scored_columns, tokens = places.unsqueeze(0), len(packing.places)
             arguments = packing.inputs(batch, inputs)
         else:
             # Slots that share a pass have a shape to keep, whatever their rows are.
-            chosen, tokens = end.columns_scored(), end.ids.numel()
+            scored_columns, tokens = end.columns_scored(), end.ids.numel()
             arguments = _inputs(batch, inputs)
         on_the_way = nullcontext() if merging is None else merging.on(batch)
-        with on_the_way, self._last_layer.only(chosen, tokens):
+        with on_the_way, self._last_layer.only(scored_columns, tokens):
             hidden = self.model.base_model(**arguments, use_cache=False)[0]
         head = self.model.get_output_embeddings()
         owners = rows // (len(batch.ids) // slots)
@@ -282,7 +282,7 @@ class AdaptedModel:
 
     @torch.no_grad()
     def _is_packable(self) -> bool:
-        """Whether packed sequences really do not see each other.
+        """True if packed sequences really do not see each other.
 
         States that are handed on from token to token, as some layers that are not attention keep,
         would carry one sequence into the next.
@@ -301,7 +301,7 @@ class AdaptedModel:
 
     @torch.no_grad()
     def _has_plain_head(self) -> bool:
-        """Whether logits are the last hidden states times a frozen matrix and nothing else.
+        """True if logits are the last hidden states times a frozen matrix and nothing else.
 
         Some models scale or cap their logits; a layer that carries an adapter is not frozen.
         """
@@ -351,7 +351,7 @@ class AdaptedModel:
 
 
 def _inputs(batch: Batch, embeddings: torch.Tensor | None) -> dict[str, torch.Tensor]:
-    """What the model is called with."""
+    """Arguments that the model is called with."""
     source = {"input_ids": batch.ids} if embeddings is None else {"inputs_embeds": embeddings}
     if batch.positions is not None:
         # Without a mask, transformers takes gaps between positions for ends of sequences.

@@ -25,15 +25,15 @@ class _FrozenCrossEntropy(torch.autograd.Function):
         counts: torch.Tensor,
         parts: list[int],
     ) -> torch.Tensor:
-        chosen = hidden.flatten(0, 1).index_select(0, places)
+        rows = hidden.flatten(0, 1).index_select(0, places)
         losses = torch.empty_like(counts)
-        gradients = torch.empty_like(chosen)
+        gradients = torch.empty_like(rows)
         begin = 0
         for size in parts:
             if size:
                 part = slice(begin, begin + size)
                 column = targets[part].unsqueeze(1)
-                block = chosen[part].to(weight.dtype)
+                block = rows[part].to(weight.dtype)
                 logits = torch.nn.functional.linear(block, weight, bias).float()
                 likelihoods = torch.log_softmax(logits, 1)
                 losses[part] = likelihoods.gather(1, column).squeeze(1).neg_()

@@ -61,7 +61,7 @@ class PackagedGguf:
         return cache_folder() / "models" / self.name
 
     def present(self) -> bool:
-        """Whether it is converted, or could be. Cheap: reads no weights."""
+        """True if it is converted, or could be. Cheap: reads no weights."""
         if is_intact(self.location, None):
             return True
         return self.find() is not None and importlib.util.find_spec("gguf") is not None
@@ -91,8 +91,8 @@ class PackagedGguf:
 
 def cache_folder() -> Path:
     """``FSIM_CACHE``, or ``~/.cache/fsim``."""
-    chosen = os.environ.get("FSIM_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "fsim"
+    setting = os.environ.get("FSIM_CACHE")
+    return Path(setting) if setting else Path.home() / ".cache" / "fsim"
 
 
 def converted(source: Path, folder: Path, expected: str | None = None) -> Path:
@@ -133,24 +133,24 @@ def converted(source: Path, folder: Path, expected: str | None = None) -> Path:
         with FileLock(folder.parent / f"{prefix}lock"):
             if is_intact(folder, digest):
                 return folder
-            for left in folder.parent.glob(f"{prefix}*.tmp"):
-                shutil.rmtree(left)  # of a conversion that was killed: nobody else has the lock
+            for leftover in folder.parent.glob(f"{prefix}*.tmp"):
+                shutil.rmtree(leftover)  # of a conversion that was killed: nobody else has the lock
             with tempfile.TemporaryDirectory(".tmp", prefix, folder.parent) as temporary:
-                made = Path(temporary) / "new"
-                convert(source, made)
-                files = {path.name: path.stat().st_size for path in made.iterdir()}
+                new = Path(temporary) / "new"
+                convert(source, new)
+                files = {path.name: path.stat().st_size for path in new.iterdir()}
                 record = {"conversion": CONVERSION, "gguf_sha256": digest, "files": files}
-                (made / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+                (new / RECORD).write_text(json.dumps(record, indent=2) + "\n")
                 if folder.exists():
                     folder.rename(Path(temporary) / "old")
-                made.rename(folder)
+                new.rename(folder)
     except OSError as error:
         raise ScenarioError(f"{folder}: cannot be written: {error.strerror or error}") from None
     return folder
 
 
 def is_intact(folder: Path, digest: str | None) -> bool:
-    """Whether a folder is a whole conversion, and of the GGUF file with this SHA-256, if given."""
+    """Tell if a folder is a whole conversion, and of the GGUF file with this SHA-256, if given."""
     try:
         record = json.loads((folder / RECORD).read_text())
         sizes = {name: (folder / name).stat().st_size for name in record["files"]}

@@ -43,7 +43,7 @@ class LastLayer:
     """
 
     def __init__(self, decoder: torch.nn.Module) -> None:
-        self._chosen: torch.Tensor | None = None
+        self._places: torch.Tensor | None = None
         layers = layers_of(decoder)
         if layers is None:
             return
@@ -52,28 +52,28 @@ class LastLayer:
             part.forward = partial(self._forward, part.forward)
 
     @contextmanager
-    def only(self, chosen: torch.Tensor, positions: int) -> Iterator[None]:
+    def only(self, places: torch.Tensor, positions: int) -> Iterator[None]:
         """Within this context the parts see some positions, and give 0 at all others.
 
         Parameters
         ----------
-        chosen
+        places
             Distinct places in the flattened first two dimensions of the hidden states, (rows,
             places a row).
         positions
             How many there are to choose from.
         """
-        if chosen.numel() <= WORTH_IT * positions:
-            self._chosen = chosen
+        if places.numel() <= WORTH_IT * positions:
+            self._places = places
         try:
             yield
         finally:
-            self._chosen = None
+            self._places = None
 
     def _forward(self, whole: Callable[[torch.Tensor], torch.Tensor], hidden: torch.Tensor) -> Any:
-        if self._chosen is None:
+        if self._places is None:
             return whole(hidden)
-        flat, chosen = hidden.flatten(0, 1), self._chosen
-        given = whole(pick(flat, chosen.flatten()).view(*chosen.shape, -1))
-        everywhere = put(given.flatten(0, 1), chosen.flatten(), len(flat))
+        flat, places = hidden.flatten(0, 1), self._places
+        output = whole(pick(flat, places.flatten()).view(*places.shape, -1))
+        everywhere = put(output.flatten(0, 1), places.flatten(), len(flat))
         return everywhere.view(*hidden.shape[:2], -1)

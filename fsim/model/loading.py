@@ -27,7 +27,7 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 class ModelSource(Protocol):
-    """Where a registered model comes from."""
+    """Interface to the source of a registered model."""
 
     @property
     def location(self) -> Path:
@@ -35,7 +35,7 @@ class ModelSource(Protocol):
         ...
 
     def present(self) -> bool:
-        """Whether it can be loaded on this machine. Cheap."""
+        """True if it can be loaded on this machine. Cheap."""
         ...
 
     def folder(self) -> Path:
@@ -50,7 +50,7 @@ class Shipped:
     location: Path
 
     def present(self) -> bool:
-        """Whether its weights are there."""
+        """True if its weights are there."""
         return (self.location / "model.safetensors").is_file()
 
     def folder(self) -> Path:
@@ -74,7 +74,7 @@ class ModelEntry:
     source: ModelSource
 
     def present(self) -> bool:
-        """Whether it can be loaded on this machine. Cheap: reads no weights."""
+        """True if it can be loaded on this machine. Cheap: reads no weights."""
         return self.source.present()
 
 
@@ -104,7 +104,7 @@ MODELS: dict[str, ModelEntry] = {
 
 
 def model_folder(name: str) -> Path:
-    """Where a base model's files are, or will be once they are converted or fetched.
+    """Folder of a base model's files, as it is or will be once they are converted or fetched.
 
     Cheap: nothing is converted, fetched or loaded.
 
@@ -257,9 +257,12 @@ def _check_tokenizer(name: str, model: Any, tokenizer: Any) -> None:
     # Where a folder has no tokenizer, transformers may make up an empty one.
     if set(tokenizer("word", add_special_tokens=False)["input_ids"]) <= {tokenizer.unk_token_id}:
         raise ScenarioError(f"{who} has no vocabulary: the folder may lack tokenizer.json")
-    highest, known = max(tokenizer.get_vocab().values()), len(model.get_input_embeddings().weight)
-    if highest >= known:
-        raise ScenarioError(f"{who} has ids up to {highest}, the model embeddings for {known}")
+    highest, embeddings = (
+        max(tokenizer.get_vocab().values()),
+        len(model.get_input_embeddings().weight),
+    )
+    if highest >= embeddings:
+        raise ScenarioError(f"{who} has ids up to {highest}, the model embeddings for {embeddings}")
 
 
 def _unusable(name: str, error: Exception) -> ScenarioError:

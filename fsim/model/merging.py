@@ -31,12 +31,12 @@ from fsim.model.token_matching import Matching, bipartite_soft_matching
 
 
 def mergeable_tokens(read: int, scored: int) -> int:
-    """How many tokens of a row may merge: those of its prompt but the first and the last."""
+    """Number of tokens of a row that may merge: those of its prompt but the first and the last."""
     return max(0, read - scored - 1)
 
 
 def merges(mergeable: int, settings: MergingSettings) -> int:
-    """How many tokens fewer a row has after merging, at most half of those that may."""
+    """Number of tokens that merging takes from a row, at most half of those that may merge."""
     return mergeable - math.ceil(settings.keep * mergeable)
 
 
@@ -81,7 +81,7 @@ class TokenMerging:
         self._check(decoder)
 
     def after(self, batch: Batch) -> Batch:
-        """Where scored positions and ends of rows are once tokens have merged.
+        """Batch with the scored positions and ends of rows as they are once tokens have merged.
 
         Its ids are all 0: a merged token has none. The length follows from the batch's shape alone.
         """
@@ -108,14 +108,14 @@ class TokenMerging:
             yield
 
     def _merges(self, batch: Batch) -> torch.Tensor:
-        """How many tokens fewer each row has afterwards, (rows,)."""
+        """Number of tokens that each row loses, (rows,)."""
         length = batch.ids.shape[1]
         table = [merges(count, self.settings) for count in range(length + 1)]
         mergeable = (batch.lengths - batch.scored.sum(1) - 1).clamp(min=0)
         return torch.tensor(table, device=batch.ids.device)[mergeable]
 
     def _length(self, batch: Batch) -> int:
-        """What no row of such a shape exceeds afterwards.
+        """Length that no row of such a shape exceeds afterwards.
 
         A row that is longer, or of which more is scored, never has fewer tokens left.
         """
@@ -134,21 +134,21 @@ class TokenMerging:
 
     @torch.no_grad()
     def _check(self, decoder: Any) -> None:
-        """Whether layers heed what they are given: with no two tokens merged nothing changes."""
+        """Check that layers heed their arguments: with no two tokens merged nothing changes."""
         device = decoder.get_input_embeddings().weight.device
         ids = torch.arange(16, device=device).view(2, 8) % decoder.config.vocab_size
         mergeable = torch.ones_like(ids, dtype=torch.bool)
-        found = []
+        outputs = []
         try:
             for fewer, length in ((0, 8), (2, 6)):
                 count = torch.full((2,), fewer, device=device)
                 with self._hooked(mergeable, count, length):
-                    found.append(decoder(ids, use_cache=False)[0])
+                    outputs.append(decoder(ids, use_cache=False)[0])
         except (TypeError, KeyError, RuntimeError) as error:
             raise _unfit(decoder, f"{type(error).__name__}: {error}".splitlines()[0]) from error
         plain = decoder(ids, use_cache=False)[0]
         limit = 1e-2 * float(plain.abs().max())
-        if not torch.allclose(found[0], plain, rtol=1e-2, atol=limit) or found[1].shape[1] != 6:
+        if not torch.allclose(outputs[0], plain, rtol=1e-2, atol=limit) or outputs[1].shape[1] != 6:
             raise _unfit(decoder, "layers that take positions or masks in a way of their own")
 
 
@@ -171,7 +171,7 @@ class _Stream:
         self._keys: torch.Tensor | None = None
         self._matching: Matching | None = None
         self._sizes: torch.Tensor
-        self._made: dict[int, tuple[Any, Any]] = {}
+        self._results: dict[int, tuple[Any, Any]] = {}
 
     def take_keys(self, module: torch.nn.Module, arguments: Any, output: torch.Tensor) -> None:
         """After the projection to keys, (rows, length, heads x width): keep their mean."""
@@ -203,31 +203,31 @@ class _Stream:
             changed["position_ids"] = positions
         return (hidden, *others), options | changed
 
-    def _once(self, given: Any, make: Callable[[Any], Any]) -> Any:
-        """What is made of something that the decoder hands to many layers."""
-        key = id(given)
-        if key not in self._made:
-            self._made[key] = given, make(given)  # which is kept, so that its id stays its own
-        return self._made[key][1]
+    def _once(self, argument: Any, make: Callable[[Any], Any]) -> Any:
+        """Result for an argument that the decoder hands to many layers, made once."""
+        key = id(argument)
+        if key not in self._results:
+            self._results[key] = argument, make(argument)  # kept, so that its id stays its own
+        return self._results[key][1]
 
     def _mask(
-        self, given: torch.Tensor | None, positions: torch.Tensor, dtype: torch.dtype
+        self, mask: torch.Tensor | None, positions: torch.Tensor, dtype: torch.dtype
     ) -> torch.Tensor | None:
         """The mask that layers add to logits, (rows, 1, length, length); None if causal alone."""
-        if given is None:
+        if mask is None:
             if not self._proportional:
                 return None
             places = torch.arange(positions.shape[1], device=positions.device)
-            seen = (places <= places.unsqueeze(1))[None, None]
+            combined = (places <= places.unsqueeze(1))[None, None]
         else:
             rows = torch.arange(len(positions), device=positions.device)[:, None, None]
-            whole = given.expand(len(positions), -1, -1, -1)
-            seen = whole[rows, :, positions[:, :, None], positions[:, None, :]].movedim(-1, 1)
-        if seen.dtype == torch.bool:
-            seen = torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, -torch.inf)
+            whole = mask.expand(len(positions), -1, -1, -1)
+            combined = whole[rows, :, positions[:, :, None], positions[:, None, :]].movedim(-1, 1)
+        if combined.dtype == torch.bool:
+            combined = torch.zeros_like(combined, dtype=dtype).masked_fill(~combined, -torch.inf)
         if not self._proportional:
-            return seen
-        return seen + self._sizes.log()[:, None, None].to(dtype)
+            return combined
+        return combined + self._sizes.log()[:, None, None].to(dtype)
 
 
 def _at_positions(rotation: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -236,8 +236,8 @@ def _at_positions(rotation: torch.Tensor, positions: torch.Tensor) -> torch.Tens
     return whole.gather(1, positions.unsqueeze(-1).expand(-1, -1, whole.shape[-1]))
 
 
-def _unfit(decoder: Any, found: str) -> ScenarioError:
+def _unfit(decoder: Any, reason: str) -> ScenarioError:
     return ScenarioError(
-        f"model.name: found {type(decoder).__name__} with {found}, tokens can merge in decoders as "
-        "Llama's, with self_attn.k_proj and rotary positions"
+        f"model.name: found {type(decoder).__name__} with {reason}, tokens can merge in decoders "
+        "as Llama's, with self_attn.k_proj and rotary positions"
     )

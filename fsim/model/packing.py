@@ -26,7 +26,7 @@ NAME = "fsim-packed"
 
 @dataclass(frozen=True)
 class Packing:
-    """Where the tokens of a padded batch stand in one line.
+    """Packing of a padded batch's tokens in one line.
 
     Attributes
     ----------
@@ -38,11 +38,11 @@ class Packing:
 
     @classmethod
     def of(cls, batch: Batch) -> Packing:
-        """How a batch is packed."""
+        """Packing of a batch."""
         return cls(batch.read.flatten().nonzero().squeeze(1))
 
     def inputs(self, batch: Batch, embeddings: torch.Tensor | None) -> dict[str, torch.Tensor]:
-        """What a model is called with to read a batch in packed form.
+        """Arguments that a model is called with to read a batch in packed form.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class Packing:
         return line | {"position_ids": positions.unsqueeze(0), "attention_mask": mask[None, None]}
 
     def line_up(self, batch: Batch, places: torch.Tensor) -> torch.Tensor:
-        """Where flattened places of the padded batch, none of them padding, are in the line."""
+        """Positions in the line of flattened places of the padded batch, none of them padding."""
         order = torch.zeros_like(batch.ids).flatten()
         order[self.places] = torch.arange(len(self.places), device=order.device)
         return order[places]
@@ -109,7 +109,7 @@ def packed_attention(
 
 
 def _window(length: int, window: int | None, device: torch.device) -> torch.Tensor | None:
-    """What a sliding window lets see, (length, length); None where that is all that came before."""
+    """Mask of what a sliding window lets see, (length, length); None where that is all before."""
     if window is None or window >= length:
         return None
     at = torch.arange(length, device=device)

@@ -148,9 +148,9 @@ class Slots:
     def backward(self, loss: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Put the gradients of ``loss`` into ``gradients``; return those at other tensors."""
         matrices = list(self.matrices.values())
-        found = torch.autograd.grad(loss, (*matrices, *others))
-        torch._foreach_copy_(self._gradient_views, list(found[: len(matrices)]))
-        return found[len(matrices) :]
+        gradients = torch.autograd.grad(loss, (*matrices, *others))
+        torch._foreach_copy_(self._gradient_views, list(gradients[: len(matrices)]))
+        return gradients[len(matrices) :]
 
     def read(self, slot: int) -> FloatArray:
         """A slot's adapter as a flat array."""

@@ -1,4 +1,4 @@
-"""Which tokens of a row are alike, and one in place of several: bipartite soft matching.
+"""Bipartite soft matching: like tokens of a row merge, one in place of several.
 
 After Bolya et al., "Token Merging: Your ViT But Faster", ICLR 2023, section 3: tokens fall in turns
 into two sets, every token of the first names the one of the second whose key is most like its own
@@ -20,7 +20,7 @@ from fsim.model.slots import ALIGNMENT
 
 @dataclass(frozen=True)
 class Matching:
-    """Where the tokens of each row go.
+    """Places that the tokens of each row go to.
 
     Attributes
     ----------
@@ -92,9 +92,9 @@ def bipartite_soft_matching(
     group = torch.where(moves, partner, own)
     last = own.scatter_reduce(1, group, own, "amax")
     seat = last.gather(1, group)
-    taken = torch.zeros_like(mergeable).scatter(1, seat, True)
-    order = (~taken).long().argsort(dim=1, stable=True)[:, :length]
-    places = (taken.long().cumsum(1) - 1).gather(1, seat).clamp(max=length)
+    occupied = torch.zeros_like(mergeable).scatter(1, seat, True)
+    order = (~occupied).long().argsort(dim=1, stable=True)[:, :length]
+    places = (occupied.long().cumsum(1) - 1).gather(1, seat).clamp(max=length)
     return Matching(places, order)
 
 

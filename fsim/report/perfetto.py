@@ -81,7 +81,7 @@ class _Writer:
                 case "X", _:
                     self._slice(event)
                 case "i", _:
-                    self._at(event, _INSTANT, event["ts"], told=True)
+                    self._at(event, _INSTANT, event["ts"], details=True)
                 case _:
                     self._counter(event)
         return count
@@ -105,16 +105,16 @@ class _Writer:
         self._builder.write_packet(packet)
 
     def _slice(self, event: Event) -> None:
-        self._at(event, _BEGIN, event["ts"], told=True)
-        self._at(event, _END, event["ts"] + event["dur"], told=False)
+        self._at(event, _BEGIN, event["ts"], details=True)
+        self._at(event, _END, event["ts"] + event["dur"], details=False)
 
-    def _at(self, event: Event, kind: int, time: float, *, told: bool) -> None:
-        """An event of a thread's track; ``told`` writes what it is with it."""
+    def _at(self, event: Event, kind: int, time: float, *, details: bool) -> None:
+        """An event of a thread's track; ``details`` writes what it is with it."""
         packet = self._packet(time)
         own = packet.track_event
         own.type = kind
         own.track_uuid = _thread_track(event)
-        if told:
+        if details:
             own.name = event["name"]
             own.categories.append(event["cat"])
             for name, value in event["args"].items():

@@ -17,7 +17,7 @@ from fsim.figures.interactive.chart import Chart, draw
 from fsim.figures.registry import FIGURES
 from fsim.report.caveats import warnings_of
 from fsim.report.page import PAGE
-from fsim.report.tables import (
+from fsim.report.page_tables import (
     models_table,
     results_table,
     runs_table,
@@ -54,13 +54,13 @@ def report(results: Results) -> str:
     summary = results.series
     names = ", ".join(dict.fromkeys(summary["name"].astype(str)))
     charts = {name: draw(shown) for name, shown in contents(FIGURES, results).items()}
-    told = warnings_of(results)
+    warnings = warnings_of(results)
     return Template(PAGE).substitute(
         title=escape(f"fsim: {names}"),
         names=escape(names),
         lead=escape(_lead(summary)),
         billing=_paragraph(billing_note(summary)),
-        warnings=_list(told) if told else "<p>None.</p>",
+        warnings=_list(warnings) if warnings else "<p>None.</p>",
         results=_table(*results_table(summary)),
         runs=_table(*runs_table(summary)),
         figures="\n".join(_chart(name, chart) for name, chart in charts.items()),
@@ -100,13 +100,13 @@ def _chart(name: str, chart: Chart) -> str:
     data = (chart.figure.to_json() or "").replace("<", "\\u003c")
     wide = ' class="wide"' if chart.wide else ""
     notes = [chart.content.subject, billing_note(chart.content.summary), *chart.content.remarks]
-    told = escape("; ".join(note for note in notes if note))
+    caption = escape("; ".join(note for note in notes if note))
     heading = escape(chart.content.heading)
     return (
         f'<figure id="{name}"><h3>{heading}</h3>\n'
         f'<div><div{wide} data-chart="{name}" role="img" aria-label="{heading}"></div></div>\n'
         f'<script type="application/json">{data}</script>\n'
-        f"<figcaption>{told}.</figcaption></figure>"
+        f"<figcaption>{caption}.</figcaption></figure>"
     )
 
 

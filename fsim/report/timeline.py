@@ -108,13 +108,13 @@ class _Tracks:
 def _slice(row: Any, tracks: _Tracks) -> Event:
     kind, client = Kind(row.kind), int(row.client)
     begins, ends = _ticked(row.time_s), _ticked(row.time_s + row.duration_s)
-    told: dict[str, Any] = {"round": int(row.round), "bytes": int(row.bytes)}
-    told["energy_j"] = float(row.energy_j)
-    told |= details_of(row.details)
+    arguments: dict[str, Any] = {"round": int(row.round), "bytes": int(row.bytes)}
+    arguments["energy_j"] = float(row.energy_j)
+    arguments |= details_of(row.details)
     label = f"round {row.round}" if kind is Kind.ROUND else kind.value
     process, track, begins = tracks.place(client, begins, ends)
     event: Event = {"name": label, "cat": kind.value, "pid": process, "tid": track}
-    event |= {"ts": begins, "args": told}
+    event |= {"ts": begins, "args": arguments}
     if row.duration_s or kind in LASTING:
         return event | {"ph": "X", "dur": max(ends - begins, 0.0)}
     return event | {"ph": "i", "s": "t"}
@@ -144,9 +144,9 @@ def _under_way(rows: pd.DataFrame, amounts: pd.Series, name: str) -> Iterator[Ev
 
 
 def _capacities(rows: pd.DataFrame) -> pd.Series:
-    """What the link of each transfer could have carried, B/s; 0 where no record tells."""
-    told = (details_of(details).get("capacity", 0.0) for details in rows["details"])
-    return pd.Series(list(told), index=rows.index, dtype=float)
+    """Capacity of the link of each transfer, B/s; 0 where no record tells."""
+    values = (details_of(details).get("capacity", 0.0) for details in rows["details"])
+    return pd.Series(list(values), index=rows.index, dtype=float)
 
 
 def _counter(time: float, name: str, value: float) -> Event:

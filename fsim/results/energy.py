@@ -49,7 +49,7 @@ def energy_by_round(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def battery_drain(records: pd.DataFrame, batteries: Mapping[int, float]) -> pd.DataFrame:
-    """How much of its battery each client has spent by the end of each round.
+    """Share of its battery that each client has spent by the end of each round.
 
     Parameters
     ----------

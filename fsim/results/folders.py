@@ -52,10 +52,10 @@ from fsim.results.manifest import (
     TIMELINES,
     Identity,
     Manifest,
-    found_in,
     free_name,
+    manifest_of,
     tell,
-    tell_kept,
+    tell_renamed,
     written_below,
 )
 
@@ -89,7 +89,7 @@ def replacing(folder: Path, identity: Identity, *, overwrite: bool = False) -> I
         Before anything is written: the folder holds something else, cannot be written or replaced,
         or another process is at work on it. Later: the disk is full, or the place has changed.
     """
-    with _work(folder) as (place, work), _told(folder, place, work):
+    with _work(folder) as (place, work), _writing_errors(folder, place, work):
         _check(folder, place, identity, overwrite=overwrite)
         _discard(work / GROWN)
         with _staged(folder, place, work / HALF, identity, overwrite=overwrite):
@@ -103,9 +103,9 @@ def growing(folder: Path, identity: Identity, *, overwrite: bool = False) -> Ite
     It is ``folder`` itself, unless results of something else are to be replaced: these are when all
     is written, as by :func:`replacing`, and the part is left in the work folder until then.
     """
-    with _work(folder) as (place, work), _told(folder, place, work):
-        found = _check(folder, place, identity, overwrite=overwrite)
-        if found is not None and found.identity.loses(identity) is not None:
+    with _work(folder) as (place, work), _writing_errors(folder, place, work):
+        manifest = _check(folder, place, identity, overwrite=overwrite)
+        if manifest is not None and manifest.identity.loses(identity) is not None:
             grown = work / GROWN
             part = _part(grown)
             if part is None or part.identity.loses(identity) is not None:
@@ -120,7 +120,7 @@ def growing(folder: Path, identity: Identity, *, overwrite: bool = False) -> Ite
         there = place.is_dir()
         place.mkdir(exist_ok=True)
         try:
-            _begin(place, identity, Manifest.read(place) or found)
+            _begin(place, identity, Manifest.read(place) or manifest)
             yield place
         finally:
             with suppress(OSError):
@@ -140,17 +140,17 @@ def _begin(place: Path, identity: Identity, earlier: Manifest | None) -> None:
     Manifest(identity, files | runs).write(place)
 
 
-def _part(left: Path) -> Manifest | None:
+def _part(part: Path) -> Manifest | None:
     """The manifest of a folder in the work folder; None if it has none that can be read."""
     try:
-        found = Manifest.read(left)
-        return None if found is None else found.with_runs(left)
+        manifest = Manifest.read(part)
+        return None if manifest is None else manifest.with_runs(part)
     except OutputError:
         return None
 
 
 @contextmanager
-def _told(folder: Path, *places: Path) -> Iterator[None]:
+def _writing_errors(folder: Path, *places: Path) -> Iterator[None]:
     """Tell in a line that a folder cannot be written; errors of files elsewhere stay their own."""
     try:
         yield
@@ -170,7 +170,7 @@ def _work(folder: Path) -> Iterator[tuple[Path, Path]]:
     place = resolved(folder)
     work = _work_folder(place)
     lock = FileLock(work / LOCK)
-    with _told(folder, place.parent, *place.parents):
+    with _writing_errors(folder, place.parent, *place.parents):
         place.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(work) and not _is_work_folder(work):
             raise OutputError(f"{work}: found something that fsim did not make, allowed is none")
@@ -180,7 +180,7 @@ def _work(folder: Path) -> Iterator[tuple[Path, Path]]:
         except (Timeout, FileNotFoundError):  # not found: its owner has just removed it
             raise OutputError(f"{folder}: another process is at work on it") from None
     try:
-        with _told(folder, place, work):
+        with _writing_errors(folder, place, work):
             _recover(place, work)
         yield place, work
     finally:
@@ -209,7 +209,7 @@ def _is_work_folder(work: Path) -> bool:
 def _check(
     folder: Path, place: Path, identity: Identity, *, overwrite: bool, strangers: bool = False
 ) -> Manifest | None:
-    """What fsim wrote at a place, if new results may replace it.
+    """Manifest of the results at a place, if new ones may replace them.
 
     Parameters
     ----------
@@ -219,23 +219,23 @@ def _check(
     Raises
     ------
     OutputError
-        They may not: it holds something else.
+        They may not, or the place holds something else.
     """
     if not os.path.lexists(place):
         return None
     if not _is_folder(place):
         raise OutputError(f"{folder}: found a file, allowed is a folder for the results")
-    found = found_in(place)
-    if found is None or found.identity.kind == COLLECTION:
+    manifest = manifest_of(place)
+    if manifest is None or manifest.identity.kind == COLLECTION:
         # What was never finished is nobody's.
-        held = [each for each in place.iterdir() if not each.name.startswith(UNFINISHED)]
-        if held and not strangers:
+        others = [each for each in place.iterdir() if not each.name.startswith(UNFINISHED)]
+        if others and not strangers:
             raise OutputError(
                 f"{folder}: found a folder with other files in it, allowed is an empty one or an "
                 f"earlier {identity.kind}'s"
             )
-        return found
-    lost = found.identity.loses(identity)
+        return manifest
+    lost = manifest.identity.loses(identity)
     if lost is not None and not overwrite:
         raise OutputError(
             f"{folder}: found {lost}; allowed is another --out, or --overwrite, which replaces it"
@@ -243,20 +243,20 @@ def _check(
     if not strangers:
         runs = (f"{name}/{SUMMARY}" for name in identity.runs.values())
         for name in (*FILES[identity.kind], *DRAWN, *runs):
-            _check_free(folder, place, name, found)
-    return found
+            _check_free(folder, place, name, manifest)
+    return manifest
 
 
-def _check_free(folder: Path, place: Path, name: str, found: Manifest) -> None:
+def _check_free(folder: Path, place: Path, name: str, manifest: Manifest) -> None:
     """Refuse a file of somebody else's where a new one has to be."""
-    taken = place / name
+    target = place / name
     above, _, _ = name.rpartition("/")
     if above and os.path.lexists(place / above) and not _is_folder(place / above):
-        taken = place / above
-    elif not os.path.lexists(taken) or name in found.files:
+        target = place / above
+    elif not os.path.lexists(target) or name in manifest.files:
         return
     raise OutputError(
-        f"{folder}: found {taken.relative_to(place)}, which fsim did not write and whose name the "
+        f"{folder}: found {target.relative_to(place)}, which fsim did not write and whose name the "
         "new results need; allowed is another --out, or another name for it"
     )
 
@@ -266,7 +266,7 @@ def _check_runs(folder: Path, place: Path, identity: Identity) -> None:
     for name in identity.runs.values():
         below = place / name
         if os.path.lexists(below) and (
-            not _is_folder(below) or (any(below.iterdir()) and found_in(below) is None)
+            not _is_folder(below) or (any(below.iterdir()) and manifest_of(below) is None)
         ):
             raise OutputError(
                 f"{folder}: found {name}, which fsim did not write and whose name the new results "
@@ -300,9 +300,9 @@ def _staged(
     Manifest(identity, written_below(half)).write(half)
     os.rename(half, whole)
     # The run took its time: what is there now may be something else than what was there before.
-    found = _check(folder, place, identity, overwrite=overwrite, strangers=True)
-    if found is not None and not os.path.lexists(place / MANIFEST):
-        found.write(place)
+    manifest = _check(folder, place, identity, overwrite=overwrite, strangers=True)
+    if manifest is not None and not os.path.lexists(place / MANIFEST):
+        manifest.write(place)
     mode = place.stat().st_mode if place.is_dir() else None
     _put(whole, place, half.with_name(OLD))
     if mode is not None:
@@ -339,27 +339,27 @@ def _renameat2(source: Path, target: Path, how: int) -> bool:
 def _recover(place: Path, work: Path) -> None:
     """Clear what is in a work folder, whenever it was left; OSError if that cannot be done."""
     if not os.path.lexists(place):
-        for left in (work / WHOLE, work / OLD):
-            if left.is_dir():
-                os.rename(left, place)
+        for part in (work / WHOLE, work / OLD):
+            if part.is_dir():
+                os.rename(part, place)
                 break
     _discard(work / HALF)
     if place.is_dir():
-        for left in sorted(work.iterdir()):
-            if _is_folder(left) and left.name != GROWN:
-                _settle(left, place)
+        for part in sorted(work.iterdir()):
+            if _is_folder(part) and part.name != GROWN:
+                _settle(part, place)
 
 
-def _settle(left: Path, place: Path) -> None:
+def _settle(part: Path, place: Path) -> None:
     """Remove from a folder what its manifest names, and move all else to the place."""
-    found = _part(left)  # where it cannot be read nothing is known as fsim's
-    _give_back(left, place, frozenset() if found is None else found.files)
+    manifest = _part(part)  # where it cannot be read nothing is known as fsim's
+    _give_back(part, place, frozenset() if manifest is None else manifest.files)
 
 
-def _give_back(left: Path, place: Path, files: frozenset[str], prefix: str = "") -> None:
+def _give_back(part: Path, place: Path, files: frozenset[str], prefix: str = "") -> None:
     # The manifest goes last, because it tells the rest.
-    for entry in sorted(os.scandir(left), key=lambda entry: (entry.name == MANIFEST, entry.name)):
-        name, source, target = prefix + entry.name, left / entry.name, place / entry.name
+    for entry in sorted(os.scandir(part), key=lambda entry: (entry.name == MANIFEST, entry.name)):
+        name, source, target = prefix + entry.name, part / entry.name, place / entry.name
         if entry.is_dir(follow_symlinks=False):
             own = any(each.startswith(f"{name}/") for each in files)
             if own or entry.name == ADAPTER or _is_folder(target):
@@ -370,18 +370,18 @@ def _give_back(left: Path, place: Path, files: frozenset[str], prefix: str = "")
             os.unlink(source)
         else:
             _move(source, target)
-    os.rmdir(left)
+    os.rmdir(part)
 
 
 def _move(source: Path, target: Path) -> None:
     """Move what somebody else wrote, onto nothing else."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    taken = os.path.lexists(target)
-    kept = free_name(target) if taken else target
-    if not _renameat2(source, kept, _NOREPLACE):
-        os.rename(source, kept)
-    if taken:
-        tell_kept(target, kept)
+    occupied = os.path.lexists(target)
+    destination = free_name(target) if occupied else target
+    if not _renameat2(source, destination, _NOREPLACE):
+        os.rename(source, destination)
+    if occupied:
+        tell_renamed(target, destination)
 
 
 def _discard(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a saved run must hold to be read: a damaged or foreign file is refused, not misread.
+"""Checks of a saved run: a damaged or foreign file is refused, not misread.
 
 What is not as it must be is refused with a ValueError of one line, which does not name the file.
 """
@@ -51,7 +51,7 @@ class _Summary(BaseModel):
 
 _CHECKED: TypeAdapter[_Summary] = TypeAdapter(_Summary)
 
-_TAKEN = frozenset(("run", "policy", "seed", "folder", "series", *_Summary.model_fields))
+_RESERVED = frozenset(("run", "policy", "seed", "folder", "series", *_Summary.model_fields))
 
 
 def check_summary(summary: Mapping[str, Any]) -> None:
@@ -64,7 +64,7 @@ def check_summary(summary: Mapping[str, Any]) -> None:
         if metric.name not in summary["metrics"]:
             raise ValueError(f"metrics.{metric.name}: is missing")
     for key in summary.get("facts", {}):
-        if key in _TAKEN or key in summary["metrics"]:
+        if key in _RESERVED or key in summary["metrics"]:
             raise ValueError(f"facts: found {shown(key)}, which is told elsewhere")
 
 
@@ -74,10 +74,10 @@ def check_records(table: pd.DataFrame) -> None:
     _check_range(table, ("round",), -1)
     _check_range(table, ("client",), SERVER, 2**31)
     _check_texts(table, ("kind", "details"))
-    known = table["kind"].isin([kind.value for kind in Kind])
-    if not known.all():
-        found = table["kind"][~known].iloc[0]
-        raise ValueError(f"kind: found {shown(found)}, allowed are {', '.join(Kind)}")
+    valid = table["kind"].isin([kind.value for kind in Kind])
+    if not valid.all():
+        value = table["kind"][~valid].iloc[0]
+        raise ValueError(f"kind: found {shown(value)}, allowed are {', '.join(Kind)}")
 
 
 def check_evaluations(table: pd.DataFrame) -> None:

@@ -55,11 +55,11 @@ class Results:
                 for key, value in whole.get("facts", {}).items()
                 if not isinstance(value, dict | list)
             }
-            told = {
+            values = {
                 key: value for key, value in whole.items() if not isinstance(value, dict | list)
             }
             row = {"run": name, "policy": run.label, "seed": run.seed}
-            rows.append(row | told | whole["metrics"] | facts | {"folder": str(run.folder)})
+            rows.append(row | values | whole["metrics"] | facts | {"folder": str(run.folder)})
         table = pd.DataFrame(rows).drop(columns="label")
         # An all-empty column of a metric is a column of numbers all the same.
         metrics = list(self.runs[0].summary["metrics"])
@@ -109,8 +109,8 @@ class Results:
         short = shortened(keys)
         names = []
         for row in self.settings.to_dict("records"):
-            told = [f"{short[key]}={in_words(row[key])}" for key in keys]
-            names.append(", ".join([str(row["policy"]), *told]))
+            words = [f"{short[key]}={in_words(row[key])}" for key in keys]
+            names.append(", ".join([str(row["policy"]), *words]))
         return summary.assign(series=names)
 
     def varied_keys(self) -> list[str]:
@@ -154,7 +154,7 @@ def load(folder: Path | str) -> Results:
         There is no run, one is damaged, or of a version that cannot be read.
     """
     top = Path(folder)
-    runs = _found(top)
+    runs = _runs_below(top)
     if not runs:
         raise OutputError(f"{top}: found no {SUMMARY} in it or below it, so no results")
     return Results(runs, top)
@@ -215,7 +215,7 @@ def shortened(keys: Sequence[str]) -> dict[str, str]:
     return short
 
 
-def _found(top: Path) -> list[SavedRun]:
+def _runs_below(top: Path) -> list[SavedRun]:
     """The runs below a folder; those of a comparison in its order, else by path."""
     if (top / SUMMARY).is_file() or (top / COMPARISON).is_file():
         return load_runs(top)

@@ -1,4 +1,4 @@
-"""Where a folder of results may be: found out before anything is done for it."""
+"""Location of a folder of results, checked before anything is done for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEEPEST = 200
 
 
 def resolved(folder: Path) -> Path:
-    """Where a folder really is.
+    """Resolve the path of a folder of results.
 
     Raises
     ------
@@ -29,8 +29,8 @@ def resolved(folder: Path) -> Path:
         place = folder.resolve()
         _check_place(folder, place)
     except (OSError, RuntimeError, ValueError) as error:
-        told = getattr(error, "strerror", None) or error
-        raise OutputError(f"{folder}: cannot be written: {told}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{folder}: cannot be written: {reason}") from None
     return place
 
 
@@ -72,7 +72,7 @@ def _check_place(folder: Path, place: Path) -> None:
 
 
 def _mounts() -> list[Path]:
-    """Where file systems are mounted, as Linux tells it; elsewhere none."""
+    """Mount points of file systems, as Linux tells them; elsewhere none."""
     try:
         lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
     except OSError:

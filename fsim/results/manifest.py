@@ -1,4 +1,4 @@
-"""What fsim wrote into a folder: the manifest, by which it tells its own files from all others.
+"""Manifest of a folder of results, by which fsim tells its own files from all others.
 
 ``fsim-manifest.json`` says what the folder's results are of, and names each file that fsim wrote.
 Only these are ever replaced or removed. The runs within a comparison or a sweep have manifests of
@@ -95,7 +95,7 @@ _log = logging.getLogger("fsim.results")
 
 @dataclass(frozen=True)
 class Identity:
-    """What results are of: such of the same may replace them unasked.
+    """Identity of results: others of the same identity may replace them unasked.
 
     Attributes
     ----------
@@ -115,15 +115,15 @@ class Identity:
     runs: Mapping[str, str] = field(default_factory=dict)
 
     def loses(self, new: Identity) -> str | None:
-        """What of this would be lost if the new took its place; None if nothing would."""
-        told = f"a {self.kind} of scenario {self.name!r}"
+        """Description of what is lost if the new takes the place of this; None if nothing is."""
+        description = f"a {self.kind} of scenario {self.name!r}"
         if self.kind != new.kind:
-            return told
+            return description
         # A sweep's cells have a digest of all their settings in their names.
         if self.kind != "sweep" and self.name != new.name:
-            return told
+            return description
         if self.kind != "sweep" and (self.digest != new.digest or not self.digest):
-            return f"{told} with other settings"
+            return f"{description} with other settings"
         if lost := self.runs.keys() - new.runs.keys():
             another = f"another {self.kind} of scenario {self.name!r}"
             runs = "1 run" if len(lost) == 1 else f"{len(lost)} runs"
@@ -153,13 +153,13 @@ class Manifest:
         try:
             if not path.is_file():
                 raise ValueError("found no file")
-            told = parse_json(read_text(path, LARGEST_FILE))
-            if told["schema"] != MANIFEST_SCHEMA:
+            data = parse_json(read_text(path, LARGEST_FILE))
+            if data["schema"] != MANIFEST_SCHEMA:
                 raise OutputError(
-                    f"{path}: found version {told['schema']!r}, allowed is {MANIFEST_SCHEMA}"
+                    f"{path}: found version {data['schema']!r}, allowed is {MANIFEST_SCHEMA}"
                 )
-            identity = Identity(*(told[key] for key in ("kind", "name", "digest", "runs")))
-            words = [identity.kind, identity.name, identity.digest, *told["files"]]
+            identity = Identity(*(data[key] for key in ("kind", "name", "digest", "runs")))
+            words = [identity.kind, identity.name, identity.digest, *data["files"]]
             words += [*identity.runs.keys(), *identity.runs.values()]
             if not all(isinstance(word, str) for word in words):
                 raise TypeError("found something other than text")
@@ -167,7 +167,7 @@ class Manifest:
             raise OutputError(
                 f"{path}: cannot be read: {' '.join(str(error).split())}; allowed is another --out"
             ) from None
-        return cls(identity, frozenset({MANIFEST, *told["files"]}))
+        return cls(identity, frozenset({MANIFEST, *data["files"]}))
 
     def with_runs(self, folder: Path) -> Manifest:
         """The manifest, and what those of the runs below the folder say of these.
@@ -187,7 +187,7 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Write it whole or not at all; OSError if it cannot be written."""
         identity = self.identity
-        told = {
+        data = {
             "schema": MANIFEST_SCHEMA,
             "fsim": version("fsim"),
             "kind": identity.kind,
@@ -196,7 +196,7 @@ class Manifest:
             "runs": dict(identity.runs),
             "files": sorted(self.files - {MANIFEST}),
         }
-        text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
         temporary = unfinished(folder / MANIFEST)
         try:
             temporary.write_text(text, encoding="utf-8")
@@ -207,16 +207,16 @@ class Manifest:
             raise
 
 
-def found_in(folder: Path) -> Manifest | None:
-    """What fsim wrote into a folder, by its manifest or as version 0.1.0 did; None for nothing.
+def manifest_of(folder: Path) -> Manifest | None:
+    """Manifest of a folder, read or as of version 0.1.0; None if fsim wrote nothing there.
 
     Raises
     ------
     OutputError
         The manifest cannot be read.
     """
-    found = Manifest.read(folder)
-    return _older(folder) if found is None else found.with_runs(folder)
+    manifest = Manifest.read(folder)
+    return _older(folder) if manifest is None else manifest.with_runs(folder)
 
 
 def written_below(folder: Path) -> frozenset[str]:
@@ -262,9 +262,9 @@ def enter(path: Path) -> None:
         if manifest is None or path.name in manifest.files:
             return
         if os.path.lexists(path):
-            kept = free_name(path)
-            os.rename(path, kept)
-            tell_kept(path, kept)
+            new = free_name(path)
+            os.rename(path, new)
+            tell_renamed(path, new)
         # Entered first: what a killed process wrote is then known as its own.
         replace(manifest, files=manifest.files | {path.name}).write(path.parent)
 
@@ -291,9 +291,9 @@ def free_name(path: Path) -> Path:
     return path.with_name(f"{path.name}.{number}")
 
 
-def tell_kept(path: Path, kept: Path) -> None:
+def tell_renamed(path: Path, new: Path) -> None:
     """Say that what somebody else wrote has another name now."""
-    tell(f"{path}: found one that fsim did not write, now {kept.name}")
+    tell(f"{path}: found one that fsim did not write, now {new.name}")
 
 
 def tell(text: str) -> None:
@@ -302,27 +302,27 @@ def tell(text: str) -> None:
 
 
 def _is_below(folder: Path, below: str) -> bool:
-    """Whether a name is that of a folder truly within another one."""
+    """True if a name is that of a folder truly within another one."""
     place = folder / below
     return place.is_dir() and place.resolve().is_relative_to(folder.resolve()) and place != folder
 
 
 def _files_of(folder: Path) -> frozenset[str]:
-    found = Manifest.read(folder)
-    return frozenset() if found is None else found.files
+    manifest = Manifest.read(folder)
+    return frozenset() if manifest is None else manifest.files
 
 
 def _older(folder: Path) -> Manifest | None:
-    """What version 0.1.0 left in a folder, by the content of its files."""
+    """Manifest of a folder of version 0.1.0, by the content of its files; None if it is none."""
     try:
         if (summary := _summary(folder)) is not None:
             identity = Identity("run", str(summary.get("name")), str(summary["scenario_sha256"]))
             below: list[str] = []
         elif (folder / SWEEP).is_file():
-            told = parse_json(read_text(folder / SWEEP, LARGEST_FILE))
-            if told["schema"] != SWEEP_SCHEMA:
+            data = parse_json(read_text(folder / SWEEP, LARGEST_FILE))
+            if data["schema"] != SWEEP_SCHEMA:
                 return None
-            below = [str(cell["folder"]) for cell in told["cells"]]
+            below = [str(cell["folder"]) for cell in data["cells"]]
             name = _name(folder, below)
             identity = Identity("sweep", name, "", {cell: cell for cell in below})
         elif (folder / COMPARISON).is_file():
@@ -334,11 +334,11 @@ def _older(folder: Path) -> Manifest | None:
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    drawn = [*DRAWN, REPORT, *TIMELINES]
-    files = {*FILES[identity.kind], *_OLDER, *drawn}
+    outputs = [*DRAWN, REPORT, *TIMELINES]
+    files = {*FILES[identity.kind], *_OLDER, *outputs}
     for name in below:
         if "/" not in name and _summary(folder / name) is not None:
-            own = _files_of(folder / name) or [*FILES["run"], *_OLDER, *drawn]
+            own = _files_of(folder / name) or [*FILES["run"], *_OLDER, *outputs]
             files |= {f"{name}/{each}" for each in own}
     return Manifest(identity, frozenset(files & written_below(folder)))
 
@@ -350,8 +350,8 @@ def _summary(folder: Path) -> dict[str, Any] | None:
         summary = parse_json(read_text(path, LARGEST_FILE)) if path.is_file() else None
     except (OSError, ValueError):
         return None
-    known = isinstance(summary, dict) and all(key in summary for key in _SUMMARY_KEYS)
-    return summary if known else None
+    valid = isinstance(summary, dict) and all(key in summary for key in _SUMMARY_KEYS)
+    return summary if valid else None
 
 
 def _name(folder: Path, below: list[str]) -> str:

@@ -28,7 +28,7 @@ LABEL_COLUMNS = (
 
 @dataclass(frozen=True)
 class Metrics:
-    """What a run comes to. None stands for a target never reached: nothing is extrapolated.
+    """Metrics of a run. None stands for a target never reached: nothing is extrapolated.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ def measure(
 
 
 def measure_by_label(evaluations: pd.DataFrame, target: float, window: int = 1) -> pd.DataFrame:
-    """What each label of a run comes to: a row a label, columns :data:`LABEL_COLUMNS`.
+    """Metrics of each label of a run: a row a label, columns :data:`LABEL_COLUMNS`.
 
     Times, rounds, bytes and joules are those of the whole run until the label's own accuracy
     reached the target, empty where it never did. A label that an evaluation does not tell is not
@@ -123,8 +123,8 @@ def measure_by_label(evaluations: pd.DataFrame, target: float, window: int = 1) 
     evaluations, target, window
         As for :func:`measure`.
     """
-    told = [labels_of(text) for text in evaluations["accuracy_by_label"]]
-    shares = pd.DataFrame(told, index=evaluations.index, dtype="float64")
+    rows_by_label = [labels_of(text) for text in evaluations["accuracy_by_label"]]
+    shares = pd.DataFrame(rows_by_label, index=evaluations.index, dtype="float64")
     rows = [
         {
             "label": label,
@@ -141,7 +141,7 @@ def measure_by_label(evaluations: pd.DataFrame, target: float, window: int = 1) 
 def _to_target(
     evaluations: pd.DataFrame, accuracy: pd.Series, target: float, window: int
 ) -> dict[str, Any]:
-    """What it took until the mean of ``window`` accuracies in turn reached the target."""
+    """Cost until the mean of ``window`` accuracies in turn reached the target; None for never."""
     first = _first(accuracy.rolling(window).mean() >= target)
     reached = None if first is None else evaluations.iloc[first]
     return {

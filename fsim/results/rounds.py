@@ -100,7 +100,7 @@ def last_clients(records: pd.DataFrame) -> pd.DataFrame:
     """
     clients = client_rounds(records)
     rounds = server_rounds(records)
-    found = pd.merge_asof(
+    merged = pd.merge_asof(
         # The server's round ends at the very time of its last arrival.
         rounds.assign(at=rounds["ended_s"] + 1e-9).sort_values("at", kind="stable"),
         clients.drop(columns="round").sort_values("ended_s", kind="stable"),
@@ -109,9 +109,9 @@ def last_clients(records: pd.DataFrame) -> pd.DataFrame:
         by="run",
         suffixes=("_of_round", ""),
     )
-    inside = found["ended_s"] > found["began_s_of_round"] - 1e-9
-    found = found[inside].rename(columns={"duration_s_of_round": "round_s"})
-    found = found.astype({"client": "int64", "lost": "bool"})
-    return found.sort_values(["run", "round"], kind="stable")[
+    inside = merged["ended_s"] > merged["began_s_of_round"] - 1e-9
+    merged = merged[inside].rename(columns={"duration_s_of_round": "round_s"})
+    merged = merged.astype({"client": "int64", "lost": "bool"})
+    return merged.sort_values(["run", "round"], kind="stable")[
         [*CLIENT_ROUND_COLUMNS, "round_s"]
     ].reset_index(drop=True)

@@ -66,11 +66,11 @@ class SavedRun:
             summary = parse_json(read_text(folder / SUMMARY, LARGEST_SUMMARY))
             if not isinstance(summary, dict):
                 raise ValueError(f"found a {type(summary).__name__} in {SUMMARY}, not an object")
-            found = summary.get("schema")
-            if type(found) is not int or (found != SCHEMA and found not in MIGRATIONS):
+            schema = summary.get("schema")
+            if type(schema) is not int or (schema != SCHEMA and schema not in MIGRATIONS):
                 allowed = ", ".join(str(version) for version in (*MIGRATIONS, SCHEMA))
                 raise OutputError(
-                    f"{folder}: found results of version {shown(found)}, allowed are {allowed}"
+                    f"{folder}: found results of version {shown(schema)}, allowed are {allowed}"
                 )
             check_summary(summary)
         except ValueError as error:
@@ -79,7 +79,7 @@ class SavedRun:
 
     @property
     def label(self) -> str:
-        """What tables and figures call it: the policy, as a rule."""
+        """Name of the run in tables and figures: the policy, as a rule."""
         return str(self.summary["label"])
 
     @cached_property
@@ -101,10 +101,10 @@ class SavedRun:
     @cached_property
     def seed(self) -> int:
         """The scenario's seed, found without parsing the whole of a file that fsim wrote."""
-        found = re.search(r"^seed: ([0-9]{1,19})[ \r]*$", self.scenario, re.MULTILINE)
-        if found is None or int(found[1]) > LARGEST_SEED:
+        match = re.search(r"^seed: ([0-9]{1,19})[ \r]*$", self.scenario, re.MULTILINE)
+        if match is None or int(match[1]) > LARGEST_SEED:
             raise OutputError(f"{self.folder / SCENARIO}: found no line 'seed: NUMBER'")
-        return int(found[1])
+        return int(match[1])
 
     @cached_property
     def settings(self) -> dict[str, Any]:

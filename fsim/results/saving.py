@@ -96,10 +96,10 @@ def read_table(path: Path) -> pd.DataFrame:
     ValueError, OSError
         It is damaged. The footer has no checksum, but tells the number of rows twice.
     """
-    told = pq.read_metadata(path)
-    rows = sum(told.row_group(at).num_rows for at in range(told.num_row_groups))
-    if rows != told.num_rows:
-        raise ValueError(f"found {told.num_rows} rows in all, and {rows} in its parts")
+    metadata = pq.read_metadata(path)
+    rows = sum(metadata.row_group(at).num_rows for at in range(metadata.num_row_groups))
+    if rows != metadata.num_rows:
+        raise ValueError(f"found {metadata.num_rows} rows in all, and {rows} in its parts")
     return pd.read_parquet(path, page_checksum_verification=True)
 
 

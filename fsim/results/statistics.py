@@ -103,16 +103,16 @@ def describe(values: Floats) -> dict[str, float]:
 
     See :func:`statistics` for what they are.
     """
-    known = values[np.isfinite(values)]
+    finite = values[np.isfinite(values)]
     # Never is later than any time: a median that falls on it, wholly or in part, is not known.
     median = float(np.median(np.where(np.isfinite(values), values, np.inf))) if len(values) else (
         math.nan
     )  # fmt: skip
     return {
         "seeds": len(values),
-        "reached": len(known),
-        "mean": float(known.mean()) if len(known) else math.nan,
-        "deviation": float(known.std(ddof=1)) if len(known) > 1 else math.nan,
+        "reached": len(finite),
+        "mean": float(finite.mean()) if len(finite) else math.nan,
+        "deviation": float(finite.std(ddof=1)) if len(finite) > 1 else math.nan,
         "median": median if math.isfinite(median) else math.nan,
     }
 
@@ -150,18 +150,18 @@ def paired_bootstrap(
     if not (base > 0).all():
         raise ValueError("found a value of the baseline that is not positive")
     rng = stream(0, "results.bootstrap", len(values))
-    drawn = rng.integers(len(values), size=(resamples, len(values)))
-    ratios = values[drawn].sum(axis=1) / base[drawn].sum(axis=1)
+    samples = rng.integers(len(values), size=(resamples, len(values)))
+    ratios = values[samples].sum(axis=1) / base[samples].sum(axis=1)
     tail = (1 - coverage) / 2
     low, high = np.quantile(ratios, [tail, 1 - tail])
     return float(low), float(high)
 
 
 def _ratio(values: Floats, base: Floats) -> dict[str, Any]:
-    found: dict[str, Any] = {"pairs": len(base), "ratio": math.nan}
-    found |= {"ratio_low": math.nan, "ratio_high": math.nan}
+    result: dict[str, Any] = {"pairs": len(base), "ratio": math.nan}
+    result |= {"ratio_low": math.nan, "ratio_high": math.nan}
     if len(base) and (base > 0).all():
-        found["ratio"] = float(values.mean() / base.mean())
+        result["ratio"] = float(values.mean() / base.mean())
         if len(base) > 1:
-            found["ratio_low"], found["ratio_high"] = paired_bootstrap(values, base)
-    return found
+            result["ratio_low"], result["ratio_high"] = paired_bootstrap(values, base)
+    return result

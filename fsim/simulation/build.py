@@ -58,7 +58,7 @@ from fsim.settings.fleet import (
     recordings,
 )
 from fsim.settings.loading import LoadedScenario
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 
 
 def build_population(loaded: LoadedScenario) -> DrawnPopulation:

@@ -14,7 +14,7 @@ from fsim.evaluation.stored import StoredEvaluator
 from fsim.settings.loading import LoadedScenario
 from fsim.simulation.build import PreparedTask, prepare_task
 from fsim.store import Store
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 from fsim.training.trainer import Trainer, TrainingJob, TrainingResult, automatic_width
 
 

@@ -17,7 +17,7 @@ from fsim.core.types import Layout, Update
 from fsim.network import Transport
 from fsim.network.transports.packets import DATAGRAM_PAYLOAD
 from fsim.simulation.encoding_memory import EncodingMemory
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class Route:
                 availability.windows(began), self.rule,
             )  # fmt: skip
         except TransferNeverEnds as error:
-            ended = began if error.ended is None else max(began, error.ended)
+            ended = began if error.end is None else max(began, error.end)
             yield self.env.timeout(ended - began)
             active = present_seconds(availability, began, ended)
             return Transferred(False, error.sent_bytes, error.sent_bytes, active, str(error))

@@ -177,7 +177,9 @@ class SimulatedWorld:
             "billed_operations_factor": self._billing.operations_factor,
             "accounts": self.accounts.as_dict(),
             "troubles": {str(name): times for name, times in sorted(self._limits.troubles.items())},
-            "batteries_j": {str(c): j for c, j in batteries(self._roster.population.drawn).items()},
+            "batteries_j": {
+                str(c): j for c, j in batteries(self._roster.population.profiles).items()
+            },
             **self.learner.final_facts(),
             **measured,
         }

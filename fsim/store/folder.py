@@ -24,7 +24,7 @@ _TEMPORARY = re.compile(r"([0-9a-f]{2}/)?\.fsim-store-[0-9a-f]{32}")
 
 
 class Kind(Enum):
-    """What a file is by its name; only a plain file is anything but a stranger."""
+    """Kind of a file, by its name; only a plain file is anything but a stranger."""
 
     MARKER = "marker"
     ENTRY = "entry"
@@ -33,7 +33,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredFile:
     """A file in a store's folder, or in a folder of two hexadecimal digits below it.
 
     Attributes
@@ -55,10 +55,10 @@ class Found:
 
 
 class Files(Protocol):
-    """Where a store's files are, by the names ``AB/CDEF...``."""
+    """Interface to a store's files, by the names ``AB/CDEF...``."""
 
     def place(self, name: str) -> Path | str:
-        """Where a file is, for people."""
+        """Path of a file, for people."""
         ...
 
     def read(self, name: str, end: int | None = None) -> bytes | None:
@@ -70,7 +70,7 @@ class Files(Protocol):
         ...
 
     def beginnings(self, names: Sequence[str], end: int) -> Iterable[bytes | None]:
-        """What :meth:`read` gives for each of several files."""
+        """Beginnings of several files, each as :meth:`read` gives it."""
         ...
 
     def used(self, name: str) -> None:
@@ -85,7 +85,7 @@ class Files(Protocol):
         """Remove a file, if it is there. OutputError if it cannot be removed."""
         ...
 
-    def found(self) -> Iterator[Found]:
+    def listing(self) -> Iterator[StoredFile]:
         """All there is, temporary files and strangers too. OutputError if it cannot be listed."""
         ...
 
@@ -163,14 +163,14 @@ class FolderFiles:
         except OSError as error:
             raise OutputError(f"{path}: cannot be removed: {error.strerror}") from None
 
-    def found(self) -> Iterator[Found]:
+    def listing(self) -> Iterator[StoredFile]:
         """See :class:`Files`."""
         for item in _listed(self._folder):
             if is_group(item.name) and item.is_dir(follow_symlinks=False):
                 for file in _listed(Path(item.path)):
-                    yield from _found(f"{item.name}/{file.name}", file)
+                    yield from _stored_file(f"{item.name}/{file.name}", file)
             else:
-                yield from _found(item.name, item)
+                yield from _stored_file(item.name, item)
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -190,20 +190,20 @@ def _listed(folder: Path) -> list[os.DirEntry[str]]:
         raise OutputError(f"{folder}: cannot be listed: {error.strerror}") from None
 
 
-def _found(name: str, item: os.DirEntry[str]) -> Iterator[Found]:
+def _stored_file(name: str, item: os.DirEntry[str]) -> Iterator[StoredFile]:
     with suppress(FileNotFoundError):  # another process may have removed it meanwhile
         status = item.stat(follow_symlinks=False)
         kind = kind_of(name, plain=stat.S_ISREG(status.st_mode))
-        yield Found(name, status.st_size, status.st_mtime, kind)
+        yield StoredFile(name, status.st_size, status.st_mtime, kind)
 
 
 def is_group(name: str) -> bool:
-    """Whether a folder of that name is one that entries are in."""
+    """Tell by its name whether a folder is one that entries are in."""
     return _GROUP.fullmatch(name) is not None
 
 
 def kind_of(name: str, *, plain: bool) -> Kind:
-    """What a file is by its name and by whether it is a plain file."""
+    """Kind of a file, by its name and by whether it is a plain file."""
     if not plain:
         return Kind.STRANGER
     if name == MARKER:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from fsim.core.errors import OutputError
-from fsim.store.folder import MARKER, Files, FolderFiles, Found, Kind
+from fsim.store.folder import MARKER, Files, FolderFiles, Kind, StoredFile
 
 MAGIC = b"FSIMSTO2"
 """Followed by 16 bytes of the key, 16 of the SHA-256 of these and the payload, and the payload."""
@@ -53,7 +53,7 @@ _log = logging.getLogger("fsim.store")
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store holds."""
+    """Number and size of a store's entries."""
 
     folder: Path | str
     entries: int
@@ -61,7 +61,7 @@ class StoreInfo:
 
 
 class State(StrEnum):
-    """What a file with an entry's name turns out to be when it is read."""
+    """State of a file with an entry's name, found by reading it."""
 
     WHOLE = "whole"
     EARLIER = "of fsim 0.1.0"
@@ -73,7 +73,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong in a store: a damaged or swapped entry, a damaged marker, or a stranger."""
+    """Fault of a store: a damaged or swapped entry, a damaged marker, or a stranger."""
 
     place: Path | str
     state: State
@@ -152,18 +152,18 @@ class Store:
 
     def info(self) -> StoreInfo:
         """Entries and their bytes."""
-        sizes = [entry.size for entry in self._entries(self._files.found())]
+        sizes = [entry.size for entry in self._entries(self._files.listing())]
         return StoreInfo(self.folder, len(sizes), sum(sizes))
 
     def faults(self) -> Iterator[Fault]:
         """Read every entry, and tell all that is wrong; nothing is removed."""
-        for each in self._files.found():
-            state = self._found_state(each)
+        for each in self._files.listing():
+            state = self._file_state(each)
             if state not in (State.WHOLE, State.EARLIER):
                 yield Fault(self._files.place(each.name), state)
 
     def verify(self) -> list[Path | str]:
-        """Where :meth:`faults` are."""
+        """Places of all :meth:`faults`."""
         return [fault.place for fault in self.faults()]
 
     def tidy(self) -> None:
@@ -196,7 +196,7 @@ class Store:
             A file cannot be removed.
         """
         entries = []
-        for each in self._files.found():
+        for each in self._files.listing():
             if each.kind is Kind.ENTRY:
                 entries.append(each)
             elif each.kind is Kind.TEMPORARY and time.time() - each.used > ABANDONED_S:
@@ -205,10 +205,10 @@ class Store:
             return 0  # whatever they are
         entries = self._entries(entries)
         entries.sort(key=lambda entry: entry.used, reverse=True)
-        kept = removed = 0
+        size = removed = 0
         for entry in entries:
-            kept += entry.size
-            if kept > limit:
+            size += entry.size
+            if size > limit:
                 self._files.remove(entry.name)
                 removed += 1
         return removed
@@ -218,7 +218,7 @@ class Store:
         return Store(self.folder.resolve()) if isinstance(self.folder, Path) else self
 
     def _check(self) -> bool:
-        """Whether the folder is marked as a store.
+        """True if the folder is marked as a store.
 
         Raises
         ------
@@ -229,17 +229,17 @@ class Store:
         if mark == MARK:
             return True
         entries, stranger = [], None
-        for each in self._files.found():
+        for each in self._files.listing():
             cut_short = each.kind is Kind.MARKER and MARK.startswith(mark or b"")
-            half_written = each.kind is Kind.TEMPORARY or _EARLIER_TEMPORARY.fullmatch(each.name)
+            unfinished = each.kind is Kind.TEMPORARY or _EARLIER_TEMPORARY.fullmatch(each.name)
             if each.kind is Kind.ENTRY:
                 entries.append(each)
-            elif not (cut_short or half_written):
+            elif not (cut_short or unfinished):
                 stranger = each
                 break
         else:
-            known = {entry.name for entry in self._entries(entries)}
-            stranger = next((each for each in entries if each.name not in known), None)
+            names = {entry.name for entry in self._entries(entries)}
+            stranger = next((each for each in entries if each.name not in names), None)
         if stranger is None:
             return False
         if self._files.read(MARKER) == MARK:  # another process has begun meanwhile
@@ -249,27 +249,27 @@ class Store:
             "is a store, or a folder that is empty or not there yet"
         )
 
-    def _entries(self, found: Iterable[Found]) -> list[Found]:
+    def _entries(self, files: Iterable[StoredFile]) -> list[StoredFile]:
         """Those that are entries by name and by magic."""
-        named = [each for each in found if each.kind is Kind.ENTRY and each.size >= len(MAGIC)]
-        beginnings = self._files.beginnings([each.name for each in named], len(MAGIC))
+        candidates = [each for each in files if each.kind is Kind.ENTRY and each.size >= len(MAGIC)]
+        beginnings = self._files.beginnings([each.name for each in candidates], len(MAGIC))
         return [
             each
-            for each, beginning in zip(named, beginnings, strict=True)
+            for each, beginning in zip(candidates, beginnings, strict=True)
             if _has_magic(beginning or b"")
         ]
 
-    def _found_state(self, found: Found) -> State:
-        if found.kind is Kind.STRANGER:
+    def _file_state(self, file: StoredFile) -> State:
+        if file.kind is Kind.STRANGER:
             return State.STRANGER
-        if found.kind is Kind.TEMPORARY:
+        if file.kind is Kind.TEMPORARY:
             return State.WHOLE  # as far as anybody can tell
-        content = self._files.read(found.name)
+        content = self._files.read(file.name)
         if content is None:
             return State.WHOLE  # another process has removed it meanwhile
-        if found.kind is Kind.MARKER:
+        if file.kind is Kind.MARKER:
             return State.WHOLE if content == MARK else State.DAMAGED
-        return _state(found.name, content)
+        return _state(file.name, content)
 
 
 def key_of(**parts: Any) -> str:
@@ -278,25 +278,25 @@ def key_of(**parts: Any) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def place(given: str | None) -> Path | str | None:
-    """Where the store is: as given, else ``FSIM_STORE``, else the user's cache; None for "none".
+def place(location: str | None) -> Path | str | None:
+    """Location of the store: as given, else ``FSIM_STORE``, else the user's cache.
 
     Returns
     -------
     Path, str or None
-        A folder, or a URL.
+        A folder, a URL, or None for "none".
     """
-    chosen = given or os.environ.get("FSIM_STORE")
-    if chosen == "none":
+    choice = location or os.environ.get("FSIM_STORE")
+    if choice == "none":
         return None
-    if chosen:
-        return chosen if is_url(chosen) else Path(chosen)
+    if choice:
+        return choice if is_url(choice) else Path(choice)
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "fsim" / "store"
 
 
 def is_url(place: Path | str) -> bool:
-    """Whether a place is a URL, as ``memory://fsim``, rather than a path."""
+    """True if a place is a URL, as ``memory://fsim``, rather than a path."""
     return isinstance(place, str) and "://" in place
 
 
@@ -314,7 +314,7 @@ def _name(key: str) -> str:
 
 
 def _key_part(name: str) -> bytes:
-    """What an entry says of its key: enough of it to tell any two apart."""
+    """Part of its key that an entry holds: enough of it to tell any two apart."""
     return bytes.fromhex(name.replace("/", ""))[:16]
 
 
@@ -329,7 +329,7 @@ def _has_magic(content: bytes) -> bool:
 
 
 def _state(name: str, content: bytes) -> State:
-    """What a file with an entry's name is, by its content."""
+    """State of a file with an entry's name, by its content."""
     if not _has_magic(content):
         return State.STRANGER
     start, payload = len(MAGIC), content[HEAD:]

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from fsim.core.errors import OutputError, ScenarioError
-from fsim.store.folder import Found, is_group, kind_of, new_temporary
+from fsim.store.folder import StoredFile, is_group, kind_of, new_temporary
 
 WHOLE_AT_ONCE = ("memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2")
 """Protocols under which a file appears when it has been sent, and not before: elsewhere it is
@@ -46,7 +46,7 @@ class UrlFiles:
         return {**self.__dict__, "_process": -1, "_filesystem": None}
 
     def place(self, name: str) -> str:
-        """Where a file is, in words."""
+        """URL of a file."""
         return f"{self.url}/{name}"
 
     def read(self, name: str, end: int | None = None) -> bytes | None:
@@ -73,7 +73,7 @@ class UrlFiles:
         return content
 
     def beginnings(self, names: Sequence[str], end: int) -> list[bytes | None]:
-        """What :meth:`read` gives for each of several files, asked for together.
+        """Beginnings of several files, each as :meth:`read` gives it, asked for together.
 
         Raises
         ------
@@ -84,16 +84,16 @@ class UrlFiles:
             return [self.read(name, end) for name in names]
         paths = [self._path(name) for name in names]
         try:
-            found = self._open().cat_ranges(paths, 0, end, on_error="return") if paths else []
+            results = self._open().cat_ranges(paths, 0, end, on_error="return") if paths else []
         except Exception as error:
             raise OutputError(f"{self.url}: cannot be read: {_first_line(error)}") from None
         contents: list[bytes | None] = []
-        for name, content in zip(names, found, strict=True):
+        for name, content in zip(names, results, strict=True):
             if isinstance(content, FileNotFoundError):
                 contents.append(None)
             elif isinstance(content, Exception):
-                told = _first_line(content)
-                raise OutputError(f"{self.place(name)}: cannot be read: {told}")
+                reason = _first_line(content)
+                raise OutputError(f"{self.place(name)}: cannot be read: {reason}")
             else:
                 contents.append(content)
         return contents
@@ -125,8 +125,8 @@ class UrlFiles:
                     files.rm_file(temporary)
                 raise
         except Exception as error:
-            told = _first_line(error)
-            raise OutputError(f"{self.place(name)}: cannot be written: {told}") from None
+            reason = _first_line(error)
+            raise OutputError(f"{self.place(name)}: cannot be written: {reason}") from None
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -135,10 +135,10 @@ class UrlFiles:
         except FileNotFoundError:
             pass
         except Exception as error:
-            told = _first_line(error)
-            raise OutputError(f"{self.place(name)}: cannot be removed: {told}") from None
+            reason = _first_line(error)
+            raise OutputError(f"{self.place(name)}: cannot be removed: {reason}") from None
 
-    def found(self) -> Iterator[Found]:
+    def listing(self) -> Iterator[StoredFile]:
         """All there is, temporary files and strangers too.
 
         Raises
@@ -158,7 +158,7 @@ class UrlFiles:
             raise OutputError(f"{self.url}: found a file, allowed is a folder for the store")
         groups = {name for name, detail in top.items() if is_group(name) and _is_folder(detail)}
         for name in sorted(top.keys() - groups - {""}):
-            yield _found(name, top[name])
+            yield _stored_file(name, top[name])
         if not groups:
             return
         try:
@@ -169,7 +169,7 @@ class UrlFiles:
             raise OutputError(f"{self.url}: cannot be listed: {_first_line(error)}") from None
         for detail in sorted(details.values(), key=self._name):
             if (name := self._name(detail)).partition("/")[0] in groups:
-                yield _found(name, detail)
+                yield _stored_file(name, detail)
 
     @property
     def _whole_at_once(self) -> bool:
@@ -186,7 +186,7 @@ class UrlFiles:
         return name.rstrip("/").removeprefix(self._root).lstrip("/")
 
     def _plain(self, path: str) -> bool:
-        """Whether a plain file is there, in a folder that is no link.
+        """True if a plain file is there, in a folder that is no link.
 
         Raises
         ------
@@ -233,13 +233,13 @@ def _is_folder(detail: dict[str, Any]) -> bool:
     return detail["type"] == "directory" and not detail.get("islink")
 
 
-def _found(name: str, detail: dict[str, Any]) -> Found:
+def _stored_file(name: str, detail: dict[str, Any]) -> StoredFile:
     kind = kind_of(name, plain=_is_plain(detail))
-    return Found(name, detail["size"] or 0, _seconds(detail), kind)
+    return StoredFile(name, detail["size"] or 0, _seconds(detail), kind)
 
 
 def _seconds(detail: dict[str, Any]) -> float:
-    """When a file was written, in seconds since 1970, as its filesystem calls it; 0 if not told."""
+    """Seconds since 1970 at which a file was written, by its filesystem; 0 if it does not tell."""
     for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
         value = detail.get(key)
         if isinstance(value, datetime):

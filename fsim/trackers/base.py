@@ -1,4 +1,4 @@
-"""What a tracker is, and telling several of them without depending on any."""
+"""Interface of trackers, and a group of them that depends on none."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ class TrackerGroup:
                 getattr(tracker, what)(copy.deepcopy(dict(content)))
             except Exception as error:  # of packages, disks and networks of all kinds
                 self._trackers.remove(tracker)
-                told = " ".join(f"{type(error).__name__}: {error}".split())
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
                 _log.warning(
                     "%s failed at %s and is told no more, the run goes on: %s",
                     type(tracker).__name__,
                     what,
-                    told,
+                    reason,
                 )
 
 
@@ -135,7 +135,7 @@ def settings(scenario: Row) -> dict[str, Any]:
 
 
 def run_name(scenario: Row) -> str:
-    """What trackers call a run: ``NAME-POLICY-seed-SEED``."""
+    """Name of a run for trackers: ``NAME-POLICY-seed-SEED``."""
     policy = scenario.get("compression", {}).get("policy", "")
     parts = [scenario.get("name", "run"), policy, f"seed-{scenario.get('seed', 0)}"]
     return "-".join(str(part) for part in parts if part)

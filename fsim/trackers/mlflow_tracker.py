@@ -63,8 +63,12 @@ class MlflowTracker:
         self._began = time.time()
         with _quiet():
             self._client = MlflowClient(tracking_uri=self._uri())
-            found = self._client.get_experiment_by_name(EXPERIMENT)
-            number = found.experiment_id if found else self._client.create_experiment(EXPERIMENT)
+            experiment = self._client.get_experiment_by_name(EXPERIMENT)
+            number = (
+                experiment.experiment_id
+                if experiment
+                else self._client.create_experiment(EXPERIMENT)
+            )
         self._run = self._client.create_run(number, run_name=run_name(scenario)).info.run_id
         parameters = [
             Param(_NOT_IN_NAMES.sub("_", key), str(value)[:MOST_CHARACTERS])

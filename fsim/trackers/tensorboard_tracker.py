@@ -67,13 +67,13 @@ class TensorBoardTracker:
         self._writer.flush()
 
 
-def _new_folder(wanted: Path) -> Path:
+def _new_folder(first: Path) -> Path:
     """A folder that was not there before: the events of two runs in one would be one zigzag."""
-    folder, number = wanted, 1
+    folder, number = first, 1
     while True:
         try:
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
             number += 1
-            folder = wanted.with_name(f"{wanted.name}-{number}")
+            folder = first.with_name(f"{first.name}-{number}")

@@ -94,7 +94,7 @@ class Binarisation:
         self._initial = torch.zeros(count, columns, device=values.device)
         self.exponents = torch.zeros(count, columns, device=values.device, requires_grad=True)
         self.exponents.grad = torch.zeros_like(self.exponents)
-        self._seen: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+        self._forward_values: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
     @torch.no_grad()
     def binarise(self, step: int) -> None:
@@ -105,7 +105,7 @@ class Binarisation:
         step
             From 0.
         """
-        self._seen = None
+        self._forward_values = None
         through = [begin <= step < end for begin, end in zip(self._begins, self._ends, strict=True)]
         if not any(through):
             return
@@ -113,20 +113,20 @@ class Binarisation:
         for slot, begin in enumerate(self._begins):
             if step == begin < self._ends[slot]:
                 self._initial[slot] = self._mean_magnitudes(moved)[slot]
-        drawn = torch.zeros_like(moved)
+        draws = torch.zeros_like(moved)
         for slot, binarised in enumerate(through):
             if binarised:
                 numbers = self._draws[slot].random(self._size, dtype=np.float32)
-                drawn[slot, : self._size] = torch.from_numpy(numbers)
+                draws[slot, : self._size] = torch.from_numpy(numbers)
         # Slots in their warm-up have no step size yet; any serves, since nothing of it is used.
         rows = torch.tensor(through, device=moved.device).unsqueeze(1)
         wide = torch.where(rows, self._step_sizes().index_select(1, self._owners), 1.0)
         ratios = moved / wide
-        signs = torch.where(drawn < (ratios + 1) / 2, 1.0, -1.0)
+        signs = torch.where(draws < (ratios + 1) / 2, 1.0, -1.0)
         applies = rows & self._trained
         self._latent.copy_(self._values)
         self._values.copy_(torch.where(applies, self._start + signs * wide, self._values))
-        self._seen = ratios, signs, applies
+        self._forward_values = ratios, signs, applies
 
     @torch.no_grad()
     def straight_through(self) -> None:
@@ -134,9 +134,9 @@ class Binarisation:
         if self.exponents.grad is None:
             raise RuntimeError("the exponents' gradient has been taken away")
         self.exponents.grad.zero_()
-        if self._seen is None:
+        if self._forward_values is None:
             return
-        ratios, signs, applies = self._seen
+        ratios, signs, applies = self._forward_values
         self._values.copy_(self._latent)
         inside = ratios.abs() <= 1
         slopes = torch.where(applies, torch.where(inside, signs - ratios, signs), 0.0)
@@ -155,8 +155,8 @@ class Binarisation:
         """
         if self._begins[slot] >= self._ends[slot]:
             self._initial[slot] = self._mean_magnitudes(self._values - self._start)[slot]
-        found: FloatArray = self._step_sizes()[slot, : self._matrices].cpu().numpy().copy()
-        return found
+        values: FloatArray = self._step_sizes()[slot, : self._matrices].cpu().numpy().copy()
+        return values
 
     def _raw_step_sizes(self) -> torch.Tensor:
         return self._initial * (self._settings.coefficient * self.exponents).exp()

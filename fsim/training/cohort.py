@@ -33,7 +33,7 @@ PLAIN = TrainingRequest()
 
 @dataclass(frozen=True)
 class SlotJob:
-    """What one slot is to do.
+    """Job of one slot.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class SlotJob:
 
 @dataclass(frozen=True)
 class SlotResult:
-    """What one slot did.
+    """Result of one slot.
 
     Attributes
     ----------
@@ -220,16 +220,16 @@ class Cohort:
             if self._sensitivity.recall:
                 recall = TokenRecall(self.width, self._sensitivity.recall)
         losses = torch.zeros(max(steps), self.width, device=adapted.device)
-        kept = torch.zeros(self.width, device=adapted.device)
-        maskable = torch.zeros_like(kept)
+        kept_tokens = torch.zeros(self.width, device=adapted.device)
+        maskable = torch.zeros_like(kept_tokens)
         ends: dict[int, tuple[FloatArray, FloatArray | None, FloatArray | None]] = {}
         for step in range(max(steps)):
             if binarisation is not None:
                 binarisation.binarise(step)
             batch = self._batch(jobs, step)
-            weights, inputs, seen = self._filter(batch, tokens, step)
-            kept += _per_slot(seen[0].sum(1), self.width)
-            maskable += _per_slot(seen[1].sum(1), self.width)
+            weights, inputs, masks = self._filter(batch, tokens, step)
+            kept_tokens += _per_slot(masks[0].sum(1), self.width)
+            maskable += _per_slot(masks[1].sum(1), self.width)
             if inputs is not None:
                 embedded = embedding(inputs.ids).detach().requires_grad_()
             else:
@@ -242,7 +242,7 @@ class Cohort:
             if frozen is not None:
                 gradients.masked_fill_(frozen, 0)
             if recall is not None and tokens is not None and not tokens.is_full(step):
-                recall.observe(*seen, self._whole_scores(batch, tokens.settings))
+                recall.observe(*masks, self._whole_scores(batch, tokens.settings))
             if tokens is not None and fisher is not None:
                 tokens.observe(inputs, at_embeddings[0], step)
                 fisher.observe()
@@ -264,7 +264,7 @@ class Cohort:
                     scales = None if binarisation is None else binarisation.scales(slot)
                     ends[slot] = slots.read(slot), flat, scales
         by_step = losses.cpu().numpy()
-        shares = (kept / maskable.clamp(min=1)).cpu().numpy()
+        shares = (kept_tokens / maskable.clamp(min=1)).cpu().numpy()
         results = []
         for slot in range(len(jobs)):
             end, flat, scales = ends[slot]
@@ -291,7 +291,7 @@ class Cohort:
         return Batch.stack(parts).to(self.device)
 
     def _frozen(self, jobs: Sequence[SlotJob]) -> torch.Tensor | None:
-        """Where coordinates are not trained, (slots, coordinates); None if all are."""
+        """Mask of coordinates that are not trained, (slots, coordinates); None if all are."""
         if all(job.trainable is None for job in jobs):
             return None
         frozen = torch.zeros_like(self._slots.values, dtype=torch.bool)
@@ -333,7 +333,7 @@ class Cohort:
         return norms.gather(1, batch.at) if settings.mask == "targets" else norms
 
     def _counts(self, batch: Batch, weights: torch.Tensor) -> torch.Tensor:
-        """What each scored column counts for in its slot's own loss, (rows, columns)."""
+        """Weight of each scored column in its slot's own loss, (rows, columns)."""
         if self._sensitivity is not None and self._sensitivity.reduction == "sum":
             used = batch.scored.any(1).float()
         else:

@@ -56,7 +56,7 @@ class TrainingCost:
         return total
 
     def _saved(self, length: int, scored: int, merging: TokenMerging) -> int:
-        """What merging takes from the operations of a row."""
+        """Operations that merging takes from a row."""
         mergeable = mergeable_tokens(length, scored)
         fewer = merges(mergeable, merging.settings)
         squares = length**2 - (length - fewer) ** 2

@@ -1,4 +1,4 @@
-"""What is added to every gradient of a client's training, for an algorithm with two sides.
+"""Correction of every gradient of a client's training, for an algorithm with two sides.
 
 In SCAFFOLD (Karimireddy et al., ICML 2020, algorithm 1) a local step goes along ``g - c_i + c``:
 ``c - c_i``, the server's control variate less the client's own, is the same in all steps of a

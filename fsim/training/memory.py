@@ -74,13 +74,13 @@ def _most_above_start(profile: torch.profiler.profile, device: int) -> int:
         trace = Path(folder) / "trace.json"
         profile.export_chrome_trace(str(trace))
         events = json.loads(trace.read_bytes())["traceEvents"]
-    told = [
+    changes = [
         (event["ts"], event["args"]["Ev Idx"], event["args"]["Bytes"])
         for event in events
         if event.get("name") == "[memory]" and event["args"]["Device Type"] == device
     ]
-    given = most = 0
-    for _, _, size in sorted(told):
-        given += size
-        most = max(most, given)
+    current = most = 0
+    for _, _, size in sorted(changes):
+        current += size
+        most = max(most, current)
     return most

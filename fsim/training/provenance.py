@@ -1,4 +1,4 @@
-"""What a result of learning was produced by, as digests: the key that it is stored under."""
+"""Provenance of a result of learning, as digests: the key that it is stored under."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def code_version() -> str:
 
 
 def origin(adapted: AdaptedModel) -> dict[str, Any]:
-    """What every result of a model rests on: code, frozen model, LoRA, kind of device, threads."""
+    """Origin of every result of a model: code, frozen model, LoRA, kind of device, threads."""
     return {
         "code": code_version(),
         "model": adapted.frozen_digest,

@@ -41,7 +41,7 @@ class TokenSensitivity:
         self._ranking = self._average
 
     def is_full(self, step: int) -> bool:
-        """Whether a local step (from 0) trains on everything."""
+        """True if a local step (from 0) trains on everything."""
         if self.settings.first == "full" and step < self.settings.refresh_every:
             return True
         return step % self.settings.refresh_every == 0
@@ -76,9 +76,9 @@ class TokenSensitivity:
         """Soft weights over scored columns (rows, columns), of mean 1 in every row."""
         scores = self._scores(batch).gather(1, batch.at)
         measured = batch.scored & scores.isfinite()
-        known = torch.where(measured, scores, 0)
-        mean = known.sum(1, keepdim=True) / measured.sum(1, keepdim=True).clamp(min=1)
-        weights = torch.where(measured & (mean > 0), known / mean.clamp(min=1e-38), 1.0)
+        finite_scores = torch.where(measured, scores, 0)
+        mean = finite_scores.sum(1, keepdim=True) / measured.sum(1, keepdim=True).clamp(min=1)
+        weights = torch.where(measured & (mean > 0), finite_scores / mean.clamp(min=1e-38), 1.0)
         weights = torch.where(batch.scored, weights, 0)
         total = weights.sum(1, keepdim=True).clamp(min=1e-38)
         return weights * batch.scored.sum(1, keepdim=True) / total
@@ -95,7 +95,7 @@ class TokenSensitivity:
         return self._ranking[self._keys(batch)]
 
     def _keys(self, batch: Batch) -> torch.Tensor:
-        """Where in the flat averages each position of a batch belongs, (rows, length)."""
+        """Index in the flat averages of each position of a batch, (rows, length)."""
         rows, length = batch.ids.shape
         slot = torch.arange(rows, device=batch.ids.device) // (rows // self._slots)
         if self.settings.by == "token":

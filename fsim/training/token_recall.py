@@ -25,24 +25,24 @@ class TokenRecall:
 
     def __init__(self, slots: int, top_share: float) -> None:
         self._top_share = top_share
-        self._seen: list[list[float]] = [[] for _ in range(slots)]
+        self._values: list[list[float]] = [[] for _ in range(slots)]
 
-    def observe(self, kept: torch.Tensor, among: torch.Tensor, scores: torch.Tensor) -> None:
+    def observe(self, masks: torch.Tensor, among: torch.Tensor, scores: torch.Tensor) -> None:
         """Take in one filtered step.
 
         Parameters
         ----------
-        kept, among
+        masks, among
             The mask and what it falls on, (rows, places), boolean; rows in slot order.
         scores
             Squared gradient norms of the unfiltered loss at the same places.
         """
-        count = len(self._seen)
-        own = (np.split(each.cpu().numpy(), count) for each in (kept, among, scores))
-        for seen, mask, places, norms in zip(self._seen, *own, strict=True):
+        count = len(self._values)
+        own = (np.split(each.cpu().numpy(), count) for each in (masks, among, scores))
+        for values, mask, places, norms in zip(self._values, *own, strict=True):
             if places.any():
-                seen.append(token_recall(mask[places], norms[places], self._top_share))
+                values.append(token_recall(mask[places], norms[places], self._top_share))
 
     def mean(self, slot: int) -> float | None:
         """Over the steps seen; None of none."""
-        return float(np.mean(self._seen[slot])) if self._seen[slot] else None
+        return float(np.mean(self._values[slot])) if self._values[slot] else None

@@ -16,7 +16,7 @@ from fsim.core.types import FloatArray, GradientCorrection, Layout, TrainingRequ
 from fsim.data.encoding import BatchShape, Encoded
 from fsim.model.adapter import AdaptedModel
 from fsim.store import Store, key_of
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 from fsim.training.cohort import Cohort, SlotJob, SlotResult
 from fsim.training.cost import TrainingCost
 from fsim.training.gradient_correction import SlotCorrection
@@ -61,7 +61,7 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What local training gives.
+    """Result of local training.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ class Trainer:
         self._workers = Workers(train, workers)
         self._cost = TrainingCost(adapted, cohort.merging)
         self._queue: dict[int, TrainingJob] = {}
-        self._done: dict[int, tuple[TrainingJob, str, SlotResult]] = {}
+        self._results: dict[int, tuple[TrainingJob, str, SlotResult]] = {}
         self._ready: dict[int, TrainingResult] = {}
         self._cache = cache or MemoryCache()
         self._tickets = 0
@@ -197,32 +197,34 @@ class Trainer:
         TrainingDiverged
             The client's loss became NaN or infinite, or its adapter did.
         """
-        if ticket not in self._ready and ticket not in self._done:
+        if ticket not in self._ready and ticket not in self._results:
             self._train_queue()
         if ticket in self._ready:
             return self._ready.pop(ticket)
-        job, key, done = self._done.pop(ticket)
+        job, key, slot_result = self._results.pop(ticket)
         where = f"client {job.client}, round {job.round_number}"
-        for step, loss in enumerate(done.losses, 1):
+        for step, loss in enumerate(slot_result.losses, 1):
             if not math.isfinite(loss):
                 raise TrainingDiverged(
                     f"{where}: the training loss became {loss} at local step {step}"
                 )
-        if not np.isfinite(done.end).all():
+        if not np.isfinite(slot_result.end).all():
             raise TrainingDiverged(f"{where}: the adapter is not finite after the last local step")
-        after = self._layout.unflatten(done.end)
+        after = self._layout.unflatten(slot_result.end)
         result = TrainingResult(
             delta={name: after[name] - job.adapter[name] for name in after},
-            fisher=None if done.fisher is None else self._layout.unflatten(done.fisher),
-            losses=done.losses,
-            tokens_kept=done.tokens_kept,
-            token_recall=done.token_recall,
-            scales=None if done.scales is None else self._by_name(done.scales),
+            fisher=None
+            if slot_result.fisher is None
+            else self._layout.unflatten(slot_result.fisher),
+            losses=slot_result.losses,
+            tokens_kept=slot_result.tokens_kept,
+            token_recall=slot_result.token_recall,
+            scales=None if slot_result.scales is None else self._by_name(slot_result.scales),
             key=key,
         )
         if key:
             copies = 1 if result.fisher is None else 2
-            self._cache.put(key, result, copies * done.end.nbytes)
+            self._cache.put(key, result, copies * slot_result.end.nbytes)
         return result
 
     def close(self) -> None:
@@ -250,7 +252,7 @@ class Trainer:
                 continue
             stored = self._store.get(key) if self._store is not None else None
             if stored is not None:
-                self._done[ticket] = job, key, SlotResult.from_bytes(stored)
+                self._results[ticket] = job, key, SlotResult.from_bytes(stored)
                 continue
             slots[ticket] = slot
             missing.append(ticket)
@@ -259,10 +261,10 @@ class Trainer:
         chunks = [missing[at : at + self.width] for at in range(0, len(missing), self.width)]
         cohorts = [[slots[ticket] for ticket in chunk] for chunk in chunks]
         for at, results in self._workers.map(cohorts):
-            for ticket, done in zip(chunks[at], results, strict=True):
-                self._done[ticket] = jobs[ticket], keys[ticket], done
+            for ticket, result in zip(chunks[at], results, strict=True):
+                self._results[ticket] = jobs[ticket], keys[ticket], result
                 if self._store is not None:
-                    self._store.put(keys[ticket], done.to_bytes())
+                    self._store.put(keys[ticket], result.to_bytes())
 
     def _by_name(self, scales: FloatArray) -> dict[str, float]:
         names = (spec.name for spec in self._layout.tensors)

@@ -15,9 +15,9 @@ from fsim.audit.experiments import (
     ROUND,
     TIME,
 )
-from fsim.audit.inference import read_inference
 from fsim.audit.measured import LATE, Measurement, measurements_of
-from fsim.audit.report import claims_grid, to_data, to_markdown
+from fsim.audit.presentation import claims_grid, to_data, to_markdown
+from fsim.audit.speed_up import read_inference
 from fsim.results.loading import load
 from tests.results.made import rewrite_summary, write_made
 

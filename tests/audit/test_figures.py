@@ -12,7 +12,7 @@ from fsim.audit.figures import published_figures, table_powers
 REFERENCE = Path(__file__).resolve().parents[2] / ".." / "shared" / "reference" / "fed_fstq.md"
 
 
-def found(subject, quantity, experiment="round-breakdown"):
+def check_of(subject, quantity, experiment="round-breakdown"):
     (only,) = [
         each
         for each in published_figures()
@@ -48,25 +48,25 @@ def test_all_baselines_are_consistent_within_their_table():
 
 def test_fed_fstqs_row():
     assert table_powers() == (Decimal("1.5"), Decimal(4))
-    assert found(paper.FSTQ, "communication").implied == Decimal("61.44")
-    assert found(paper.FSTQ, "total").implied == Decimal("67.29")
-    assert found(paper.FSTQ, "energy").implied == Decimal("115.56")
+    assert check_of(paper.FSTQ, "communication").implied == Decimal("61.44")
+    assert check_of(paper.FSTQ, "total").implied == Decimal("67.29")
+    assert check_of(paper.FSTQ, "energy").implied == Decimal("115.56")
     for quantity in ("communication", "total", "energy"):
-        assert found(paper.FSTQ, quantity).verdict is Verdict.CONTRADICTORY
+        assert check_of(paper.FSTQ, quantity).verdict is Verdict.CONTRADICTORY
 
 
 def test_what_v3_corrects():
-    total = found(f"{paper.FSTQ} (v3)", "total")
+    total = check_of(f"{paper.FSTQ} (v3)", "total")
     assert total.verdict is Verdict.CONSISTENT
-    assert found(f"{paper.FSTQ} (v3)", "total ratio").verdict is Verdict.CONSISTENT
-    energy = found(f"{paper.FSTQ} (v3)", "energy")
-    assert energy.found == Decimal(2) * Decimal("61.44") + 4 * Decimal("5.85")
+    assert check_of(f"{paper.FSTQ} (v3)", "total ratio").verdict is Verdict.CONSISTENT
+    energy = check_of(f"{paper.FSTQ} (v3)", "energy")
+    assert energy.published == Decimal(2) * Decimal("61.44") + 4 * Decimal("5.85")
     assert energy.verdict is Verdict.CONTRADICTORY  # to the baselines' 1.5 W
 
 
 def test_the_power_sweep():
     for power, energy in zip(("0.1", "0.5", "1", "2", "5"), (60.96, 224.8, 429.6, 839.2, 2068), strict=True):  # fmt: skip  # noqa: E501
-        assert float(found(paper.FEDAVG, f"{power} W", "transmit-power").implied) == energy
+        assert float(check_of(paper.FEDAVG, f"{power} W", "transmit-power").implied) == energy
     sweep = [each for each in published_figures() if each.experiment == "transmit-power"]
     consistent = {each.subject for each in sweep if each.verdict is Verdict.CONSISTENT}
     contradictory = {each.subject for each in sweep if each.verdict is Verdict.CONTRADICTORY}
@@ -99,4 +99,4 @@ def test_every_figure_is_one_of_the_references():
     numbers = {Decimal(each) for each in re.findall(r"(?<![\d.])(?:\d+\.\d+|\.\d+|\d+)", text)}
     percents = {Decimal(each) / 100 for each in re.findall(r"(\d+)%", text)}
     for each in published_figures():
-        assert each.found in numbers | percents, each
+        assert each.published in numbers | percents, each

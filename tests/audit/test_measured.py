@@ -3,8 +3,8 @@ import json
 import pytest
 
 from fsim.audit.experiments import LANGUAGES
-from fsim.audit.measured import KEPT, measurements_of, read_measured, write_measured
-from fsim.audit.report import sections
+from fsim.audit.measured import MEASURED_FILE, measurements_of, read_measured, write_measured
+from fsim.audit.presentation import sections
 from fsim.core.errors import OutputError
 from fsim.experiments.run import run_to_folder
 from tests.results.made import rewrite_summary, write_made
@@ -107,7 +107,7 @@ def test_kept_and_read_again(runs, tmp_path):
 
 
 def test_what_is_kept_with_the_package_can_be_read():
-    assert KEPT.is_file()
+    assert MEASURED_FILE.is_file()
     read_measured()
 
 

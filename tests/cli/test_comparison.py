@@ -28,7 +28,7 @@ def table(seed=None):
     return comparison_table(summaries, "float16", seed)
 
 
-def told(capsys):
+def output_lines(capsys):
     shown = capsys.readouterr().out
     assert "…" not in shown
     lines = [line for line in shown.splitlines() if line.strip()]
@@ -42,7 +42,7 @@ def told(capsys):
 
 def test_a_long_name_cuts_no_figure(narrow, capsys):
     print_comparison(table(), "float16", "a title")
-    lines = told(capsys)
+    lines = output_lines(capsys)
     assert any(line.split()[0] == "float16" and "400 kB" in line for line in lines)
 
 

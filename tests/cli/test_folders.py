@@ -47,7 +47,7 @@ def files(folder):
     }
 
 
-def done(result):
+def succeeded(result):
     assert result.exit_code == 0, (result.output, result.exception)
     return result
 
@@ -62,15 +62,15 @@ def refused(result, message):
 def test_commands_one_after_another_leave_everything_in_place(command):
     before = {}
     for words in (COMPARE, SWEEP, ("run",)):
-        done(command(*words))
+        succeeded(command(*words))
         for kept, held in before.items():
             assert files(kept) == held
         before = {folder: files(folder) for folder in Path("runs").iterdir()}
     assert sorted(os.listdir("runs")) == ["tiny", "tiny-comparison", "tiny-sweep"]
-    done(command("report", "runs/tiny"))
+    succeeded(command("report", "runs/tiny"))
     Path("runs/tiny/notes.txt").write_text("mine")
     before = files("runs/tiny-comparison"), files("runs/tiny-sweep")
-    done(command("run"))
+    succeeded(command("run"))
     assert Path("runs/tiny/notes.txt").read_text() == "mine"
     # What was drawn of old results goes with them.
     assert not Path("runs/tiny/report.html").exists()
@@ -180,10 +180,10 @@ def test_what_is_drawn_takes_nobodys_name(command, words, name, caplog):
         adopt(Path(folder))
         path = Path(folder) / name
         path.write_text("mine")
-        done(command(*words, folder))
+        succeeded(command(*words, folder))
         assert Path(f"{path}.1").read_text() == "mine"
         assert f"now {name}.1" in caplog.text
-        done(command(*words, folder))
+        succeeded(command(*words, folder))
         assert not Path(f"{path}.2").exists()
         assert name in json.loads((Path(folder) / MANIFEST).read_text())["files"]
 
@@ -208,7 +208,7 @@ def test_a_bad_place_is_told_before_any_work(command, words, monkeypatch):
 def test_a_folder_is_found_again_by_the_path_that_was_given(command, words):
     """By way of a folder that is none, and with a name that looks like a style and a picture."""
     place = Path("[/x] :smile:")
-    told = done(command(*words, "--out", f"new/../{place}"))
+    told = succeeded(command(*words, "--out", f"new/../{place}"))
     assert os.listdir() == ["["]
     assert (place / MANIFEST).exists()
     assert str(place) in told.output.replace("\n", "")

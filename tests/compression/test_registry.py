@@ -118,14 +118,14 @@ def test_results_rest_on_the_source_of_registered_policies():
 
 
 def test_a_class_of_a_notebook_is_known_by_its_methods():
-    def made(line):
+    def policy_from(line):
         space = {"Doubles": Doubles, "dataclass": dataclass, "__name__": "no_module"}
         text = "@dataclass(frozen=True)\nclass One(Doubles):\n    scale: float = " + line
         exec(text, space)
         return space["One"]
 
-    one, other = made("1.5"), made("2.5")
-    assert source_of(one) == source_of(made("1.5"))
+    one, other = policy_from("1.5"), policy_from("2.5")
+    assert source_of(one) == source_of(policy_from("1.5"))
     assert source_of(one) != source_of(other)
 
 

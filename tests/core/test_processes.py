@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fsim.core import processes
-from fsim.core.processes import CAN_FORK, WorkerEnded, Workers, told
+from fsim.core.processes import CAN_FORK, WorkerEnded, Workers, exit_text
 from tests.conftest import ROOT
 
 needs_fork = pytest.mark.skipif(not CAN_FORK, reason="processes are not copied on this system")
@@ -227,6 +227,6 @@ def test_without_forking_everything_is_done_here(workers, monkeypatch):
 
 
 def test_how_a_process_ended():
-    assert told(None) == "no status"
-    assert told(-9) == "signal 9"
-    assert told(3) == "status 3"
+    assert exit_text(None) == "no status"
+    assert exit_text(-9) == "signal 9"
+    assert exit_text(3) == "status 3"

@@ -19,7 +19,7 @@ from fsim.settings.loading import LoadedScenario
 from fsim.simulation.build import build_shared_links
 from fsim.simulation.client_counts import ClientCounts
 from fsim.simulation.run import run_world
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 from tests.exploration.cases import Case
 from tests.exploration.learner import RecordedLearner
 from tests.exploration.watching import Stalled, TooLong, Watched, WatchedWorld

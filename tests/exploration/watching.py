@@ -22,7 +22,7 @@ from fsim.simulation.build import build_population
 from fsim.simulation.failures import PayloadFailures
 from fsim.simulation.payload import EncodedUpdate, PayloadEncoder
 from fsim.simulation.world import SimulatedWorld
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 from tests.exploration.learner import RecordedLearner
 
 MOST_ASKINGS = 400

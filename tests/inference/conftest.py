@@ -4,7 +4,7 @@ import torch
 from fsim.model.loading import load_base
 
 
-class Given:
+class FixedScores:
     """Scores that a test chooses."""
 
     def __init__(self, scores):

@@ -17,7 +17,7 @@ from fsim.inference.preparation import Preparation, prepare
 from fsim.inference.pruning import PromptPruner
 from fsim.inference.token_choice import Keep
 from fsim.store import Store
-from tests.inference.conftest import Given
+from tests.inference.conftest import FixedScores
 
 LAYER = 2
 ANSWER = 3
@@ -64,7 +64,7 @@ def test_the_loss_of_an_answer_is_that_of_answering_token_by_token(nano, kind):
     model = nano if kind == "nano" else other(kind)
     ids = sequence()
     scores = torch.randn(1, ids.shape[1] - ANSWER)
-    pruner = PromptPruner(model, LAYER, Given(scores), Keep(ratio=0.4, last=2))
+    pruner = PromptPruner(model, LAYER, FixedScores(scores), Keep(ratio=0.4, last=2))
     for reader in (pruner, Reader(model)):
         found = loss(reader, ids)
         assert found == pytest.approx(float(stepwise(reader, ids)), rel=1e-4)
@@ -85,7 +85,7 @@ def hidden(model, ids):
 class ByPlace:
     """Early tokens are the salient ones."""
 
-    watching = Given(None).watching
+    watching = FixedScores(None).watching
 
     def score(self, view):
         return -torch.arange(view.ids.shape[1], dtype=torch.float32).expand(view.ids.shape)

@@ -9,7 +9,7 @@ from fsim.inference.pruning import View
 from fsim.inference.token_choice import Keep
 
 
-class Given:
+class FixedScorer:
     """A scorer of scores that are known."""
 
     def __init__(self, scores):
@@ -48,32 +48,32 @@ def test_a_neighbourhood_stays_together():
     scores = torch.tensor([[0.0, 0.0, 4.0, 3.0, 4.0, 0.0, 0.0, 3.5, 0.0, 0.0]])
     view = view_of(torch.ones(1, 10, dtype=torch.bool))
     keep = Keep(budget=4, first=0, last=1)
-    alone = keep.mask(Pooled(Given(scores), 1).score(view), view.read)[0]
+    alone = keep.mask(Pooled(FixedScorer(scores), 1).score(view), view.read)[0]
     assert alone.nonzero()[:, 0].tolist() == [2, 4, 7, 9]
-    together = keep.mask(Pooled(Given(scores), 3).score(view), view.read)[0]
+    together = keep.mask(Pooled(FixedScorer(scores), 3).score(view), view.read)[0]
     assert together.nonzero()[:, 0].tolist() == [2, 3, 4, 9]
 
 
 def test_a_window_of_one_keeps_scores_up_to_a_constant():
     scores = torch.randn(2, 9, generator=torch.Generator().manual_seed(0))
-    found = Pooled(Given(scores), 1).score(view_of(torch.ones(2, 9, dtype=torch.bool)))
+    found = Pooled(FixedScorer(scores), 1).score(view_of(torch.ones(2, 9, dtype=torch.bool)))
     torch.testing.assert_close(found, scores.log_softmax(dim=1))
 
 
 def test_padding_has_no_part():
     scores = torch.tensor([[50.0, 50.0, 1.0, 2.0, 3.0]])
     read = torch.tensor([[False, False, True, True, True]])
-    found = Pooled(Given(scores), 3).score(view_of(read))
-    bare = Pooled(Given(scores[:, 2:]), 3).score(view_of(read[:, 2:]))
+    found = Pooled(FixedScorer(scores), 3).score(view_of(read))
+    bare = Pooled(FixedScorer(scores[:, 2:]), 3).score(view_of(read[:, 2:]))
     torch.testing.assert_close(found[:, 2:], bare)
 
 
 def test_layers_are_watched_as_the_scorer_asks():
     layer = torch.nn.Linear(2, 2)
-    assert Pooled(Given(None), 3).watching(layer) == ("watched", layer)
+    assert Pooled(FixedScorer(None), 3).watching(layer) == ("watched", layer)
 
 
 @pytest.mark.parametrize("window", [0, -3, 2, 30])
 def test_a_window_without_a_middle(window):
     with pytest.raises(InferenceError, match=f"window: found {window} tokens"):
-        Pooled(Given(None), window)
+        Pooled(FixedScorer(None), window)

@@ -4,7 +4,7 @@ import pytest
 
 from fsim.core.errors import ScenarioError
 from fsim.data.tasks import Example, make_task
-from fsim.inference.prompts import ASKED, OTHER, PassageWriter
+from fsim.inference.prompts import ASKED_LABEL, OTHER_LABEL, PassageWriter
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,10 @@ def test_a_prompt_is_one_passage_among_others_of_training(writer, data):
     for long, short in zip(writer.tests(chosen), chosen, strict=True):
         assert (long.question, long.answer) == (short.question, short.answer)
         lines = long.context.splitlines()
-        (at,) = [at for at, line in enumerate(lines) if line.startswith(ASKED)]
+        (at,) = [at for at, line in enumerate(lines) if line.startswith(ASKED_LABEL)]
         places.add(at)
-        assert lines.pop(at) == f"{ASKED} {short.context}"
-        others = [line.removeprefix(f"{OTHER} ") for line in lines]
+        assert lines.pop(at) == f"{ASKED_LABEL} {short.context}"
+        others = [line.removeprefix(f"{OTHER_LABEL} ") for line in lines]
         assert len(set(others)) == len(others)
         assert set(others) <= known - {short.context}
     assert len(places) > 3  # it stands anywhere

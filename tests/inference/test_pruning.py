@@ -19,12 +19,12 @@ from fsim.core.errors import InferenceError
 from fsim.inference.prefill import Reader
 from fsim.inference.pruning import PromptPruner, layers_of
 from fsim.inference.token_choice import Keep
-from tests.inference.conftest import Given
+from tests.inference.conftest import FixedScores
 
 LENGTH = 24
 
 
-def made(kind, config):
+def make_model(kind, config):
     torch.manual_seed(0)
     return kind(config).eval()
 
@@ -45,14 +45,14 @@ def models(nano):
     wide = {"initializer_range": 0.3}
     return {
         "nano": nano,
-        "llama": made(LlamaForCausalLM, LlamaConfig(**SMALL, **wide)),
-        "llama, eager": made(
+        "llama": make_model(LlamaForCausalLM, LlamaConfig(**SMALL, **wide)),
+        "llama, eager": make_model(
             LlamaForCausalLM, LlamaConfig(**SMALL, **wide, attn_implementation="eager")
         ),
-        "mistral, a window of 8": made(
+        "mistral, a window of 8": make_model(
             MistralForCausalLM, MistralConfig(**SMALL, **wide, sliding_window=8)
         ),
-        "gpt2": made(
+        "gpt2": make_model(
             GPT2LMHeadModel, GPT2Config(vocab_size=64, n_embd=32, n_layer=4, n_head=4, **wide)
         ),
     }
@@ -114,14 +114,14 @@ def generated(model, ids, mask, count):
 def test_a_pruned_prompt_and_its_answer_equal_a_masked_whole_pass(models, name, layer):
     model = models[name]
     ids, scores = prompts()
-    pruner = PromptPruner(model, layer, Given(scores), Keep(ratio=0.4))
+    pruner = PromptPruner(model, layer, FixedScores(scores), Keep(ratio=0.4))
     reading = pruner.read(ids)
-    assert int(reading.kept.sum()) == 10
+    assert int(reading.token_mask.sum()) == 10
     answer = torch.randint(3, 64, (1, 12))
     steps = [reading.logits, *(pruner.extend(reading, token[None])[:, -1] for token in answer.T)]
     found = torch.stack(steps, dim=1)
     line = torch.cat([ids, answer], dim=1)
-    kept = torch.cat([reading.kept, torch.ones_like(answer, dtype=torch.bool)], dim=1)
+    kept = torch.cat([reading.token_mask, torch.ones_like(answer, dtype=torch.bool)], dim=1)
     expected = whole(model, layer, line, torch.ones_like(kept), kept)[:, LENGTH - 1 :]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     # The pruning was no trifle: the whole prompt says something else.
@@ -136,9 +136,9 @@ def test_padded_prompts_side_by_side_equal_masked_whole_passes(models, name):
     mask = torch.ones_like(ids)
     mask[1, :5] = 0
     mask[2, :12] = 0
-    pruner = PromptPruner(model, 2, Given(scores), Keep(ratio=0.4))
+    pruner = PromptPruner(model, 2, FixedScores(scores), Keep(ratio=0.4))
     reading = pruner.read(ids, mask)
-    assert reading.kept.sum(1).tolist() == [10, 8, 5]
+    assert reading.token_mask.sum(1).tolist() == [10, 8, 5]
     answer = torch.randint(3, 64, (3, 5))
     first = reading.logits[:, None]
     found = torch.cat([first, pruner.extend(reading, answer[:, :1])], dim=1)
@@ -146,7 +146,7 @@ def test_padded_prompts_side_by_side_equal_masked_whole_passes(models, name):
     line = torch.cat([ids, answer], dim=1)
     more = torch.ones_like(answer)
     read = torch.cat([mask, more], dim=1).bool()
-    kept = torch.cat([reading.kept, more.bool()], dim=1)
+    kept = torch.cat([reading.token_mask, more.bool()], dim=1)
     expected = whole(model, 2, line, read, kept)[:, LENGTH - 1 :]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -157,7 +157,7 @@ def test_a_ratio_of_one_is_the_model_itself(models, name):
     ids, scores = prompts(rows=2)
     mask = torch.ones_like(ids)
     mask[1, :7] = 0
-    pruner = PromptPruner(model, 2, Given(scores), Keep(ratio=1.0))
+    pruner = PromptPruner(model, 2, FixedScores(scores), Keep(ratio=1.0))
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     with torch.no_grad():
         expected = model(input_ids=ids, attention_mask=mask, position_ids=positions).logits[:, -1]
@@ -176,7 +176,7 @@ def test_reading_whole_is_generating(models, name):
 
 def test_alone_a_ratio_of_one_changes_no_bit(nano):
     ids, scores = prompts()
-    reading = PromptPruner(nano, 3, Given(scores), Keep(ratio=1.0)).read(ids)
+    reading = PromptPruner(nano, 3, FixedScores(scores), Keep(ratio=1.0)).read(ids)
     with torch.no_grad():
         expected = nano(input_ids=ids, use_cache=True, logits_to_keep=1).logits[:, -1]
     assert torch.equal(reading.logits, expected)
@@ -188,8 +188,8 @@ def test_neighbours_change_nothing(models):
     mask = torch.ones_like(ids)
     mask[1, :9] = 0
     keep = Keep(budget=7)
-    both = PromptPruner(model, 1, Given(scores), keep).generate(ids, mask, max_new_tokens=8)
-    alone = PromptPruner(model, 1, Given(scores[1:, 9:]), keep).generate(
+    both = PromptPruner(model, 1, FixedScores(scores), keep).generate(ids, mask, max_new_tokens=8)
+    alone = PromptPruner(model, 1, FixedScores(scores[1:, 9:]), keep).generate(
         ids[1:, 9:], max_new_tokens=8
     )
     assert both[1] == alone[0]
@@ -198,17 +198,17 @@ def test_neighbours_change_nothing(models):
 def test_later_layers_keep_less(nano):
     ids, scores = prompts()
     layers = len(layers_of(nano))
-    whole_bytes = PromptPruner(nano, 1, Given(scores), Keep(ratio=1.0)).read(ids).cache_bytes
+    whole_bytes = PromptPruner(nano, 1, FixedScores(scores), Keep(ratio=1.0)).read(ids).cache_bytes
     each = whole_bytes // layers
     config = nano.config
     assert each == LENGTH * 2 * config.num_key_value_heads * config.head_dim * 4
-    reading = PromptPruner(nano, 1, Given(scores), Keep(budget=6)).read(ids)
+    reading = PromptPruner(nano, 1, FixedScores(scores), Keep(budget=6)).read(ids)
     assert reading.cache_bytes == each + (layers - 1) * each * 6 // LENGTH
 
 
 def test_generation_ends_at_the_end_mark(nano):
     ids, scores = prompts()
-    pruner = PromptPruner(nano, 2, Given(scores), Keep(ratio=0.5))
+    pruner = PromptPruner(nano, 2, FixedScores(scores), Keep(ratio=0.5))
     (free,) = pruner.generate(ids, max_new_tokens=6)
     (ended,) = pruner.generate(ids, max_new_tokens=6, end=free[2])
     assert ended == free[: free.index(free[2]) + 1]
@@ -216,7 +216,7 @@ def test_generation_ends_at_the_end_mark(nano):
 
 def test_the_scorer_sees_what_leaves_the_layer(nano):
     ids, scores = prompts()
-    scorer = Given(scores)
+    scorer = FixedScores(scores)
     PromptPruner(nano, 2, scorer, Keep(ratio=0.5)).read(ids)
     with torch.no_grad():
         expected = nano(input_ids=ids, output_hidden_states=True).hidden_states[2]
@@ -236,27 +236,29 @@ def test_an_adapter_of_peft_stays_in_use(nano_base):
         if "lora_B" in name:
             torch.nn.init.normal_(value)
     ids, scores = prompts()
-    reading = PromptPruner(model, 2, Given(scores), Keep(ratio=0.5)).read(ids)
-    expected = whole(model, 2, ids, torch.ones_like(reading.kept), reading.kept)[:, -1]
+    reading = PromptPruner(model, 2, FixedScores(scores), Keep(ratio=0.5)).read(ids)
+    expected = whole(model, 2, ids, torch.ones_like(reading.token_mask), reading.token_mask)[:, -1]
     torch.testing.assert_close(reading.logits, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("layer", [0, -1, 4, 40])
 def test_a_layer_out_of_range_is_refused(models, layer):
     with pytest.raises(InferenceError, match=rf"layer: found {layer}, allowed are 1 to 3 of 4"):
-        PromptPruner(models["llama"], layer, Given(None), Keep(ratio=0.5))
+        PromptPruner(models["llama"], layer, FixedScores(None), Keep(ratio=0.5))
 
 
 def test_a_model_without_layers_is_refused():
     with pytest.raises(InferenceError, match="found Linear with 0 lists of None layers"):
-        PromptPruner(torch.nn.Linear(2, 2), 1, Given(None), Keep(ratio=0.5))
+        PromptPruner(torch.nn.Linear(2, 2), 1, FixedScores(None), Keep(ratio=0.5))
 
 
 def test_a_model_that_hands_states_from_token_to_token_is_refused():
-    model = made(MambaForCausalLM, MambaConfig(vocab_size=64, hidden_size=16, num_hidden_layers=3))
+    model = make_model(
+        MambaForCausalLM, MambaConfig(vocab_size=64, hidden_size=16, num_hidden_layers=3)
+    )
     ids, scores = prompts()
     with pytest.raises(InferenceError, match="model: found layers that"):
-        PromptPruner(model, 1, Given(scores), Keep(ratio=0.5)).read(ids)
+        PromptPruner(model, 1, FixedScores(scores), Keep(ratio=0.5)).read(ids)
 
 
 def test_padding_on_the_right_is_refused(nano):
@@ -264,16 +266,18 @@ def test_padding_on_the_right_is_refused(nano):
     mask = torch.ones_like(ids)
     mask[:, -3:] = 0
     with pytest.raises(InferenceError, match="found padding on the right, allowed is on the left"):
-        PromptPruner(nano, 1, Given(scores), Keep(ratio=0.5)).read(ids, mask)
+        PromptPruner(nano, 1, FixedScores(scores), Keep(ratio=0.5)).read(ids, mask)
 
 
 def test_a_mask_of_another_shape_is_refused(nano):
     ids, scores = prompts()
     with pytest.raises(InferenceError, match=r"mask: found \(1, 23\), allowed is the prompts' "):
-        PromptPruner(nano, 1, Given(scores), Keep(ratio=0.5)).read(ids, torch.ones(1, LENGTH - 1))
+        PromptPruner(nano, 1, FixedScores(scores), Keep(ratio=0.5)).read(
+            ids, torch.ones(1, LENGTH - 1)
+        )
 
 
 def test_no_new_tokens_are_refused(nano):
     ids, scores = prompts()
     with pytest.raises(InferenceError, match="new tokens: found 0, allowed are 1 or more"):
-        PromptPruner(nano, 1, Given(scores), Keep(ratio=0.5)).generate(ids, max_new_tokens=0)
+        PromptPruner(nano, 1, FixedScores(scores), Keep(ratio=0.5)).generate(ids, max_new_tokens=0)

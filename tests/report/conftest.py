@@ -19,7 +19,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def kept(pytestconfig):
+def screenshots(pytestconfig):
     """Where tests leave what people may want to look at."""
     folder = Path(pytestconfig.rootpath) / "build" / "tests"
     folder.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ def report(tmp_path_factory):
     return path
 
 
-def test_the_page_loads_without_a_word_and_draws_every_chart(report, watched, kept):
+def test_the_page_loads_without_a_word_and_draws_every_chart(report, watched, screenshots):
     seen = watched(report)
     seen.page.wait_for_function(DRAWN)
     charts = seen.page.eval_on_selector_all("[data-chart]", "all => all.map(p => p.dataset.chart)")
@@ -53,7 +53,7 @@ def test_the_page_loads_without_a_word_and_draws_every_chart(report, watched, ke
     marks = "svg .scatterlayer .trace, svg .barlayer .trace, svg .boxlayer .trace, svg .hm"
     for name in charts:
         assert seen.page.locator(f"#{name}").locator(marks).count(), name
-    seen.page.screenshot(path=kept / "report.png", full_page=True)
+    seen.page.screenshot(path=screenshots / "report.png", full_page=True)
     assert seen.said == []
     assert seen.asked == [report.as_uri()]
 
@@ -91,7 +91,9 @@ def test_what_is_pointed_at_is_told(report, watched):
 
 
 @pytest.mark.parametrize("width", [360, 800])
-def test_nothing_is_wider_than_a_narrow_window_or_lies_on_the_legend(report, watched, kept, width):
+def test_nothing_is_wider_than_a_narrow_window_or_lies_on_the_legend(
+    report, watched, screenshots, width
+):
     seen = watched(report, width)
     seen.page.wait_for_function(DRAWN)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -102,7 +104,7 @@ def test_nothing_is_wider_than_a_narrow_window_or_lies_on_the_legend(report, wat
             for panel in figure.locator(".nsewdrag").all():
                 box = panel.bounding_box()
                 assert box["y"] + box["height"] <= top
-    seen.page.screenshot(path=kept / f"report-{width}.png", full_page=True)
+    seen.page.screenshot(path=screenshots / f"report-{width}.png", full_page=True)
     # Where the window is resized, the charts are too.
     seen.page.set_viewport_size({"width": 1000, "height": 900})
     seen.page.wait_for_function(DRAWN)

@@ -12,7 +12,7 @@ from fsim.report.timeline import events, write_timeline
 from tests.results.made import recorder
 
 
-def written(made, tmp_path):
+def timeline(made, tmp_path):
     path = tmp_path / "timeline.json"
     count = write_timeline(made.records(), made.evaluations(), path)
     found = json.loads(path.read_text())["traceEvents"]
@@ -22,7 +22,7 @@ def written(made, tmp_path):
 
 def test_slices_last_as_long_as_the_records(tmp_path):
     made = recorder(rounds=5, lost=(2, 1))
-    found = written(made, tmp_path)
+    found = timeline(made, tmp_path)
     slices = [event for event in found if event["ph"] == "X"]
     records = made.records()
     lasting = records[records["duration_s"] > 0]
@@ -37,7 +37,7 @@ def test_slices_last_as_long_as_the_records(tmp_path):
 
 
 def test_tracks_are_the_clients_and_the_server(tmp_path):
-    found = written(recorder(clients=3), tmp_path)
+    found = timeline(recorder(clients=3), tmp_path)
     names = {
         (event["pid"], event["tid"]): event["args"]["name"]
         for event in found
@@ -58,7 +58,7 @@ def test_slices_of_a_track_never_overlap(tmp_path):
     made.record(Kind.ROUND, 0, 9, SERVER, 1)
     made.record(Kind.ROUND, 4, 8, SERVER, 2)
     tracks = defaultdict(list)
-    for event in written(made, tmp_path):
+    for event in timeline(made, tmp_path):
         if event["ph"] == "X":
             tracks[event["pid"], event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
     assert len(tracks) == 4
@@ -95,7 +95,7 @@ def test_bytes_in_flight_worked_by_hand(tmp_path):
     made.record(Kind.UPLOAD, 4, 1, 1, 1, 7)
     counted = [
         (event["ts"] / 1e6, event["args"][event["name"]])
-        for event in written(made, tmp_path)
+        for event in timeline(made, tmp_path)
         if event["name"] == "uplink bytes in flight"
     ]
     assert counted == [(0, 100), (2, 130), (4, 7), (5, 0)]
@@ -108,7 +108,7 @@ def test_capacity_in_use_worked_by_hand(tmp_path):
     made.record(Kind.UPLOAD, 5, 2, 2, 1, 30)
     counted = [
         (event["name"], event["ts"] / 1e6, event["args"][event["name"]])
-        for event in written(made, tmp_path)
+        for event in timeline(made, tmp_path)
         if "capacity" in event["name"]
     ]
     # Nothing of the uplink, whose record does not tell.

@@ -42,7 +42,9 @@ def speedscope(tmp_path_factory):
     return folder / "package" / "dist" / "release" / "index.html"
 
 
-def test_a_viewer_opens_it_and_finds_every_track_and_duration(speedscope, watched, kept, tmp_path):
+def test_a_viewer_opens_it_and_finds_every_track_and_duration(
+    speedscope, watched, screenshots, tmp_path
+):
     made = recorder(rounds=5, clients=3, lost=(2, 1))
     path = tmp_path / "timeline.json"
     write_timeline(made.records(), made.evaluations(), path, "float16")
@@ -56,7 +58,7 @@ def test_a_viewer_opens_it_and_finds_every_track_and_duration(speedscope, watche
     assert not [words for _, words in seen.said if "still open" in words]
     assert not [words for kind, words in seen.said if kind == "error"]
     assert all(url.startswith(("file:", "blob:", "data:")) for url in seen.asked)
-    seen.page.screenshot(path=kept / "timeline-in-speedscope.png")
+    seen.page.screenshot(path=screenshots / "timeline-in-speedscope.png")
     with seen.page.expect_download() as download:
         seen.page.get_by_text("Export").click()
     understood = json.loads(download.value.path().read_text())

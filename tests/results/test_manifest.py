@@ -9,7 +9,7 @@ from fsim.core.errors import OutputError
 from fsim.figures.registry import save_figures
 from fsim.results.folders import replacing
 from fsim.results.loading import load
-from fsim.results.manifest import MANIFEST, Identity, Manifest, adopt, found_in
+from fsim.results.manifest import MANIFEST, Identity, Manifest, adopt, manifest_of
 from fsim.results.saving import replacing_file
 from tests.results.made import write_made
 
@@ -40,7 +40,7 @@ def older(folder, kind):
 def test_what_version_0_1_0_left_is_recognised_and_only_that_is_replaced(tmp_path, kind):
     folder = tmp_path / "out"
     written = older(folder, kind)
-    found = found_in(folder)
+    found = manifest_of(folder)
     assert (found.identity.kind, found.identity.name) == (kind, "made")
     assert found.files == written
     run = next(folder.rglob("summary.json")).parent
@@ -68,7 +68,7 @@ def test_a_figure_that_0_1_0_did_not_draw_is_known_by_the_manifest(tmp_path):
     folder = write_made(tmp_path / "out")
     adopt(folder)
     save_figures(load(folder), folder, ["uplink_over_time"], ["png"])
-    assert "uplink_over_time.png" in found_in(folder).files
+    assert "uplink_over_time.png" in manifest_of(folder).files
     with replacing(folder, Identity("run", "made", "0")) as staged:
         (staged / "summary.json").write_text("new")
     assert {path.name for path in folder.iterdir()} == {"summary.json", MANIFEST}

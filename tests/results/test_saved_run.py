@@ -16,8 +16,7 @@ from fsim.figures.content import FigureImpossible
 from fsim.figures.contents.labels import label_table
 from fsim.figures.contents.payload import section_means
 from fsim.report.caveats import warnings_of
-from fsim.report.perfetto import write_perfetto
-from fsim.report.tables import (
+from fsim.report.page_tables import (
     models_table,
     results_table,
     runs_table,
@@ -25,6 +24,7 @@ from fsim.report.tables import (
     varied_table,
     versions_table,
 )
+from fsim.report.perfetto import write_perfetto
 from fsim.report.timeline import write_timeline
 from fsim.results.energy import battery_drain, energy_by_round
 from fsim.results.loading import load

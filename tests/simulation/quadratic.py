@@ -10,7 +10,7 @@ from fsim.core.types import Layout
 from fsim.evaluation.evaluation import Evaluation
 from fsim.simulation.run import Run, run_world
 from fsim.simulation.world import SimulatedWorld
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 from fsim.training.trainer import TrainingJob, TrainingResult
 
 

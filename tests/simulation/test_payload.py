@@ -17,7 +17,7 @@ from fsim.simulation.build import prepare_task
 from fsim.simulation.payload import EncodedUpdate, PayloadEncoder
 from fsim.simulation.run import simulate
 from fsim.store import Store
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def needs(name):
     return pytest.mark.skipif(bool(missing), reason=reason)
 
 
-def told(run, column):
+def column_of(run, column):
     return dict(
         zip(run.evaluations["round"].tolist(), run.evaluations[column].tolist(), strict=True)
     )
@@ -47,7 +47,7 @@ def test_tensorboard_reads_what_was_written(tiny, tmp_path):
         return {each.step: float(make_ndarray(each.tensor_proto)) for each in events.Tensors(tag)}
 
     for column in ("accuracy", "loss", "time_s", "uplink_bytes"):
-        assert read(f"evaluation/{column}") == pytest.approx(told(run, column), rel=1e-6)
+        assert read(f"evaluation/{column}") == pytest.approx(column_of(run, column), rel=1e-6)
     assert read("round/time_s") == pytest.approx(rounds_end(run), rel=1e-6)
     assert read("round/uplink_bytes")[2] == run.metrics.uplink_bytes
     assert read("summary/final_accuracy") == {0: pytest.approx(run.metrics.final_accuracy)}
@@ -91,7 +91,7 @@ def test_mlflow_reads_what_was_written(tiny, tmp_path):
         return {each.step: each.value for each in history}
 
     for column in ("accuracy", "loss", "time_s", "uplink_bytes"):
-        assert read(f"evaluation/{column}") == told(run, column)
+        assert read(f"evaluation/{column}") == column_of(run, column)
     assert read("round/time_s") == rounds_end(run)
     assert read("round/uplink_bytes")[2] == run.metrics.uplink_bytes
     assert read("summary/final_accuracy") == {0: run.metrics.final_accuracy}
@@ -164,7 +164,7 @@ def test_wandb_writes_offline_what_it_is_told(tiny, tmp_path):
         return {row["_step"]: row[key] for row in history if key in row}
 
     for column in ("accuracy", "loss", "time_s", "uplink_bytes"):
-        assert read(f"evaluation/{column}") == told(run, column)
+        assert read(f"evaluation/{column}") == column_of(run, column)
     assert read("round/time_s") == rounds_end(run)
     assert read("round/uplink_bytes")[2] == run.metrics.uplink_bytes
     # Nothing of the machine: neither its name, nor its hardware, nor its packages.

@@ -51,7 +51,7 @@ def binariser(moved, alphas=None, settings=WIDE, seed=0, trained=None):
 MOVED = np.linspace(-2.4, 2.3, LAYOUT.size).astype(np.float32)
 
 
-def seen(slots):
+def slot_values(slots):
     return slots.values.detach()[0, : LAYOUT.size].numpy().copy()
 
 
@@ -60,9 +60,9 @@ def test_step_sizes_begin_as_mean_magnitudes():
     found.binarise(0)
     means = [np.abs(part).mean() for part in np.split(MOVED, LAYOUT.bounds[1:-1])]
     assert found.scales(0) == pytest.approx(means, rel=1e-6)
-    assert np.abs(seen(slots)) == pytest.approx(np.repeat(means, [12, 5]), rel=1e-6)
+    assert np.abs(slot_values(slots)) == pytest.approx(np.repeat(means, [12, 5]), rel=1e-6)
     found.straight_through()
-    assert np.array_equal(seen(slots), MOVED)
+    assert np.array_equal(slot_values(slots), MOVED)
 
 
 def test_it_is_unbiased_within_and_cut_beyond_the_step_size():
@@ -71,7 +71,7 @@ def test_it_is_unbiased_within_and_cut_beyond_the_step_size():
     total = np.zeros(LAYOUT.size)
     for _ in range(count):
         found.binarise(1)
-        values = seen(slots)
+        values = slot_values(slots)
         assert np.abs(values) == pytest.approx(wide)
         total += values / count
         found.straight_through()
@@ -157,8 +157,8 @@ def test_what_is_frozen_is_not_binarised():
     trained = np.arange(LAYOUT.size) >= 12
     slots, found = binariser(np.where(trained, MOVED, 0), settings=FEDBAT, trained=trained)
     found.binarise(4)
-    assert not seen(slots)[:12].any()
-    assert np.all(np.abs(seen(slots)[12:]) == np.float32(5e-2))
+    assert not slot_values(slots)[:12].any()
+    assert np.all(np.abs(slot_values(slots)[12:]) == np.float32(5e-2))
 
 
 def jobs_of(adapted, rows, count, steps=6, size=4):

@@ -37,7 +37,7 @@ def read_bits(data: bytes) -> Bits:
 
 
 def walk(after: IntArray, count: int, bits: int) -> IntArray:
-    """Where each of ``count`` codewords begins, the first at 0, one behind the other.
+    """Beginnings of ``count`` codewords, the first at 0, one behind the other.
 
     Parameters
     ----------
@@ -73,12 +73,12 @@ def omega(numbers: IntArray) -> tuple[npt.NDArray[np.uint64], IntArray]:
     """
     codes = np.zeros(len(numbers), dtype=np.uint64)
     lengths = np.ones(len(numbers), dtype=np.int64)
-    left = numbers.astype(np.int64)
-    while np.any(left > 1):
-        width = np.where(left > 1, np.frexp(left)[1], 0).astype(np.int64)
-        codes |= np.where(width > 0, left, 0).astype(np.uint64) << lengths.astype(np.uint64)
+    remaining = numbers.astype(np.int64)
+    while np.any(remaining > 1):
+        width = np.where(remaining > 1, np.frexp(remaining)[1], 0).astype(np.int64)
+        codes |= np.where(width > 0, remaining, 0).astype(np.uint64) << lengths.astype(np.uint64)
         lengths += width
-        left = np.maximum(width - 1, 1)
+        remaining = np.maximum(width - 1, 1)
     return codes, lengths
 
 
@@ -86,7 +86,7 @@ _WINDOW = 16
 
 
 def read_omega(bits: Bits, largest: int) -> tuple[IntArray, IntArray]:
-    """What an Elias omega codeword that begins at each bit says, and where it ends.
+    """Number that an Elias omega codeword at each bit stands for, and the codeword's end.
 
     The stream is read as if zeros followed it.
 
@@ -97,10 +97,10 @@ def read_omega(bits: Bits, largest: int) -> tuple[IntArray, IntArray]:
         read all the same or ends far beyond the stream.
     """
     data = np.packbits(np.concatenate([bits, np.zeros(64 + _WINDOW, np.uint8)]))
-    found = _TABLE[_windows(data, len(bits))].astype(np.int64)
-    numbers = found >> 8
-    ends = np.arange(len(bits)) + (found & 0xFF)
-    long = np.flatnonzero(found == 0)
+    entries = _TABLE[_windows(data, len(bits))].astype(np.int64)
+    numbers = entries >> 8
+    ends = np.arange(len(bits)) + (entries & 0xFF)
+    long = np.flatnonzero(entries == 0)
     ends[long] = _beyond(len(bits))
     if omega(np.array([largest]))[1][0] > _WINDOW:
         numbers[long], ends[long] = _read_long(data, long, len(bits))
@@ -127,12 +127,12 @@ def _read_long(data: Bits, begins: IntArray, count: int) -> tuple[IntArray, IntA
         # Behind the stream all is zeros, which end a codeword.
         here = np.minimum(at[going], count)
         ahead = words[here >> 3] << (here & 7).astype(np.uint64)
-        ended = ahead >> np.uint64(63) == 0
-        at[going[ended]] += 1
+        complete = ahead >> np.uint64(63) == 0
+        at[going[complete]] += 1
         width = numbers[going] + 1
-        hopeless = ~ended & (width > 32)
+        hopeless = ~complete & (width > 32)
         at[going[hopeless]] = _beyond(count)
-        more = ~ended & ~hopeless
+        more = ~complete & ~hopeless
         going, ahead, width = going[more], ahead[more], width[more]
         numbers[going] = (ahead >> (64 - width).astype(np.uint64)).astype(np.int64)
         at[going] += width

@@ -106,8 +106,8 @@ def costs(tables: ContextTables, size: int) -> npt.NDArray[np.float32]:
             # Levels other than 0 have not been seen here; were there a few, they would cost this.
             row[0], row[1:] = 0, 12
         else:
-            known = each.table.bits[each.largest :][:size]
-            row[: len(known)] = known
+            bits = each.table.bits[each.largest :][:size]
+            row[: len(bits)] = bits
     return rows[tables.groups]
 
 
@@ -131,10 +131,10 @@ def _merge(counts: IntArray) -> list[int]:
 
 def _bits(counts: IntArray) -> float:
     """Of a group: its symbols at their entropy, and its table."""
-    seen = counts[counts > 0]
+    present = counts[counts > 0]
     largest = int(np.flatnonzero(counts).max(initial=0))
     table = 8 * (1 + (largest + 1 if largest else 0))
-    total = int(seen.sum())
+    total = int(present.sum())
     # To a 256th of a bit, so that the last digit of a logarithm does not decide.
-    entropy = float(total * np.log2(max(total, 1)) - np.sum(seen * np.log2(seen)))
+    entropy = float(total * np.log2(max(total, 1)) - np.sum(present * np.log2(present)))
     return round(256 * entropy) / 256 + table

@@ -41,11 +41,11 @@ def encode_fragments(
     ValueError
         As the policy's ``encode``; or a packet too small for a pointer and a byte.
     """
-    sent = {name for name in update if policy.trains(name, context.round_number)}
-    total = sum(update[name].size for name in sent)
+    trained_names = {name for name in update if policy.trains(name, context.round_number)}
+    total = sum(update[name].size for name in trained_names)
     stream, begins = bytearray(), []
     for number, name in enumerate(sorted(update)):
-        if name not in sent:
+        if name not in trained_names:
             continue
         share = update[name].size / total
         part = dataclasses.replace(
@@ -88,7 +88,7 @@ def decode_fragments(policy: Policy, packets: Sequence[bytes | None], layout: La
     shapes = {spec.name: spec.shape for spec in layout.tensors}
     names = sorted(shapes)
     update = {name: np.zeros(shape, dtype=np.float32) for name, shape in shapes.items()}
-    for number, payload in _found(packets):
+    for number, payload in _whole_fragments(packets):
         if number >= len(names):
             raise PayloadError(f"found a fragment of matrix {number}, the layout has {len(names)}")
         name = names[number]
@@ -96,9 +96,9 @@ def decode_fragments(policy: Policy, packets: Sequence[bytes | None], layout: La
     return update
 
 
-def _found(packets: Sequence[bytes | None]) -> list[tuple[int, bytes]]:
+def _whole_fragments(packets: Sequence[bytes | None]) -> list[tuple[int, bytes]]:
     """Whole fragments: those of which no packet is missing."""
-    found, run = [], b""
+    fragments, run = [], b""
     in_step = False  # whether the run begins where a fragment begins
     for packet in packets:
         if packet is None:
@@ -119,6 +119,6 @@ def _found(packets: Sequence[bytes | None]) -> list[tuple[int, bytes]]:
             end = _FRAGMENT.size + length
             if len(run) < end:
                 break
-            found.append((number, run[_FRAGMENT.size : end]))
+            fragments.append((number, run[_FRAGMENT.size : end]))
             run = run[end:]
-    return found
+    return fragments

@@ -21,7 +21,7 @@ def scale_codes(scales: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
 
 
 def scales_of(codes: npt.NDArray[np.uint8]) -> FloatArray:
-    """What codes stand for."""
+    """Scales that codes stand for."""
     exponents = LARGEST_EXPONENT - (codes.astype(np.float64) - 1) / STEPS_AN_OCTAVE
-    found: FloatArray = np.where(codes > 0, 2.0**exponents, 0.0).astype(np.float32)
-    return found
+    scales: FloatArray = np.where(codes > 0, 2.0**exponents, 0.0).astype(np.float32)
+    return scales

@@ -1,4 +1,4 @@
-"""Which coordinates of a vector were sent: as a bitmap or as indices, whichever is smaller."""
+"""Positions of sent coordinates: as a bitmap or as indices, whichever is smaller."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from fsim.core.errors import PayloadError
 _BITMAP, _INDICES = 0, 1
 
 
-def encode_positions(chosen: npt.NDArray[np.bool_]) -> bytes:
+def encode_positions(mask: npt.NDArray[np.bool_]) -> bytes:
     """Serialise a mask: one byte for the form, then a bitmap or packed indices.
 
     Indices take as many bits as the largest possible one needs, and are preceded by their count
     (4 bytes, little-endian).
     """
-    width = index_width(len(chosen))
-    indices = np.flatnonzero(chosen)
-    if 4 + packed_length(len(indices), width) < packed_length(len(chosen), 1):
+    width = index_width(len(mask))
+    indices = np.flatnonzero(mask)
+    if 4 + packed_length(len(indices), width) < packed_length(len(mask), 1):
         count = len(indices).to_bytes(4, "little")
         return bytes([_INDICES]) + count + pack_bits(indices, width)
-    return bytes([_BITMAP]) + np.packbits(chosen).tobytes()
+    return bytes([_BITMAP]) + np.packbits(mask).tobytes()
 
 
 def decode_positions(data: bytes, size: int) -> npt.NDArray[np.bool_]:
@@ -43,9 +43,9 @@ def decode_positions(data: bytes, size: int) -> npt.NDArray[np.bool_]:
     indices = unpack_bits(data[5:], count, index_width(size))
     if np.any(np.diff(indices) <= 0) or np.any(indices >= size):
         raise PayloadError("the payload's indices do not increase within the adapter")
-    chosen = np.zeros(size, dtype=bool)
-    chosen[indices] = True
-    return chosen
+    mask = np.zeros(size, dtype=bool)
+    mask[indices] = True
+    return mask
 
 
 def index_width(size: int) -> int:

@@ -37,7 +37,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is to be quantised, in order of coding.
+    """Vector that is to be quantised, in order of coding.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What is fitted to a choice of levels, and sent beside them.
+    """Statistics that are fitted to a choice of levels, and sent beside them.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Model:
 
 
 def reconstruct(magnitudes: npt.NDArray[Any], points: IntArray, spacing: int) -> FloatArray:
-    """What levels of such magnitudes stand for, in fine steps.
+    """Values that levels of such magnitudes stand for, in fine steps.
 
     The coarse level m x spacing stands for (m + (code - 128) / 256) x spacing with the code of the
     first, second or last point for m = 1, m = 2 and m > 2; any other level, and 0, for itself.
@@ -128,14 +128,14 @@ def choose(problem: Problem, model: Model | None, price: float) -> IntArray:
         return _cheapest(candidates, errors, np.float32(price) * _first_costs(size, spacing))
     table = (np.float32(price) * costs(model.tables, size)).ravel()
     activity = Activity(problem.scan, problem.classes, model.means)
-    chosen = np.empty_like(below)
+    best = np.empty_like(below)
     for step, part in enumerate(problem.scan.steps):
         rows = activity.contexts(step) * size
-        chosen[part] = _cheapest(
+        best[part] = _cheapest(
             [levels[part] for levels in candidates], [each[part] for each in errors], table, rows
         )
-        activity.add(step, -(-chosen[part] // spacing))
-    return chosen
+        activity.add(step, -(-best[part] // spacing))
+    return best
 
 
 def _first_costs(size: int, spacing: int) -> FloatArray:

@@ -91,7 +91,7 @@ def scan_of(layout: Layout) -> Scan:
 
 
 class Activity:
-    """How large the levels of each neuron have been so far.
+    """Size of each neuron's levels so far, from which contexts follow.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ def contexts_of(
 ) -> IntArray:
     """The context of every coordinate, when all levels are known."""
     activity = Activity(scan, classes, means)
-    found = np.empty(len(scan.order), dtype=np.int64)
+    contexts = np.empty(len(scan.order), dtype=np.int64)
     for step, part in enumerate(scan.steps):
-        found[part] = activity.contexts(step)
+        contexts[part] = activity.contexts(step)
         activity.add(step, magnitudes[part])
-    return found
+    return contexts

@@ -23,5 +23,5 @@ def round_by_chance(
     """
     scaled = magnitudes / np.where(scales > 0, scales, 1)
     # One uniform number a coordinate.
-    drawn = np.floor(scaled * levels + rng.random(len(magnitudes)))
-    return np.minimum(drawn, levels).astype(np.int64)
+    rounded = np.floor(scaled * levels + rng.random(len(magnitudes)))
+    return np.minimum(rounded, levels).astype(np.int64)

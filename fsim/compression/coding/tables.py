@@ -66,7 +66,7 @@ class Table:
 
     @cached_property
     def bits(self) -> npt.NDArray[np.float32]:
-        """What each symbol costs, in bits, to a 256th.
+        """Cost of each symbol in bits, to a 256th.
 
         Rounded so that no last digit of a logarithm, which machines may differ in, decides.
         """
@@ -79,11 +79,11 @@ def encode_table(counts: IntArray) -> bytes:
     largest = int(counts.max())
     if largest == 0:
         return bytes(len(counts))
-    wanted = counts * _LARGEST // largest
+    targets = counts * _LARGEST // largest
     # A weight begins to be the nearest one half-way from the weight before it; what occurs at all
     # must not get the weight of what never does.
     middles = (_WEIGHTS[1:] + _WEIGHTS[:-1] + 1) // 2
-    codes = np.searchsorted(middles, wanted, side="right")
+    codes = np.searchsorted(middles, targets, side="right")
     return np.where(counts > 0, np.maximum(codes, 1), 0).astype(np.uint8).tobytes()
 
 
@@ -107,5 +107,5 @@ def mirrored_table_of(codes: bytes) -> Table:
 
 
 def count(symbols: npt.NDArray[Any], size: int) -> IntArray:
-    """How often each symbol of an alphabet occurs."""
+    """Frequency of each symbol of an alphabet."""
     return cast(IntArray, np.bincount(symbols, minlength=size).astype(np.int64))

@@ -1,4 +1,4 @@
-"""What most policies do to the flat vector: check it, scale it by matrix, pick the largest."""
+"""Operations on flat vectors for most policies: check, scale by matrix, pick the largest."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def expand(per_matrix: npt.NDArray[np.float32], layout: Layout) -> FloatArray:
 
 
 def largest(vector: FloatArray, count: int) -> npt.NDArray[np.bool_]:
-    """Where the ``count`` largest magnitudes are; ties go to the first, so it is so everywhere."""
+    """Mask of the ``count`` largest magnitudes; ties go to the first, so it is so everywhere."""
     magnitudes = np.abs(vector)
     threshold = np.partition(magnitudes, len(vector) - count)[len(vector) - count]
-    chosen: npt.NDArray[np.bool_] = magnitudes > threshold
+    mask: npt.NDArray[np.bool_] = magnitudes > threshold
     ties = np.flatnonzero(magnitudes == threshold)
-    chosen[ties[: count - int(chosen.sum())]] = True
-    return chosen
+    mask[ties[: count - int(mask.sum())]] = True
+    return mask
 
 
 def share_of(ratio: float, size: int) -> int:

@@ -43,7 +43,7 @@ _VARINT_BYTES = 5
 
 
 class Section(IntEnum):
-    """What a section of a payload holds."""
+    """Kinds of sections of a payload."""
 
     POSITIONS = 1
     TAGS = 2
@@ -55,8 +55,10 @@ class Section(IntEnum):
 def pack(policy: str, layout: Layout, sections: Mapping[Section, bytes]) -> bytes:
     """Frame sections as a payload, in the order given."""
     parts = []
-    for left, (kind, data) in zip(range(len(sections) - 1, -1, -1), sections.items(), strict=True):
-        head = bytes([kind]) + encode_varint(len(data)) if left else bytes([kind | _LAST])
+    for remaining, (kind, data) in zip(
+        range(len(sections) - 1, -1, -1), sections.items(), strict=True
+    ):
+        head = bytes([kind]) + encode_varint(len(data)) if remaining else bytes([kind | _LAST])
         parts.append(head + data)
     body = b"".join(parts)
     fields = (MAGIC, VERSION, _policy_code(policy), layout.digest)

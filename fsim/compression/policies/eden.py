@@ -120,14 +120,14 @@ class Eden(Policy):
     def decode(self, payload: bytes, layout: Layout) -> Update:
         """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
-        drawn = sections.get(Section.POSITIONS, b"")
-        if len(drawn) != _SEED_BYTES:
-            raise PayloadError(f"found a seed of {len(drawn)} bytes, expected {_SEED_BYTES}")
-        seed = int.from_bytes(drawn, "little")
+        seed_bytes = sections.get(Section.POSITIONS, b"")
+        if len(seed_bytes) != _SEED_BYTES:
+            raise PayloadError(f"found a seed of {len(seed_bytes)} bytes, expected {_SEED_BYTES}")
+        seed = int.from_bytes(seed_bytes, "little")
         vector = np.zeros(layout.size)
         sampled = self._sample(seed, layout.size) if self.bits < 1 else slice(None)
-        sent = vector[sampled]
-        shape = self._shape(sent)
+        sample = vector[sampled]
+        shape = self._shape(sample)
         padded = _padded(shape)
         scales = finite_array(sections, Section.SCALES, "<f4", sum(rows for rows, _ in shape))
         values = sections.get(Section.VALUES, b"")
@@ -137,13 +137,13 @@ class Eden(Policy):
         rotated *= np.repeat(scales, [length for rows, length in shape for _ in range(rows)])
         parts = zip(_cut(rotated, shape), _cut(_signs(seed, padded), shape), strict=True)
         flat = np.concatenate([(hadamard(block) * sign).ravel() for block, sign in parts])
-        vector[sampled] = flat[: len(sent)]
+        vector[sampled] = flat[: len(sample)]
         if np.max(np.abs(vector)) > np.finfo(np.float32).max:
             raise PayloadError("the payload's scales are beyond float32")
         return layout.unflatten(vector)
 
     def _shape(self, vector: Matrix) -> Shape:
-        """How many blocks of which length a vector is cut into."""
+        """Blocks that a vector is cut into: their number and length, the last one apart."""
         rows, rest = divmod(len(vector), self.block)
         tail = [(1, 1 << (rest - 1).bit_length())] if rest else []
         return ([(rows, self.block)] if rows else []) + tail

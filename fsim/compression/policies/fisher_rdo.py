@@ -259,8 +259,8 @@ def _write_levels(
     for part in scan.steps:
         for group, each in enumerate(model.tables.tables):
             if each.table is not None:
-                chosen = levels[part][groups[part] == group]
-                writer.write(chosen + each.largest, each.table)
+                symbols = levels[part][groups[part] == group]
+                writer.write(symbols + each.largest, each.table)
     return writer.finish()
 
 

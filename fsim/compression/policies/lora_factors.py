@@ -31,7 +31,7 @@ class _Half(Wrapper):
 
     @abstractmethod
     def factor(self, round_number: int) -> bytes:
-        """Which factor a round trains, ``b"A"`` or ``b"B"``."""
+        """Factor that a round trains, ``b"A"`` or ``b"B"``."""
 
     def trains(self, name: str, round_number: int) -> bool:
         """See :class:`Policy`."""

@@ -68,7 +68,7 @@ class MaskedSign(Policy):
         layout = Layout.of(update)
         vector = finite_vector(self.name, layout, update)
         seed = context.seed & 0xFFFFFFFF
-        chosen = self._chosen(seed, layout)
+        positions = self._positions(seed, layout)
         codes = scale_codes(mean_magnitudes(vector, layout))
         return pack(
             self.name,
@@ -76,7 +76,7 @@ class MaskedSign(Policy):
             {
                 Section.POSITIONS: seed.to_bytes(4, "little"),
                 Section.SCALES: codes.tobytes(),
-                Section.VALUES: pack_bits(vector[chosen] < 0, 1),
+                Section.VALUES: pack_bits(vector[positions] < 0, 1),
             },
         )
 
@@ -85,24 +85,24 @@ class MaskedSign(Policy):
         sections = unpack(payload, self.name, layout)
         seed = int(section_array(sections, Section.POSITIONS, "<u4", 1)[0])
         codes = section_array(sections, Section.SCALES, "u1", len(layout.tensors))
-        chosen = self._chosen(seed, layout)
-        negative = unpack_bits(sections.get(Section.VALUES, b""), len(chosen), 1)
-        scales = expand(scales_of(codes), layout)[chosen]
+        positions = self._positions(seed, layout)
+        negative = unpack_bits(sections.get(Section.VALUES, b""), len(positions), 1)
+        scales = expand(scales_of(codes), layout)[positions]
         vector = np.zeros(layout.size, dtype=np.float32)
-        vector[chosen] = np.array([1, -1], np.float32)[negative] * scales * np.float32(self.gain)
+        vector[positions] = np.array([1, -1], np.float32)[negative] * scales * np.float32(self.gain)
         return layout.unflatten(vector)
 
-    def _chosen(self, seed: int, layout: Layout) -> npt.NDArray[np.int64]:
+    def _positions(self, seed: int, layout: Layout) -> npt.NDArray[np.int64]:
         """Coordinates that a seed stands for, in ascending order."""
         # Raw output of the generator, whose bits are the same in every version of NumPy.
         lots = np.random.PCG64(seed).random_raw(layout.size).astype(np.uint64)
         is_a = np.repeat(["lora_A" in spec.name for spec in layout.tensors], np.diff(layout.bounds))
-        chosen = []
+        positions = []
         for group, share in ((~is_a, self.share), (is_a, self._share_of_a)):
             places = np.flatnonzero(group)
             count = round(share * len(places))
-            chosen.append(places[np.argsort(lots[places], kind="stable")[:count]])
-        both: npt.NDArray[np.int64] = np.sort(np.concatenate(chosen))
+            positions.append(places[np.argsort(lots[places], kind="stable")[:count]])
+        both: npt.NDArray[np.int64] = np.sort(np.concatenate(positions))
         return both
 
     @property

@@ -54,8 +54,8 @@ class TernGrad(Policy):
         vector = finite_vector(self.name, layout, update)
         magnitudes = self._clipped(vector, layout)
         scales = np.maximum.reduceat(magnitudes, layout.bounds[:-1])
-        sent = round_by_chance(magnitudes, expand(scales, layout), 1, context.rng)
-        digits = np.where(vector < 0, 2 * sent, sent)
+        rounded = round_by_chance(magnitudes, expand(scales, layout), 1, context.rng)
+        digits = np.where(vector < 0, 2 * rounded, rounded)
         return pack(
             self.name,
             layout,

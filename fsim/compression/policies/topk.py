@@ -72,11 +72,9 @@ def encode_largest(policy: str, layout: Layout, vector: FloatArray, count: int) 
     ValueError
         One of them is too large for float16.
     """
-    chosen = largest(vector, count)
-    values = narrow(policy, vector[chosen], "<f2")
-    return pack(
-        policy, layout, {Section.POSITIONS: encode_positions(chosen), Section.VALUES: values}
-    )
+    mask = largest(vector, count)
+    values = narrow(policy, vector[mask], "<f2")
+    return pack(policy, layout, {Section.POSITIONS: encode_positions(mask), Section.VALUES: values})
 
 
 def decode_largest(policy: str, payload: bytes, layout: Layout) -> Update:
@@ -88,7 +86,7 @@ def decode_largest(policy: str, payload: bytes, layout: Layout) -> Update:
         The bytes are not such a payload.
     """
     sections = unpack(payload, policy, layout)
-    chosen = decode_positions(sections.get(Section.POSITIONS, b""), layout.size)
+    mask = decode_positions(sections.get(Section.POSITIONS, b""), layout.size)
     vector = np.zeros(layout.size, dtype=np.float32)
-    vector[chosen] = finite_array(sections, Section.VALUES, "<f2", int(chosen.sum()))
+    vector[mask] = finite_array(sections, Section.VALUES, "<f2", int(mask.sum()))
     return layout.unflatten(vector)

@@ -1,4 +1,4 @@
-"""What a task is, and what it hands to the learning room."""
+"""Base class of tasks, and the data that they hand to the learning rooms."""
 
 from __future__ import annotations
 

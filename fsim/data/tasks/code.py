@@ -53,16 +53,16 @@ class Code(Task):
 @functools.cache
 def _data() -> TaskData:
     # Seconds of reading, the same for every run of a process.
-    found: dict[str, list[Example]] = defaultdict(list)
+    examples_by_context: dict[str, list[Example]] = defaultdict(list)
     skipped = Counter[str]()
     for module, source in _modules():
         for example in _completions(module, source):
             if isinstance(example, Example):
-                found[example.context].append(example)
+                examples_by_context[example.context].append(example)
             else:
                 skipped[example] += 1
     parts: dict[bool, list[Example]] = {False: [], True: []}
-    for same in found.values():
+    for same in examples_by_context.values():
         held_out = [is_held_out(example.label) for example in same]
         if len({example.answer for example in same}) > 1:
             skipped["the same lines go on differently elsewhere"] += len(same)
@@ -71,10 +71,10 @@ def _data() -> TaskData:
         else:
             parts[held_out[0]].append(same[0])
             skipped["the same lines again"] += len(same) - 1
-    chosen = _balanced(parts[False], TRAIN_EXAMPLES, 0), _balanced(parts[True], TEST_EXAMPLES, 1)
-    enough = sum(map(len, parts.values())) - sum(map(len, chosen))
+    split = _balanced(parts[False], TRAIN_EXAMPLES, 0), _balanced(parts[True], TEST_EXAMPLES, 1)
+    enough = sum(map(len, parts.values())) - sum(map(len, split))
     skipped["of an answer that there is enough of"] = enough
-    return TaskData(*chosen, tuple(sorted(skipped.items())))
+    return TaskData(*split, tuple(sorted(skipped.items())))
 
 
 def _modules() -> Iterator[tuple[str, str]]:
@@ -131,7 +131,7 @@ def _function_begins(source: str) -> Mapping[int, int]:
 
 
 def _closing(tokens: Sequence[tokenize.TokenInfo], at: int) -> int:
-    """How many tokens the run of closing brackets has, a colon right behind it included."""
+    """Number of tokens in the run of closing brackets, a colon right behind it included."""
     end = at + 1
     while tokens[end - 1].string != ":" and _adjoins(tokens[end], tokens[end - 1]):
         end += 1
@@ -144,7 +144,7 @@ def _adjoins(token: tokenize.TokenInfo, previous: tokenize.TokenInfo) -> bool:
 
 
 def _continuing(tokens: Sequence[tokenize.TokenInfo], at: int, lines: Sequence[str]) -> int:
-    """How many tokens a continuing keyword has with what belongs to it; 0 where it is none."""
+    """Number of tokens of a continuing keyword and what belongs to it; 0 where it is none."""
     token, following = tokens[at], tokens[at + 1]
     row, column = token.start
     if token.string == "not":
@@ -184,8 +184,10 @@ def _balanced(examples: Sequence[Example], limit: int, part: int) -> tuple[Examp
     places: dict[str, list[int]] = defaultdict(list)
     for place, example in enumerate(examples):
         places[example.answer].append(place)
-    sizes = [len(found) for found in places.values()]
+    sizes = [len(indices) for indices in places.values()]
     cap = max(cap for cap in range(limit) if sum(min(size, cap) for size in sizes) <= limit)
     rng = stream(0, "task.code", part)
-    kept = [i for answer in sorted(places) for i in rng.permutation(places[answer])[:cap].tolist()]
-    return tuple(examples[i] for i in sorted(kept))
+    selection = [
+        i for answer in sorted(places) for i in rng.permutation(places[answer])[:cap].tolist()
+    ]
+    return tuple(examples[i] for i in sorted(selection))

@@ -61,7 +61,7 @@ def ontology() -> dict[str, Term]:
     def organ_systems(key: str) -> tuple[str, ...]:
         if key in systems:
             return (key,)
-        return tuple(sorted({found for p in parents[key] for found in organ_systems(p)}))
+        return tuple(sorted({system for p in parents[key] for system in organ_systems(p)}))
 
     return {
         key: Term(

@@ -18,7 +18,7 @@ from fsim.core.errors import ScenarioError
 from fsim.data.held_out import is_held_out
 from fsim.data.tasks.base import Example, FileFinder, Task, TaskData
 from fsim.data.tasks.jsonl import ONE_LABEL
-from fsim.data.tasks.tables import (
+from fsim.data.tasks.table_files import (
     Rows,
     file_rows,
     hub_rows,
@@ -31,7 +31,7 @@ from fsim.data.tasks.templates import Column, Template
 
 @dataclass(frozen=True)
 class Recipe:
-    """How rows become examples.
+    """Recipe by which rows become examples.
 
     Attributes
     ----------
@@ -193,22 +193,22 @@ class Hub(Task):
         train = self._split(maker, self.split, find)
         if self.test_split:
             test = self._split(maker, self.test_split, find)
-            asked = {key for key, _ in test}
-            kept = [item for item in train if item[0] not in asked]
-            if len(kept) < len(train):
-                maker.skipped["prompt is also a test prompt"] += len(train) - len(kept)
+            test_keys = {key for key, _ in test}
+            train_items = [item for item in train if item[0] not in test_keys]
+            if len(train_items) < len(train):
+                maker.skipped["prompt is also a test prompt"] += len(train) - len(train_items)
         else:
             test = [item for item in train if is_held_out(item[0])]
-            kept = [item for item in train if not is_held_out(item[0])]
-        if not (kept and test):
+            train_items = [item for item in train if not is_held_out(item[0])]
+        if not (train_items and test):
             reasons = ", ".join(f"{reason}: {n}" for reason, n in sorted(maker.skipped.items()))
             raise ScenarioError(
-                f"task.dataset: {dataset}: found {len(kept)} training and {len(test)} test "
+                f"task.dataset: {dataset}: found {len(train_items)} training and {len(test)} test "
                 f"examples that can be used, at least 1 of each is needed "
                 f"(left out: {reasons or 'none'})"
             )
         return TaskData(
-            tuple(example for _, example in kept),
+            tuple(example for _, example in train_items),
             tuple(example for _, example in test),
             tuple(sorted(maker.skipped.items())),
         )
@@ -222,12 +222,12 @@ class Hub(Task):
 
     def _split(self, maker: _Maker, split: str, find: FileFinder) -> list[tuple[str, Example]]:
         """The usable examples of a split after their keys, sampled."""
-        made = maker.examples(self._rows(maker, split, find))
+        examples = maker.examples(self._rows(maker, split, find))
         if not self.max_examples:
-            return list(made)
+            return list(examples)
         # Those of the smallest hashes: a uniform sample of distinct prompts in one pass, that rows
         # added or put in another order change no more than they must.
-        ranked = ((_rank(key), n, key, example) for n, (key, example) in enumerate(made))
+        ranked = ((_rank(key), n, key, example) for n, (key, example) in enumerate(examples))
         smallest = heapq.nsmallest(self.max_examples, ranked, key=lambda item: item[:2])
         return [(key, example) for _, _, key, example in sorted(smallest, key=lambda i: i[1])]
 
@@ -258,13 +258,13 @@ class _Maker:
         self._question = Template(recipe.question, "question")
         self._answer = Template(recipe.answer, "answer")
         self._label = None if recipe.label == "" else Column(recipe.label, "label")
-        asked = {**self._context.columns, **self._question.columns}
-        if not asked:
+        columns = {**self._context.columns, **self._question.columns}
+        if not columns:
             raise ValueError("context, question: found no {column} in either of them")
         if not self._answer.columns:
             raise ValueError(f"answer: found no {{column}} in {recipe.answer!r}")
-        self._asked = [asked[name] for name in sorted(asked)]
-        used = [*self._asked, *self._answer.columns.values()]
+        self._prompt_columns = [columns[name] for name in sorted(columns)]
+        used = [*self._prompt_columns, *self._answer.columns.values()]
         used += [] if self._label is None else [self._label]
         self.names = sorted({column.steps[0] for column in used})
 
@@ -275,7 +275,7 @@ class _Maker:
         the same items.
         """
         for place, row in rows:
-            key = "\n".join(column.text(row, place) for column in self._asked).strip()
+            key = "\n".join(column.text(row, place) for column in self._prompt_columns).strip()
             answer = f" {self._answer.fill(row, place).strip()}"
             label = ONE_LABEL if self._label is None else self._label.text(row, place).strip()
             reason = self._unusable(key, answer, label)

@@ -57,10 +57,10 @@ class Jsonl(Task):
         skipped: tuple[tuple[str, int], ...] = ()
         if self.test_path:
             test += self._examples(find(self.test_path))
-            asked = {_key(example) for example in test}
+            test_keys = {_key(example) for example in test}
             repeated = 0
             for example in self._examples(source):
-                if _key(example) in asked:
+                if _key(example) in test_keys:
                     repeated += 1
                 else:
                     train.append(example)
@@ -142,7 +142,7 @@ def _text(record: dict[str, Any], key: str, place: str) -> str:
 
 
 def _kind(value: object) -> str:
-    """What JSON calls a value."""
+    """JSON's word for the kind of a value."""
     if value is None:
         return "null"
     kinds = {bool: "a truth value", str: "a string", list: "an array", dict: "an object"}
@@ -150,5 +150,5 @@ def _kind(value: object) -> str:
 
 
 def _key(example: Example) -> str:
-    """What an example is held out by: the question alone would be the same for all."""
+    """Key that an example is held out by: the question alone would be the same for all."""
     return example.context.strip()

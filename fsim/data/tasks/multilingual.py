@@ -47,7 +47,7 @@ _FIRST_DAY, _LAST_DAY = date(1950, 1, 1).toordinal(), date(2049, 12, 31).toordin
 
 
 @dataclass(frozen=True)
-class Written:
+class LocalisedValue:
     """A value as one language writes it.
 
     Attributes
@@ -65,16 +65,16 @@ class Written:
     answers: Mapping[str, str]
 
 
-def _date(rng: np.random.Generator, locale: Locale) -> Written:
+def _date(rng: np.random.Generator, locale: Locale) -> LocalisedValue:
     from babel.dates import format_date
 
     day = date.fromordinal(int(rng.integers(_FIRST_DAY, _LAST_DAY, endpoint=True)))
     iso = day.isoformat()
     answers = {"ISO date": iso, "Month": iso[5:7], "Weekday": str(day.isoweekday())}
-    return Written(iso, format_date(day, "full", locale=locale), answers)
+    return LocalisedValue(iso, format_date(day, "full", locale=locale), answers)
 
 
-def _time(rng: np.random.Generator, locale: Locale) -> Written:
+def _time(rng: np.random.Generator, locale: Locale) -> LocalisedValue:
     """A time by its part of the day, "9:08 at night"."""
     from babel.dates import format_skeleton, format_time
 
@@ -85,10 +85,10 @@ def _time(rng: np.random.Generator, locale: Locale) -> Written:
         # The base model has read times in the short form, with the answer beside them; an Arabic
         # morning is written alike in both.
         if text != format_time(moment, "short", locale=locale):
-            return Written(iso, text, {"Time": iso, "Hour": iso[:2]})
+            return LocalisedValue(iso, text, {"Time": iso, "Hour": iso[:2]})
 
 
-def _quantity(rng: np.random.Generator, locale: Locale) -> Written:
+def _quantity(rng: np.random.Generator, locale: Locale) -> LocalisedValue:
     from babel.units import format_unit
 
     unit = tuple(_UNITS)[rng.integers(len(_UNITS))]
@@ -99,38 +99,40 @@ def _quantity(rng: np.random.Generator, locale: Locale) -> Written:
         # identifier instead.
         text = format_unit(number, unit, length="short", locale=locale)
     canonical = f"{number} {_UNITS[unit]}"
-    return Written(canonical, text, {"Quantity": canonical, "Unit": _UNITS[unit]})
+    return LocalisedValue(canonical, text, {"Quantity": canonical, "Unit": _UNITS[unit]})
 
 
-def _amount(rng: np.random.Generator, locale: Locale) -> Written:
+def _amount(rng: np.random.Generator, locale: Locale) -> LocalisedValue:
     from babel.numbers import format_currency
 
     currency = _CURRENCIES[rng.integers(len(_CURRENCIES))]
     number = int(rng.integers(1, 1000))
     text = format_currency(number, currency, locale=locale, format_type="name")
     canonical = f"{number} {currency}"
-    return Written(canonical, text, {"Amount": canonical, "Currency": currency})
+    return LocalisedValue(canonical, text, {"Amount": canonical, "Currency": currency})
 
 
-def _number(rng: np.random.Generator, locale: Locale) -> Written:
+def _number(rng: np.random.Generator, locale: Locale) -> LocalisedValue:
     from babel.numbers import format_decimal
 
     digits = int(rng.integers(2, 6))
     number = Decimal(int(rng.integers(10 ** (digits - 1), 10**digits))).scaleb(-1)
-    return Written(str(number), format_decimal(number, locale=locale), {"Number": str(number)})
+    return LocalisedValue(
+        str(number), format_decimal(number, locale=locale), {"Number": str(number)}
+    )
 
 
-def _percent(rng: np.random.Generator, locale: Locale) -> Written:
+def _percent(rng: np.random.Generator, locale: Locale) -> LocalisedValue:
     from babel.numbers import format_percent
 
     tenths = int(rng.integers(1, 1000))
     share = Decimal(tenths).scaleb(-3)
     text = format_percent(share, locale=locale, decimal_quantization=False)
     canonical = f"{tenths / 10:g}%"
-    return Written(canonical, text, {"Percent": canonical})
+    return LocalisedValue(canonical, text, {"Percent": canonical})
 
 
-QUESTIONS: dict[str, Callable[[np.random.Generator, Locale], Written]] = {
+QUESTIONS: dict[str, Callable[[np.random.Generator, Locale], LocalisedValue]] = {
     "ISO date": _date,
     "Month": _date,
     "Weekday": _date,
@@ -159,13 +161,13 @@ class Multilingual(Task):
     def load(self, find: FileFinder) -> TaskData:
         """The examples by language and question, a tenth of them about held-out values."""
         parts: dict[bool, list[Example]] = {False: [], True: []}
-        for language, question, value in drawn():
+        for language, question, value in draw_examples():
             example = Example(value.text, f"\n{question}:", f" {value.answers[question]}", language)
             parts[is_held_out(value.key)].append(example)
         return TaskData(tuple(parts[False]), tuple(parts[True]))
 
 
-def drawn() -> Iterator[tuple[str, str, Written]]:
+def draw_examples() -> Iterator[tuple[str, str, LocalisedValue]]:
     """Language, question and value of every example, no text twice under one question."""
     from babel import Locale
 

@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 
 class Column:
-    """Where a text is in a row: ``column``, ``column[key]``, ``column.key``, ``column[0]``."""
+    """Path of a text in a row: ``column``, ``column[key]``, ``column.key``, ``column[0]``."""
 
     _WHOLE = re.compile(r"[^.\[\]{}]+(?:\.[^.\[\]{}]+|\[[^\[\]{}]+\])*")
     _STEP = re.compile(r"[^.\[\]]+")
@@ -27,7 +27,7 @@ class Column:
         self.steps = self._STEP.findall(name)
 
     def text(self, row: Row, place: str) -> str:
-        """What is there as text; empty where there is nothing."""
+        """Text of the row at this path; empty where there is nothing."""
         value: Any = row
         for step in self.steps:
             if isinstance(value, Mapping):
@@ -101,6 +101,6 @@ class Template:
         )
 
 
-def missing_field(place: str, name: str, found: Sequence[str]) -> str:
-    """What is said of a field that a row does not have."""
-    return f"{place}: no column {name!r}, found {', '.join(map(str, found)) or 'none'}"
+def missing_field(place: str, name: str, columns: Sequence[str]) -> str:
+    """Message on a field that a row does not have."""
+    return f"{place}: no column {name!r}, found {', '.join(map(str, columns)) or 'none'}"

@@ -9,7 +9,7 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 
 from fsim.core.errors import ScenarioError
-from fsim.core.processes import in_main_thread, told
+from fsim.core.processes import exit_text, in_main_thread
 from fsim.core.registry import additions
 from fsim.experiments.jobs import Engine, Job, JobFailed, Outcome, do_job
 from fsim.experiments.worker import serve
@@ -175,7 +175,7 @@ class _Worker:
         """How it ended: a signal or an exit status."""
         self.connection.close()
         self._process.join(timeout=10)
-        return told(self._process.exitcode)
+        return exit_text(self._process.exitcode)
 
     def stop(self) -> None:
         """End it, whatever it is at: what it writes appears whole or not at all."""

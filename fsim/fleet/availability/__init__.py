@@ -1,4 +1,4 @@
-"""When a client can take part, and whether it stays.
+"""Availability of clients: the times at which they can take part, and dropping out.
 
 Asking never changes the answer: every process is a function of its client's own named random
 streams alone, so that who is asked, when and how often leaves no trace in the result.

@@ -1,4 +1,4 @@
-"""What every availability answers, and the two kinds that are never away."""
+"""Interface of every availability, and the two kinds that are never away."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Moment = Literal["before-download", "computing", "uploading", "any"]
 
 
 class Vanishing(NamedTuple):
-    """Where a client falls silent: after a share, in [0, 1), of what it is at."""
+    """Point at which a client falls silent: after a share, in [0, 1), of what it is at."""
 
     moment: Moment
     share: float
@@ -60,7 +60,7 @@ class Availability(Protocol):
         ...
 
     def drops_out(self, round_number: int, repeat: int = 0) -> Vanishing | None:
-        """Where in a round the client vanishes; None if it stays.
+        """Point in a round at which the client vanishes; None if it stays.
 
         ``repeat`` says how often it was asked before in that round.
         """
@@ -194,8 +194,8 @@ class Intermittent(ABC):
 
     def _first_from(self, time: float) -> Window:
         if self._first is not None:
-            asked, begin, end = self._first
-            if asked <= time < end:
+            since, begin, end = self._first
+            if since <= time < end:
                 return Window(max(begin, time), end)
         first = next(self.windows(time))
         self._first = (time, *first)

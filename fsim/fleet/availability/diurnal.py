@@ -72,10 +72,10 @@ class Nights:
             "duration_deviation": (self.duration_deviation, 0.0, LONGEST_NIGHT, "s"),
             "probability": (self.probability, RAREST, 1.0, "as a share of nights"),
         }
-        for name, (found, low, high, unit) in checks.items():
-            if not low <= found <= high:
+        for name, (value, low, high, unit) in checks.items():
+            if not low <= value <= high:
                 raise ScenarioError(
-                    f"{name}: found {found:g}, allowed is {low:g} to {high:g} {unit}"
+                    f"{name}: found {value:g}, allowed is {low:g} to {high:g} {unit}"
                 )
         for zone, share in self.time_zones.items():
             if not (-12 <= zone <= 14 and 0 < share < math.inf):

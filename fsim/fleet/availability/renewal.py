@@ -131,7 +131,7 @@ def mean(law: Distribution) -> float:
 
 
 def longest(law: Distribution) -> float:
-    """What all but one period in 10^12 of a law keep below, that in progress at time 0 included."""
+    """Length that all but one period in 10^12 keep below, that in progress at time 0 included."""
     if law.kind == "exponential":
         return law.parameters[0] * math.log(1e12)
     if law.kind == "lognormal":
@@ -143,7 +143,7 @@ def longest(law: Distribution) -> float:
 
 
 def residual(law: Distribution, rng: np.random.Generator) -> float:
-    """What is left, at a random time, of a period of that law that is in progress.
+    """Draw the rest, at a random time, of a period of that law that is in progress.
 
     A period in progress at a random time is a length-biased one (density x f(x) / mean), of which
     a uniform share is left. Length-biased are: a constant, itself; a uniform law on [a, b], the

@@ -77,8 +77,8 @@ def pretrain(
     documents = [document for source in sources for document in source.documents]
     order = rng.permutation(len(documents))
     cut = int(len(documents) * VALIDATION_SHARE)
-    held, kept = ([documents[i] for i in part] for part in (order[:cut], order[cut:]))
-    validation, training = token_stream(tokenizer, held), token_stream(tokenizer, kept)
+    test, train = ([documents[i] for i in part] for part in (order[:cut], order[cut:]))
+    validation, training = token_stream(tokenizer, test), token_stream(tokenizer, train)
     model = LlamaForCausalLM(config())
     parameters = sum(p.numel() for p in model.parameters())
     print(f"{len(training):,} training tokens, {parameters:,} parameters", flush=True)

@@ -116,8 +116,8 @@ def write_trace(pieces: Pieces, path: Path, format: str, **options: Any) -> None
         The pieces are no staircase, the format cannot be written or cannot hold them, or it has no
         such option; or the place cannot be written.
     """
-    made = _make(path, format, options)
-    if not isinstance(made, WritableFormat):
+    writer = _make(path, format, options)
+    if not isinstance(writer, WritableFormat):
         writable = [name for name, kind in FORMATS.items() if issubclass(kind, WritableFormat)]
         raise TraceError(
             f"{path}: found {format}, which is only read; written are {', '.join(writable)}"
@@ -125,7 +125,7 @@ def write_trace(pieces: Pieces, path: Path, format: str, **options: Any) -> None
     if math.isinf(pieces[2]):
         raise TraceError(f"{path}: found a trace that lasts for ever, allowed is one that ends")
     try:
-        made.write(checked(path, pieces), path)
+        writer.write(checked(path, pieces), path)
     except OSError as error:
         raise TraceError(f"{path}: cannot be written: {error.strerror or error}") from None
 
@@ -148,7 +148,7 @@ def read_client_rates(path: Path) -> dict[str, ClientRates]:
 
 
 def read_availability(path: Path, invalid: Invalid = "error") -> dict[str, Intervals]:
-    """When many clients are available, from FedScale's pickle or FLASH's state JSON.
+    """Read when many clients are available, from FedScale's pickle or FLASH's state JSON.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a trace format is."""
+"""Base classes of trace formats."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Invalid = Literal["error", "drop"]
 
 @dataclass(frozen=True, slots=True)
 class ClientRates:
-    """What a file says of one client's speed.
+    """Rates of one client, as a file has them.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class ClientRates:
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """When a client is available.
+    """Periods in which a client is available.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Intervals:
         return float((self.ends - self.starts).sum() / self.period)
 
 
-def by_client(path: Path, found: Any) -> Mapping[str, Any]:
+def by_client(path: Path, content: Any) -> Mapping[str, Any]:
     """The file's mapping, its keys as texts.
 
     Raises
@@ -85,16 +85,16 @@ def by_client(path: Path, found: Any) -> Mapping[str, Any]:
     TraceError
         It is no mapping, is empty, or two of its keys are one text.
     """
-    if not isinstance(found, dict) or not found:
-        empty = "an empty mapping" if found == {} else short(found)
+    if not isinstance(content, dict) or not content:
+        empty = "an empty mapping" if content == {} else short(content)
         raise TraceError(f"{path}: found {empty}, allowed is a mapping from client to values")
-    if not all(isinstance(key, str | int) and len(short(key)) <= 60 for key in found):
+    if not all(isinstance(key, str | int) and len(short(key)) <= 60 for key in content):
         raise TraceError(f"{path}: found a client that is neither a text nor a number")
     try:
-        named = {str(key): value for key, value in found.items()}
+        named = {str(key): value for key, value in content.items()}
     except ValueError:
         raise TraceError(f"{path}: found a client with too large a number") from None
-    if len(named) != len(found):
+    if len(named) != len(content):
         raise TraceError(f"{path}: found two clients of one name")
     return named
 
@@ -137,17 +137,17 @@ def intervals_of_clients(
     TraceError
         Naming the file and the client; or all were dropped.
     """
-    found: dict[str, Intervals] = {}
+    availability: dict[str, Intervals] = {}
     for name, value in clients.items():
         where = f"{path}: client {name}"
         try:
-            found[name] = intervals(where, value)
+            availability[name] = intervals(where, value)
         except TraceError:
             if invalid == "error":
                 raise
         except ValueError as error:
             if invalid == "error":
                 raise TraceError(f"{where}: {error}; invalid=drop leaves it out") from None
-    if not found:
+    if not availability:
         raise TraceError(f"{path}: found no client with usable availability")
-    return found
+    return availability

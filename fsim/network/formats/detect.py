@@ -52,7 +52,7 @@ def _of_suffix(path: Path, formats: Mapping[str, type[Format]]) -> list[str]:
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file that is a pickle or JSON is a pickle: no JSON of clients begins so.
+    """Tell a pickle from JSON by its beginning: no JSON of clients begins as a pickle does.
 
     Raises
     ------

@@ -57,27 +57,27 @@ class FedScale(Format):
 
 def rates_of(where: str, value: Any) -> ClientRates:
     """One client's rates; see :func:`fsim.network.formats.read_client_rates`."""
-    found = _mapping(where, value, ("computation", "communication"))
-    rate = positive_or_zero(f"{where}: communication", found["communication"]) * (1e3 / 8)
-    milliseconds = positive_or_zero(f"{where}: computation", found["computation"])
+    entry = _mapping(where, value, ("computation", "communication"))
+    rate = positive_or_zero(f"{where}: communication", entry["communication"]) * (1e3 / 8)
+    milliseconds = positive_or_zero(f"{where}: computation", entry["computation"])
     return ClientRates(up=rate, down=rate, seconds_per_sample=milliseconds / 1e3)
 
 
 def intervals_of(where: str, value: Any) -> Intervals:
     """One client's availability; see :func:`fsim.network.formats.read_availability`."""
-    found = _mapping(where, value, ("active", "inactive", "finish_time"))
-    starts, ends = (_times(f"{where}: {key}", found[key]) for key in ("active", "inactive"))
-    period = positive_or_zero(f"{where}: finish_time", found["finish_time"])
+    entry = _mapping(where, value, ("active", "inactive", "finish_time"))
+    starts, ends = (_times(f"{where}: {key}", entry[key]) for key in ("active", "inactive"))
+    period = positive_or_zero(f"{where}: finish_time", entry["finish_time"])
     if len(starts) == len(ends):
         lasting = starts != ends
         starts, ends = starts[lasting], ends[lasting]
     return Intervals(starts, ends, period)
 
 
-def _times(where: str, found: object) -> Floats:
-    if not isinstance(found, list):
-        raise TraceError(f"{where}: found {short(found)}, allowed is a list of seconds")
-    return np.array([positive_or_zero(where, time) for time in found], dtype=np.float64)
+def _times(where: str, value: object) -> Floats:
+    if not isinstance(value, list):
+        raise TraceError(f"{where}: found {short(value)}, allowed is a list of seconds")
+    return np.array([positive_or_zero(where, time) for time in value], dtype=np.float64)
 
 
 def _mapping(where: str, value: Any, keys: tuple[str, ...]) -> Mapping[str, Any]:

@@ -121,17 +121,17 @@ def intervals_of(where: str, value: Any) -> Intervals:
     if since is not None:
         starts.append(since)
         ends.append(now)
-    begun, ended = np.array(starts) - first, np.array(ends) - first
-    lasting = begun != ended
-    return Intervals(begun[lasting], ended[lasting], now - first)
+    begin, end = np.array(starts) - first, np.array(ends) - first
+    lasting = begin != end
+    return Intervals(begin[lasting], end[lasting], now - first)
 
 
 def _event(where: str, message: str) -> tuple[float, tuple[str, bool] | None]:
     stamp, _, event = message.partition("\t")
     event = event.strip().lower()
-    known = event in _EVENTS or _BATTERY.fullmatch(event) is not None
+    valid = event in _EVENTS or _BATTERY.fullmatch(event) is not None
     try:
-        if not known or _STAMP.fullmatch(stamp.strip()) is None:
+        if not valid or _STAMP.fullmatch(stamp.strip()) is None:
             raise ValueError
         time = (datetime.fromisoformat(stamp.strip()) - _EPOCH).total_seconds()
     except ValueError:

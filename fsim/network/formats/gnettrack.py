@@ -70,19 +70,19 @@ class GNetTrack(Format):
         """See :class:`Format`."""
         seconds: list[float] = []
         groups: list[list[float]] = []
-        held: float | None = None
+        rate: float | None = None
         for number, stamp, text in self._cells(path):
             second = _seconds(path, number, stamp)
-            held = self._rate(path, number, text, held)
+            rate = self._rate(path, number, text, rate)
             if seconds and second < seconds[-1]:
                 raise TraceError(
                     f"{path}:{number}: found {stamp} after a later time, times must not decrease"
                 )
             if seconds and second == seconds[-1]:
-                groups[-1].append(held)
+                groups[-1].append(rate)
             else:
                 seconds.append(second)
-                groups.append([held])
+                groups.append([rate])
         if not seconds:
             raise TraceError(f"{path}: found no rows below the header")
         rates = [
@@ -100,28 +100,28 @@ class GNetTrack(Format):
                     f"{path}: found header {short(','.join(header))}, allowed is one with "
                     f"Timestamp and {self.column}"
                 )
-            at, wanted = header.index("Timestamp"), header.index(self.column)
+            at, column = header.index("Timestamp"), header.index(self.column)
             rows = []
             for row in reader:
                 if not row:
                     continue
-                if len(row) <= max(at, wanted):
+                if len(row) <= max(at, column):
                     raise TraceError(
                         f"{path}:{reader.line_num}: found {len(row)} columns, the header has "
                         f"{len(header)}"
                     )
-                rows.append((reader.line_num, row[at], row[wanted]))
+                rows.append((reader.line_num, row[at], row[column]))
             return rows
         except csv.Error as error:
             raise TraceError(f"{path}:{reader.line_num}: not CSV: {error}") from None
 
-    def _rate(self, path: Path, number: int, text: str, held: float | None) -> float:
+    def _rate(self, path: Path, number: int, text: str, previous: float | None) -> float:
         """Kbit/s."""
         if text == "-":
             if self.missing == "zero":
                 return 0.0
-            if self.missing == "hold" and held is not None:
-                return held
+            if self.missing == "hold" and previous is not None:
+                return previous
             nothing = " and nothing before it to hold" if self.missing == "hold" else ""
             raise TraceError(
                 f"{path}:{number}: found no {self.column} ('-'){nothing}; missing=zero or "

@@ -55,9 +55,9 @@ class Iperf3(Format):
         only: str | None = next(iter(sides)) if len(sides) == 1 else None
         side = self.side or only
         if side is None or side not in sides:
-            asked = f"side={self.side} asked for, " if self.side else ""
+            request = f"side={self.side} asked for, " if self.side else ""
             raise TraceError(
-                f"{path}: {asked}found intervals of {' and '.join(sides) or 'nobody'}"
+                f"{path}: {request}found intervals of {' and '.join(sides) or 'nobody'}"
                 + ("; side= says which" if sides and not self.side else "")
             )
         return _joined(path, sides[side])
@@ -80,8 +80,8 @@ def _sums(path: Path, result: dict[str, Any]) -> Iterator[tuple[str, str, dict[s
 
 
 def _get(value: Any, key: str) -> dict[str, Any]:
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
+    entry = value.get(key) if isinstance(value, dict) else None
+    return entry if isinstance(entry, dict) else {}
 
 
 def _interval(where: str, entry: dict[str, Any]) -> tuple[float, float, float]:

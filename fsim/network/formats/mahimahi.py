@@ -79,8 +79,8 @@ class Mahimahi(WritableFormat):
         silent = bins * self.bin > before
         starts = np.stack([before, bins * self.bin], axis=1)
         both = np.stack([np.zeros(len(bins)), rates], axis=1)
-        kept = np.stack([silent, np.ones(len(bins), dtype=bool)], axis=1)
-        return starts[kept] / 1000, both[kept], last / 1000
+        mask = np.stack([silent, np.ones(len(bins), dtype=bool)], axis=1)
+        return starts[mask] / 1000, both[mask], last / 1000
 
     def write(self, pieces: Pieces, path: Path) -> None:
         """See :class:`WritableFormat`."""
@@ -99,8 +99,8 @@ class Mahimahi(WritableFormat):
         # What rounding takes from an amount or adds to a time must not cost a packet or a
         # millisecond: a thousandth of a byte and a nanosecond are forgiven.
         count = int((total + 1e-3) / PACKET)
-        wanted = np.arange(1, count + 1, dtype=np.float64) * PACKET - 1e-3
-        moments = 1000 * _moments(wanted, edges, delivered)
+        thresholds = np.arange(1, count + 1, dtype=np.float64) * PACKET - 1e-3
+        moments = 1000 * _moments(thresholds, edges, delivered)
         stamps = np.maximum(np.ceil(moments - 1e-6), 1).astype(np.int64)
         stamps = np.minimum(stamps, period)
         if count == 0 or stamps[-1] < period:
@@ -109,13 +109,13 @@ class Mahimahi(WritableFormat):
 
 
 def _moments(
-    wanted: Floats,
+    thresholds: Floats,
     edges: Floats,
     delivered: Floats,
 ) -> Floats:
     """Seconds at which so many bytes have been delivered, the earliest such."""
-    at = np.clip(np.searchsorted(delivered, wanted, side="left"), 1, len(edges) - 1)
-    share = (wanted - delivered[at - 1]) / (delivered[at] - delivered[at - 1])
+    at = np.clip(np.searchsorted(delivered, thresholds, side="left"), 1, len(edges) - 1)
+    share = (thresholds - delivered[at - 1]) / (delivered[at] - delivered[at - 1])
     return edges[at - 1] + np.minimum(share, 1) * (edges[at] - edges[at - 1])
 
 
@@ -140,8 +140,8 @@ def _bad_line(path: Path, content: bytes) -> TraceError:
     lines = content.split(b"\n")
     for number, line in enumerate(lines, 1):
         if _GOOD_LINE.fullmatch(line.removesuffix(b"\r")) is None:
-            found = short(line[:61].decode("utf-8", errors="replace"))
+            text = short(line[:61].decode("utf-8", errors="replace"))
             return TraceError(
-                f"{path}:{number}: found {found}, allowed is a whole number of milliseconds"
+                f"{path}:{number}: found {text}, allowed is a whole number of milliseconds"
             )
     return TraceError(f"{path}: not a mahimahi trace")

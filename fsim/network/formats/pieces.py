@@ -39,8 +39,8 @@ def checked(path: Path, pieces: Pieces) -> Pieces:
 def merged(pieces: Pieces) -> Pieces:
     """The same staircase with as few pieces as can be: equal neighbours become one."""
     starts, rates, duration = pieces
-    kept = np.append(True, rates[1:] != rates[:-1])
-    return starts[kept], rates[kept], duration
+    changes = np.append(True, rates[1:] != rates[:-1])
+    return starts[changes], rates[changes], duration
 
 
 def with_last_halved(pieces: Pieces) -> tuple[Floats, Floats]:

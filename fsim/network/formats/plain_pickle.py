@@ -63,19 +63,19 @@ class _PlainUnpickler(pickle._Unpickler):
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content), encoding="utf-8")
-        self.made = self.done = 0
+        self.containers = self.instructions = 0
 
     def find_class(self, module: str, name: str) -> Any:
         raise _Refused(f"{module}.{name}")
 
     def step(self) -> None:
-        self.done += 1
-        if self.done > MOST_INSTRUCTIONS:
+        self.instructions += 1
+        if self.instructions > MOST_INSTRUCTIONS:
             raise _Refused(f"more than {MOST_INSTRUCTIONS} instructions")
 
     def count(self) -> None:
-        self.made += 1
-        if self.made > MOST_THINGS:
+        self.containers += 1
+        if self.containers > MOST_THINGS:
             raise _Refused(f"more than {MOST_THINGS} containers and texts")
         if len(getattr(self, "metastack", ())) > DEEPEST:
             raise _Refused(f"containers more than {DEEPEST} deep")
@@ -142,18 +142,18 @@ def _dispatch() -> dict[int, Callable[..., None]]:
 _PlainUnpickler.dispatch = _dispatch()
 
 
-def _told(found: Any) -> int:
+def _list_values(content: Any) -> int:
     """Values that there are to read in the lists of all clients, one that is shared each time."""
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         return 0
-    clients = (client for client in found.values() if isinstance(client, dict))
+    clients = (client for client in content.values() if isinstance(client, dict))
     return sum(
         len(value) for client in clients for value in client.values() if isinstance(value, list)
     )
 
 
 def read_plain_pickle(path: Path) -> Any:
-    """What a pickle of plain things holds.
+    """Read a pickle of plain things.
 
     Raises
     ------
@@ -163,10 +163,10 @@ def read_plain_pickle(path: Path) -> Any:
     """
     content = read_bytes(path)
     try:
-        found = _PlainUnpickler(content).load()
-        if _told(found) > len(content):
+        value = _PlainUnpickler(content).load()
+        if _list_values(value) > len(content):
             raise _Refused("lists that are told of many clients")
-        return found
+        return value
     except _Refused as error:
         raise TraceError(
             f"{path}: found {error} in the pickle, allowed are plain dicts, lists, texts and "

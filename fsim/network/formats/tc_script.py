@@ -96,9 +96,9 @@ class TcScript(WritableFormat):
                 raise TraceError(
                     f"{path}:{number}: found {short(line)}, allowed are tc and sleep lines"
                 )
-        return self._ended(path, steps, now)
+        return self._pieces(path, steps, now)
 
-    def _ended(self, path: Path, steps: list[tuple[float, float]], now: float) -> Pieces:
+    def _pieces(self, path: Path, steps: list[tuple[float, float]], now: float) -> Pieces:
         if steps and math.isinf(steps[-1][1]):
             steps = steps[:-1]
         if not steps:

@@ -62,15 +62,15 @@ def numbered_lines(path: Path, comments: str = "#") -> Iterator[tuple[int, str]]
             yield number, stripped
 
 
-def short(found: object) -> str:
-    """What was found, in a few words: texts and numbers as they are, anything else by its kind."""
-    if isinstance(found, int) and abs(found) >= 10**18:
+def short(value: object) -> str:
+    """Text of a value in a few words: texts and numbers as they are, anything else by its kind."""
+    if isinstance(value, int) and abs(value) >= 10**18:
         return "a very large number"
-    if not isinstance(found, str | int | float | None):
+    if not isinstance(value, str | int | float | None):
         # Writing out a hostile list could take longer than reading it did.
-        return f"a {type(found).__name__}"
-    shown = repr(found[:61] if isinstance(found, str) else found)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+        return f"a {type(value).__name__}"
+    text = repr(value[:61] if isinstance(value, str) else value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def decimal(text: str) -> float:
@@ -117,7 +117,7 @@ def read_json(path: Path) -> Any:
         raise TraceError(f"{path}: not a JSON file: {error}") from None
 
 
-def positive_or_zero(where: str, found: object) -> float:
+def positive_or_zero(where: str, value: object) -> float:
     """A number of 0 or more, not absurdly large, from a file that is not text line by line.
 
     Raises
@@ -126,11 +126,11 @@ def positive_or_zero(where: str, found: object) -> float:
         Naming ``where``.
     """
     try:
-        value = float(found) if isinstance(found, int | float) else math.nan
+        number = float(value) if isinstance(value, int | float) else math.nan
     except OverflowError:
-        value = math.inf
-    if isinstance(found, bool) or not 0 <= value <= LARGEST_NUMBER:
+        number = math.inf
+    if isinstance(value, bool) or not 0 <= number <= LARGEST_NUMBER:
         raise TraceError(
-            f"{where}: found {short(found)}, allowed is a number, 0 to {LARGEST_NUMBER:g}"
+            f"{where}: found {short(value)}, allowed is a number, 0 to {LARGEST_NUMBER:g}"
         )
-    return value
+    return number

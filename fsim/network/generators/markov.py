@@ -148,22 +148,22 @@ class MarkovTrace(TraceGenerator):
         sigma, levels = _solve_mixture(mean, np.log(quantiles), np.array(shares), outages.share)
         spread = _variance(levels, np.array(shares))
         between = spread / (spread + sigma**2)
-        lag, wanted = autocorrelation
+        lag, target = autocorrelation
         least = (1 - between) * within**lag
-        if not least <= wanted < least + between:
+        if not least <= target < least + between:
             raise TraceError(
-                f"found an autocorrelation of {wanted:g} at {lag} s, "
+                f"found an autocorrelation of {target:g} at {lag} s, "
                 f"allowed is {least:.3g} to below {least + between:.3g}"
             )
-        stay = ((wanted - least) / between) ** (1 / lag)
+        stay = ((target - least) / between) ** (1 / lag)
         return cls(mean, tuple(np.exp(levels).tolist()), shares, sigma, stay, within, outages)
 
     def rates(self, seconds: int, rng: np.random.Generator) -> Floats:
         """Rates of consecutive seconds, Mbit/s, shape (seconds,)."""
         anew = rng.random(seconds) >= self.stay
         shares = np.array(self.shares)
-        drawn = rng.choice(len(shares), seconds, p=shares / shares.sum())
-        states = drawn[np.maximum.accumulate(np.where(anew, np.arange(seconds), 0))]
+        draws = rng.choice(len(shares), seconds, p=shares / shares.sum())
+        states = draws[np.maximum.accumulate(np.where(anew, np.arange(seconds), 0))]
         logs = np.log(self.levels)[states] + self.sigma * autoregressive(seconds, self.within, rng)
         down = self.outages.draw(seconds, rng)
         up = ~down
@@ -185,7 +185,7 @@ def _variance(values: Floats, shares: Floats) -> float:
 
 
 def _solve_mixture(
-    mean: float, wanted: Floats, shares: Floats, outage: float
+    mean: float, targets: Floats, shares: Floats, outage: float
 ) -> tuple[float, Floats]:
     """The smallest sigma, and the log levels with it, of three states with these statistics.
 
@@ -193,7 +193,7 @@ def _solve_mixture(
     ----------
     mean
         Mbit/s.
-    wanted
+    targets
         Log rates of the 5%, 50% and 95% quantiles.
     shares
         Of the states, outside outages.
@@ -206,9 +206,9 @@ def _solve_mixture(
         return float(weights @ np.exp(levels)) * math.exp(sigma**2 / 2)
 
     narrow = wide = 0.0
-    levels = wanted
+    levels = targets
     for wide in _SIGMAS.tolist():
-        solved = _solve_levels(wanted, weights, outage, wide, levels)
+        solved = _solve_levels(targets, weights, outage, wide, levels)
         if solved is None or mixture_mean(solved, wide) < mean:
             break
         narrow, levels = wide, solved
@@ -221,7 +221,7 @@ def _solve_mixture(
         )
     while wide - narrow > 1e-12:
         middle = (narrow + wide) / 2
-        between = _solve_levels(wanted, weights, outage, middle, levels)
+        between = _solve_levels(targets, weights, outage, middle, levels)
         if between is not None and mixture_mean(between, middle) >= mean:
             narrow, levels = middle, between
         else:
@@ -230,12 +230,12 @@ def _solve_mixture(
 
 
 def _solve_levels(
-    wanted: Floats, weights: Floats, outage: float, sigma: float, start: Floats
+    targets: Floats, weights: Floats, outage: float, sigma: float, start: Floats
 ) -> Floats | None:
-    """Log levels of the mixture with the wanted log quantiles, by damped Newton steps."""
+    """Log levels of the mixture with the target log quantiles, by damped Newton steps."""
     levels = start
     for _ in range(200):
-        at = (wanted[:, None] - levels) / sigma
+        at = (targets[:, None] - levels) / sigma
         surplus = outage + normal_cdf(at) @ weights - _PUBLISHED_SHARES
         slopes = weights * np.exp(-(at**2) / 2) / (math.sqrt(2 * math.pi) * sigma)
         try:

@@ -43,10 +43,10 @@ class Statistics:
             Tell what this one tells, to at least two decimals and as many as it has; by default
             tell all that is known, as it is.
         """
-        told = like or self
+        template = like or self
         parts = {}
         for field in fields(self):
-            value, model = getattr(self, field.name), getattr(told, field.name)
+            value, model = getattr(self, field.name), getattr(template, field.name)
             if value is not None and model is not None:
                 exact = f"{model:g}"
                 decimals = max(2, len(exact.partition(".")[2]))

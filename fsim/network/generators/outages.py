@@ -1,4 +1,4 @@
-"""When a link has no capacity at all: an on/off process with an exact share of outage.
+"""Outages of a link: an on/off process with an exact share of time without any capacity.
 
 A two-state Markov chain (Gilbert, "Capacity of a burst-noise channel", Bell System Technical
 Journal 39, 1960) has geometric outages and geometric times between them. Here it is conditioned on
@@ -55,7 +55,7 @@ class Outages:
             )
 
     def draw(self, seconds: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-        """Which seconds have no capacity, shape (seconds,); the first and the last have some.
+        """Draw the seconds without capacity, shape (seconds,); the first and the last have some.
 
         Raises
         ------
@@ -88,19 +88,19 @@ class Outages:
     def _durations(self, total: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Whole seconds that sum to ``total``, in random order."""
         first = [] if self.longest is None else [self.longest]
-        left = total - sum(first)
-        if left == 0:
+        rest = total - sum(first)
+        if rest == 0:
             return np.array(first, dtype=np.int64)
         if self.longest is None:
-            drawn = rng.geometric(1 / self.mean, left)
+            durations = rng.geometric(1 / self.mean, rest)
         else:
             possible = np.arange(1, self.longest + 1)
-            drawn = rng.choice(possible, left, p=_truncated_geometric(self.mean, self.longest))
-        reached = np.cumsum(drawn)
-        last = int(np.searchsorted(reached, left))
-        drawn = drawn[: last + 1]
-        drawn[-1] -= reached[last] - left
-        return rng.permutation(np.concatenate((np.array(first, dtype=np.int64), drawn)))
+            durations = rng.choice(possible, rest, p=_truncated_geometric(self.mean, self.longest))
+        reached = np.cumsum(durations)
+        last = int(np.searchsorted(reached, rest))
+        durations = durations[: last + 1]
+        durations[-1] -= reached[last] - rest
+        return rng.permutation(np.concatenate((np.array(first, dtype=np.int64), durations)))
 
 
 NONE = Outages()

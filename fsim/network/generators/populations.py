@@ -1,4 +1,4 @@
-"""How mean rates differ between clients: laws for a scenario's ``uplink.mean``."""
+"""Laws of clients' mean rates, for a scenario's ``uplink.mean``."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class QuantileTrace(TraceGenerator):
         return highest, self._bisect(lambda power: mean(highest, power), _POWERS)
 
     def _bisect(self, mean: Callable[[float], float], bounds: tuple[float, float]) -> float:
-        """Where a mean that increases reaches the published one."""
+        """Argument at which an increasing mean reaches the published one."""
         low, high = bounds
         if not mean(low) <= self.mean <= mean(high):
             raise TraceError(

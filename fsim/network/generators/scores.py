@@ -1,4 +1,4 @@
-"""What generators share: correlated normal scores, and ranks that a law is laid over.
+"""Correlated normal scores, and ranks that a law is laid over, for all generators.
 
 A generator draws a process in time and then replaces its values, rank by rank, by the quantiles of
 the law it stands for. So a trace of any length has the law's distribution, not a sample's, while

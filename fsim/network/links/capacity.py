@@ -131,7 +131,7 @@ class Staircase:
         return starts, ends, rates, delivered, self.period, self.total
 
     def beyond(self, time: float, offset: float) -> TraceError:
-        """What to raise for a time (on the staircase; inf for its end) at which it is unknown."""
+        """Error for a time (on the staircase; inf for its end) at which it is unknown."""
         reached = "its end" if math.isinf(time) else f"{time - offset:g} s"
         return TraceError(
             f"the capacity is known for {self.duration - offset:g} s and a transfer "
@@ -228,7 +228,7 @@ class Capacity:
 
     @property
     def past_end(self) -> PastEnd:
-        """What holds after the duration."""
+        """Rule for the time after the duration."""
         return self.staircase.past_end
 
     @property
@@ -309,7 +309,7 @@ class Capacity:
         return (self._area(end + self.offset) - self._area(begin + self.offset)) * self.scale
 
     def finish_time(self, start: float, size: float) -> float:
-        """When a transfer that begins at ``start`` has delivered ``size`` bytes.
+        """Time at which a transfer that begins at ``start`` has delivered ``size`` bytes.
 
         The inverse of the cumulative integral of capacity, at (integral at start + size).
 
@@ -400,7 +400,7 @@ class Capacity:
 
 
 def never_ends(size: float, start: float) -> TransferNeverEnds:
-    """What to raise for a transfer of ``size`` bytes at ``start`` (seconds) without an end."""
+    """Error for a transfer of ``size`` bytes at ``start`` (seconds) without an end."""
     return TransferNeverEnds(
         f"{size:.0f} bytes sent at {start:g} s never arrive: the capacity stays at zero"
     )

@@ -89,7 +89,7 @@ class Sharing(ABC, Generic[U]):
         self._links: list[Cursor] = []
         self._flows: dict[int, U] = {}
         self._unused = 0
-        self._done: list[tuple[float, int, float]] = []  # when, who, bytes
+        self._finishes: list[tuple[float, int, float]] = []  # when, who, bytes
         self._changes = LazyHeap()
         self._stale = True  # whether rates are not those of the present flows and capacities
         self._finish = math.inf
@@ -118,7 +118,7 @@ class Sharing(ABC, Generic[U]):
         upload = self._flows.get(flow)
         self._run(time)
         if upload is None:
-            sizes = [size for _, number, size in self._done if number == flow]
+            sizes = [size for _, number, size in self._finishes if number == flow]
             if not sizes:
                 raise ValueError(f"there is no flow {flow} to remove")
             return sizes[0]
@@ -129,12 +129,12 @@ class Sharing(ABC, Generic[U]):
         return upload.size
 
     def next_event(self) -> float | None:
-        """When something happens next if nobody comes or goes: seconds, None for never.
+        """Time of the next event if nobody comes or goes: seconds, None for never.
 
         Not only finishes are events, but changes of capacity as well. Now, if there are finishes
         that have not been told.
         """
-        if self._done:
+        if self._finishes:
             return self.now
         if not self._flows:
             return None
@@ -159,7 +159,7 @@ class Sharing(ABC, Generic[U]):
             There were ``MAX_CHANGES`` changes of capacity in a row and no flow finished.
         """
         self._run(time)
-        return self._told()
+        return self._take_finished()
 
     def drain(self) -> list[tuple[int, float]]:
         """Let the clock go on until every flow has finished or none ever will.
@@ -184,7 +184,7 @@ class Sharing(ABC, Generic[U]):
             elif self.now > repeated:
                 break
             self._step(time)
-        return self._told()
+        return self._take_finished()
 
     def _add(
         self,
@@ -212,7 +212,7 @@ class Sharing(ABC, Generic[U]):
         self.events += 1
         if size == 0:
             self.events += 1
-            self._done.append((time, number, 0.0))
+            self._finishes.append((time, number, 0.0))
             return number
         upload = self._kind(number, float(size), float(weight), cursor, path)
         self._flows[number] = upload
@@ -236,17 +236,17 @@ class Sharing(ABC, Generic[U]):
         self._stale = True
         return self._leave(upload)
 
-    def _finished(self, upload: U) -> None:
+    def _finish_flow(self, upload: U) -> None:
         """For subclasses to call when a flow has finished now."""
         self._forget(upload)
         del self._flows[upload.flow]
         self._uneventful = 0
-        self._done.append((self.now, upload.flow, upload.size))
+        self._finishes.append((self.now, upload.flow, upload.size))
         self.events += 1
 
-    def _told(self) -> list[tuple[int, float]]:
-        done, self._done = self._done, []
-        return [(flow, time) for time, flow, _ in sorted(done)]
+    def _take_finished(self) -> list[tuple[int, float]]:
+        finished, self._finishes = self._finishes, []
+        return [(flow, time) for time, flow, _ in sorted(finished)]
 
     def _run(self, time: float) -> None:
         if not self.now <= time < math.inf:
@@ -294,7 +294,7 @@ class Sharing(ABC, Generic[U]):
                 f"flow {min(self._flows)} has not finished at {time:g} s, after {MAX_CHANGES} "
                 "changes of capacity"
             )
-        while self._finish < math.inf and self._next_left() <= LEFTOVER:
+        while self._finish < math.inf and self._next_rest() <= LEFTOVER:
             self._finish_next()
             self._finish = self._next_finish()
         while (change := self._changes.top()) is not None and change[0] <= time:
@@ -354,11 +354,11 @@ class Sharing(ABC, Generic[U]):
 
     @abstractmethod
     def _next_finish(self) -> float:
-        """When the next flow finishes at the present rates, seconds; ``inf`` for never."""
+        """Time at which the next flow finishes at the present rates, seconds; ``inf`` for never."""
 
     @abstractmethod
-    def _next_left(self) -> float:
-        """What is left of that flow, as a share of its size."""
+    def _next_rest(self) -> float:
+        """Rest of that flow, as a share of its size."""
 
     @abstractmethod
     def _finish_next(self) -> None:
@@ -366,14 +366,14 @@ class Sharing(ABC, Generic[U]):
 
     @abstractmethod
     def _flowing(self) -> bool:
-        """Whether any flow has a rate above zero."""
+        """True if any flow has a rate above zero."""
 
     @abstractmethod
     def _move(self, time: float) -> None:
         """Deliver at the present rates from now to a time."""
 
     @abstractmethod
-    def _join(self, upload: U, left: float) -> None:
+    def _join(self, upload: U, remaining: float) -> None:
         """A flow is there, with bytes left."""
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What the clock of a shared network goes by: heaps of what is due, places on staircases."""
+"""Heaps of due events and positions on staircases, the clock of a shared network."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LazyHeap:
         entry[2] = None
         self._live -= 1
         if len(self._heap) > 2 * self._live + 32:
-            self._heap = [kept for kept in self._heap if kept[2] is not None]
+            self._heap = [item for item in self._heap if item[2] is not None]
             heapq.heapify(self._heap)
 
     def postpone(self, entry: list[Any], key: float) -> None:

@@ -51,7 +51,7 @@ def max_min_rates(
         Bytes/s of each flow, shape (flows,).
     """
     links, depth = len(capacities), paths.shape[1]
-    left = np.append(capacities, math.inf)  # -1 finds the last one, which is never used up
+    rest = np.append(capacities, math.inf)  # -1 finds the last one, which is never used up
     paths = np.where(paths < 0, links, paths)
     rates = np.zeros(len(caps))
     keys = caps / weights
@@ -61,21 +61,21 @@ def max_min_rates(
         total = np.bincount(across.ravel(), np.repeat(weight, depth), links + 1)
         used = total > 0
         levels = np.full(links + 1, math.inf)
-        levels[used] = np.maximum(left[used], 0.0) / total[used]
+        levels[used] = np.maximum(rest[used], 0.0) / total[used]
         lowest = levels[across].min(axis=1)
         settled = keys[flows] <= lowest
         if settled.any():
-            given = caps[flows[settled]]
+            shares = caps[flows[settled]]
         else:
             beaten = lowest[:, None] < levels[across] * (1 - TIE)
             bottleneck = np.ones(links + 1, dtype=bool)
             bottleneck[across[beaten]] = False
             bottleneck[links] = False
             settled = bottleneck[across].any(axis=1)
-            given = weight[settled] * lowest[settled]
-        rates[flows[settled]] = given
-        left -= np.bincount(across[settled].ravel(), np.repeat(given, depth), links + 1)
-        left[links] = math.inf
+            shares = weight[settled] * lowest[settled]
+        rates[flows[settled]] = shares
+        rest -= np.bincount(across[settled].ravel(), np.repeat(shares, depth), links + 1)
+        rest[links] = math.inf
         flows = flows[~settled]
     return rates
 
@@ -103,7 +103,7 @@ class SharedNetwork(Sharing[_Placed]):
     """
 
     _kind = _Placed
-    _columns: ClassVar[tuple[str, ...]] = ("left", "since", "rate", "cap", "weight", "finish")
+    _columns: ClassVar[tuple[str, ...]] = ("remaining", "since", "rate", "cap", "weight", "finish")
 
     def __init__(self, links: Sequence[Capacity], start: float = 0.0) -> None:
         super().__init__(links, start)
@@ -150,8 +150,8 @@ class SharedNetwork(Sharing[_Placed]):
         TraceError
             A capacity says nothing about that time.
         """
-        known = range(len(self._links))
-        if not path or len(set(path)) < len(path) or any(link not in known for link in path):
+        links = range(len(self._links))
+        if not path or len(set(path)) < len(path) or any(link not in links for link in path):
             raise ValueError(
                 f"found the path {list(path)}, allowed are links from 0 to {len(self._links) - 1}, "
                 "each at most once"
@@ -171,18 +171,22 @@ class SharedNetwork(Sharing[_Placed]):
     def _share(self) -> None:
         if not self._rows:
             return
-        rate, left, since = self._column("rate"), self._column("left"), self._column("since")
+        rate, remaining, since = (
+            self._column("rate"),
+            self._column("remaining"),
+            self._column("since"),
+        )
         capacities = np.array([link.rate for link in self._links])
         paths = self._paths[: len(self._rows)]
         new = max_min_rates(self._column("cap"), self._column("weight"), paths, capacities)
         # What is left of a flow is only touched when its rate changes, so that nothing drifts.
         changed = np.flatnonzero(new != rate)
-        gone = rate[changed] * (self.now - since[changed])
-        left[changed] = np.maximum(left[changed] - gone, 0.0)
+        sent_bytes = rate[changed] * (self.now - since[changed])
+        remaining[changed] = np.maximum(remaining[changed] - sent_bytes, 0.0)
         since[changed] = self.now
         rate[changed] = new[changed]
         with np.errstate(divide="ignore"):
-            self._column("finish")[:] = since + np.where(rate > 0, left / rate, math.inf)
+            self._column("finish")[:] = since + np.where(rate > 0, remaining / rate, math.inf)
 
     def _next_finish(self) -> float:
         if not self._rows:
@@ -191,15 +195,15 @@ class SharedNetwork(Sharing[_Placed]):
         self._head = int(np.argmin(finish))
         return float(finish[self._head])
 
-    def _next_left(self) -> float:
-        return self._left(self._head) / self._rows[self._head].size
+    def _next_rest(self) -> float:
+        return self._remaining(self._head) / self._rows[self._head].size
 
-    def _left(self, row: int) -> float:
+    def _remaining(self, row: int) -> float:
         _, since, rate = self._table[:3, row]
         return max(0.0, float(self._table[0, row] - rate * (self.now - since)))
 
     def _finish_next(self) -> None:
-        self._finished(self._rows[self._head])
+        self._finish_flow(self._rows[self._head])
 
     def _flowing(self) -> bool:
         return bool(self._column("rate").any())
@@ -207,7 +211,7 @@ class SharedNetwork(Sharing[_Placed]):
     def _move(self, time: float) -> None:
         """Nothing: what is left follows from the rates and since when they have held."""
 
-    def _join(self, upload: _Placed, left: float) -> None:
+    def _join(self, upload: _Placed, remaining: float) -> None:
         row = upload.row = len(self._rows)
         if row == self._table.shape[1]:
             self._table = np.concatenate((self._table, np.zeros_like(self._table)), axis=1)
@@ -218,19 +222,19 @@ class SharedNetwork(Sharing[_Placed]):
             self._paths = np.concatenate((self._paths, wider), axis=1)
         self._rows.append(upload)
         cap = math.inf if upload.cap is None else upload.cap.rate
-        self._table[:, row] = (left, self.now, 0.0, cap, upload.weight, math.inf)
+        self._table[:, row] = (remaining, self.now, 0.0, cap, upload.weight, math.inf)
         self._paths[row] = -1
         self._paths[row, : len(upload.path)] = upload.path
 
     def _leave(self, upload: _Placed) -> float:
-        left = self._left(upload.row)
+        remaining = self._remaining(upload.row)
         last = self._rows.pop()
         if last is not upload:
             self._rows[upload.row] = last
             self._table[:, upload.row] = self._table[:, last.row]
             self._paths[upload.row] = self._paths[last.row]
             last.row = upload.row
-        return left
+        return remaining
 
     def _recap(self, upload: _Placed) -> None:
         assert upload.cap is not None

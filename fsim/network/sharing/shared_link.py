@@ -48,7 +48,7 @@ class _Sum:
         self._high = total
 
     def below(self, value: float) -> float:
-        """How far the sum is below a value."""
+        """Distance of the sum below a value."""
         return (value - self._high) - self._low
 
     def clear(self) -> None:
@@ -275,11 +275,11 @@ class SharedLink(Sharing[_Member]):
             group.finish = None
         first = group.flows.top()
         assert first is not None
-        left = first[0] - group.served
+        remaining = first[0] - group.served
         if group.at_level:
-            group.finish = finishes.push(group.anchor + left, group)
+            group.finish = finishes.push(group.anchor + remaining, group)
         elif group.key > 0:
-            group.finish = finishes.push(group.anchor + left / group.key, group)
+            group.finish = finishes.push(group.anchor + remaining / group.key, group)
 
     def _next_finish(self) -> float:
         time = math.inf
@@ -300,16 +300,16 @@ class SharedLink(Sharing[_Member]):
         assert first is not None
         return group, first[2]
 
-    def _next_left(self) -> float:
+    def _next_rest(self) -> float:
         group, upload = self._first()
-        return self._left(group, upload) / upload.size
+        return self._remaining(group, upload) / upload.size
 
-    def _left(self, group: _Group, upload: _Member) -> float:
-        left: float = (upload.entry[0] - self._served(group)) * upload.weight
-        return max(0.0, left)
+    def _remaining(self, group: _Group, upload: _Member) -> float:
+        remaining: float = (upload.entry[0] - self._served(group)) * upload.weight
+        return max(0.0, remaining)
 
     def _finish_next(self) -> None:
-        self._finished(self._first()[1])
+        self._finish_flow(self._first()[1])
 
     def _flowing(self) -> bool:
         return (self.level > 0 and len(self._at_level) > 0) or self._capped_rate.below(0.0) < 0
@@ -318,7 +318,7 @@ class SharedLink(Sharing[_Member]):
         if self._at_level and self.level > 0:
             self._clock.add(self.level * (time - self.now))
 
-    def _join(self, upload: _Member, left: float) -> None:
+    def _join(self, upload: _Member, remaining: float) -> None:
         key = math.inf if upload.cap is None else upload.cap.rate / upload.weight
         group = self._groups.get(key)
         if group is None:
@@ -329,13 +329,13 @@ class SharedLink(Sharing[_Member]):
         else:
             self._reweigh(group, group.weight + upload.weight)
         upload.group = group
-        upload.entry = group.flows.push(self._served(group) + left / upload.weight, upload)
+        upload.entry = group.flows.push(self._served(group) + remaining / upload.weight, upload)
         if group.flows.top() is upload.entry:
             self._publish(group)
 
     def _leave(self, upload: _Member) -> float:
         group = upload.group
-        left = self._left(group, upload)
+        remaining = self._remaining(group, upload)
         first = group.flows.top() is upload.entry
         group.flows.withdraw(upload.entry)
         if not group.flows:
@@ -345,7 +345,7 @@ class SharedLink(Sharing[_Member]):
             self._reweigh(group, group.weight - upload.weight)
             if first:
                 self._publish(group)
-        return left
+        return remaining
 
     def _recap(self, upload: _Member) -> None:
         assert upload.cap is not None

@@ -43,7 +43,7 @@ Amount = Annotated[float, Field(ge=0, le=1e18)]
 
 @dataclass(frozen=True)
 class Uploads:
-    """What :func:`fsim.network.sharing.uploads.finish_times` wants."""
+    """Flows and links, as :func:`fsim.network.sharing.uploads.finish_times` takes them."""
 
     flows: tuple[Flow, ...]
     links: tuple[Capacity, ...]
@@ -68,14 +68,14 @@ class _FlowSpec(_Strict):
 
     @model_validator(mode="after")
     def _one_link(self) -> _FlowSpec:
-        given = [
+        keys = [
             name
             for name in ("capacity_bytes_per_s", "profile", "period_s")
             if getattr(self, name) is not None
         ]
-        if given not in (["capacity_bytes_per_s"], ["profile", "period_s"]):
+        if keys not in (["capacity_bytes_per_s"], ["profile", "period_s"]):
             raise ValueError(
-                f"found {' and '.join(given) or 'no link'}, allowed is either "
+                f"found {' and '.join(keys) or 'no link'}, allowed is either "
                 "capacity_bytes_per_s, or profile and period_s"
             )
         if self.profile == []:
@@ -120,9 +120,9 @@ def load_uploads(path: Path) -> Uploads:
 def check_uploads(data: object, origin: str) -> Uploads:
     """Check a set of uploads given as nested mappings; see :func:`load_uploads`."""
     if not isinstance(data, Mapping):
-        found = "a list" if isinstance(data, list) else "no mapping"
+        kind = "a list" if isinstance(data, list) else "no mapping"
         keys = ", ".join(_Spec.model_fields)
-        raise ScenarioError(f"{origin}: found {found}, allowed is one mapping with the keys {keys}")
+        raise ScenarioError(f"{origin}: found {kind}, allowed is one mapping with the keys {keys}")
     try:
         spec = _Spec.model_validate(dict(data))
     except ValidationError as error:

@@ -49,7 +49,7 @@ class Flow:
 
 
 def finish_times(flows: Sequence[Flow], links: Sequence[Capacity]) -> npt.NDArray[np.float64]:
-    """When each of a set of uploads has finished.
+    """Finish times of a set of uploads.
 
     Links that no flow connects are worked out apart, and one that stands alone the fast way.
 

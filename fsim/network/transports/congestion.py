@@ -1,4 +1,4 @@
-"""How fast TCP's congestion avoidance can go where packets get lost: two published formulas.
+"""Rate of TCP's congestion avoidance where packets get lost: two published formulas.
 
 Both give goodput, payload bytes/s, of a connection with much to send on a link that is not itself
 the limit, every packet being lost with the same probability by itself. Neither knows of CUBIC or

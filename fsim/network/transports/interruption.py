@@ -25,7 +25,7 @@ MOST_WINDOWS = 10_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a transfer; what was sent and not lost is all of the payload, or none.
+    """Outcome of a transfer; what was sent and not lost is all of the payload, or none.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def interrupted(
             f"found the rule {rule!r} for interrupted transfers, allowed are "
             f"{', '.join(get_args(Rule))}"
         )
-    kept, lost, tried, last, ended = 0, 0, 0, -math.inf, start
+    received, lost, tries, last, last_end = 0, 0, 0, -math.inf, start
     for begin, end in windows:
         if not last <= begin < end:
             raise ValueError(
@@ -98,35 +98,35 @@ def interrupted(
         last = end
         if end <= start:
             continue
-        if tried == most_windows:
-            raise not_through(size, start, tried, ended, kept + lost)
-        tried, ended = tried + 1, end
+        if tries == most_windows:
+            raise not_through(size, start, tries, last_end, received + lost)
+        tries, last_end = tries + 1, end
         try:
-            finish, sent = _within(
-                transport, capacity, size - kept, max(start, begin), end, round_trip
+            finish, amount = _within(
+                transport, capacity, size - received, max(start, begin), end, round_trip
             )
         except TransferNeverEnds as error:
-            error.sent_bytes += kept + lost
+            error.sent_bytes += received + lost
             raise
         if finish is not None:
             return Outcome(finish, size + lost, lost)
         if rule == "resume":
-            kept += sent
+            received += amount
         else:
-            lost += sent
+            lost += amount
         if rule == "lost":
             break
-    return Outcome(None, kept + lost, kept + lost)
+    return Outcome(None, received + lost, received + lost)
 
 
 def not_through(
-    size: int, start: float, tried: int, ended: float, sent_bytes: int
+    size: int, start: float, windows: int, end: float, sent_bytes: int
 ) -> TransferNeverEnds:
-    """What to raise for a transfer that ``tried`` windows were too short for."""
+    """Error for a transfer that ``windows`` windows were too short for."""
     return TransferNeverEnds(
         f"{size} bytes asked for at {start:g} s are not through after the client has been "
-        f"there {tried} times",
-        ended,
+        f"there {windows} times",
+        end,
         sent_bytes,
     )
 
@@ -134,14 +134,14 @@ def not_through(
 def _within(
     transport: Transport, capacity: Capacity, size: int, start: float, end: float, round_trip: float
 ) -> tuple[float | None, int]:
-    """When a transfer is through by ``end`` (None if it is not), and bytes sent by then."""
+    """Finish of a transfer if it is through by ``end``, else None, and bytes sent by then."""
     try:
         finish = transport.finish_time(capacity, size, start, round_trip)
     except (TransferNeverEnds, TraceError) as error:
         # Whatever happens to the capacity after the client has left is not this transfer's concern.
         dies = max(start, capacity.dies_at)
         if isinstance(error, TransferNeverEnds) and dies < end:
-            error.ended = dies
+            error.end = dies
             error.sent_bytes = transport.sent_by(capacity, size, start, dies, round_trip)
             raise
         if math.isinf(end):

@@ -1,4 +1,4 @@
-"""What packets carry beside payload."""
+"""Packets of a payload, and the headers that they carry beside it."""
 
 from __future__ import annotations
 

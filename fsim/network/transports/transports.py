@@ -58,12 +58,12 @@ class Opening:
 
     @property
     def finish(self) -> float:
-        """When the transfer ends if nobody shares the way, seconds."""
+        """End of the transfer if nobody shares the way, seconds."""
         return self.link.finish_time(self.time, self.wire) + self.closing
 
 
 class Transport(ABC):
-    """How bytes travel over one link."""
+    """Base class of transports: bytes on one link, and the time that they take."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -74,10 +74,10 @@ class Transport(ABC):
 
     @abstractmethod
     def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
-        """What comes before the streaming of a payload; parameters as for :meth:`finish_time`."""
+        """State at which the payload begins to stream; parameters as for :meth:`finish_time`."""
 
     def finish_time(self, capacity: Capacity, size: int, start: float, round_trip: float) -> float:
-        """When the transfer is over: when the sender knows that all bytes have arrived.
+        """Time at which the transfer is over: the sender knows that all bytes have arrived.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Transport(ABC):
         """Bytes that the link carries for a payload; see :class:`Delivery`."""
 
     def lost(self, size: int, rng: np.random.Generator) -> npt.NDArray[np.bool_] | None:
-        """Which packets of a payload never arrive, shape (packets,).
+        """Draw the packets of a payload that never arrive, shape (packets,).
 
         The i-th holds what lies from ``i * DATAGRAM_PAYLOAD`` on. None for a transport that
         delivers everything, which draws nothing.
@@ -263,7 +263,7 @@ class Reno(_Lossy, Tcp):
         return super().wire_bytes(size) / (1 - self.loss)
 
     def cap(self, round_trip: float | Floats) -> float | Floats:
-        """What congestion avoidance keeps up, headers included."""
+        """Rate that congestion avoidance keeps up, bytes/s, headers included."""
         goodput: float | Floats = FORMULAS[self.formula](SEGMENT_PAYLOAD, self.loss, round_trip)
         return goodput * SEGMENT_WIRE / SEGMENT_PAYLOAD
 
@@ -290,10 +290,10 @@ class Datagram(_Lossy):
         """See :class:`Transport`; a packet counts once all of it has been sent."""
         if until <= start:
             return 0
-        sent = capacity.bytes_between(start, until)
-        if sent >= self.wire_bytes(size):
+        sent_bytes = capacity.bytes_between(start, until)
+        if sent_bytes >= self.wire_bytes(size):
             return size
-        return min(size, math.floor(sent / PACKET) * DATAGRAM_PAYLOAD)
+        return min(size, math.floor(sent_bytes / PACKET) * DATAGRAM_PAYLOAD)
 
     def wire_bytes(self, size: int) -> float:
         """See :class:`Transport`."""

@@ -4,6 +4,6 @@ Single transfers of a run on the clock do not go this way; the numbers are the s
 """
 
 from fsim.network.vectorised.bank import CapacityBank, FinishTimes
-from fsim.network.vectorised.transports import finish_times
+from fsim.network.vectorised.transfers import finish_times
 
 __all__ = ["CapacityBank", "FinishTimes", "finish_times"]

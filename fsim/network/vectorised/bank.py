@@ -23,7 +23,7 @@ from fsim.network.vectorised.followers import Floats, Followers, Integers, colum
 
 @dataclass(frozen=True)
 class FinishTimes:
-    """When each of many transfers is through.
+    """Finish times of many transfers.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class FinishTimes:
 
     @property
     def never(self) -> npt.NDArray[np.bool_]:
-        """Which transfers never end, shape (transfers,)."""
+        """Mask of the transfers that never end, shape (transfers,)."""
         return np.isinf(self.seconds)
 
     def all_end(self) -> Floats:
@@ -97,7 +97,7 @@ class CapacityBank:
         self._check()
 
     @classmethod
-    def drawn(
+    def draw(
         cls,
         shapes: Sequence[Capacity],
         clients: int,
@@ -161,7 +161,7 @@ class CapacityBank:
                 raise TraceError(f"client {first}: found {column[first]:g}, allowed are {allowed}")
 
     def __len__(self) -> int:
-        """How many clients."""
+        """Number of clients."""
         return len(self.which)
 
     @property
@@ -218,7 +218,7 @@ class CapacityBank:
         sizes: npt.ArrayLike,
         caps: npt.ArrayLike | None = None,
     ) -> FinishTimes:
-        """When many transfers, each by itself, are through: :meth:`Capacity.finish_time`.
+        """Finish times of many transfers, each by itself, as :meth:`Capacity.finish_time` has them.
 
         Parameters
         ----------

@@ -36,15 +36,15 @@ class Followers:
     scales: Floats
     offsets: Floats
 
-    def part(self, chosen: npt.NDArray[Any]) -> Followers:
+    def part(self, selection: npt.NDArray[Any]) -> Followers:
         """Some of them, by a mask or by positions."""
         at = np.arange(len(self.clients)) if isinstance(self.at, slice) else self.at
         return Followers(
             self.steps,
-            self.clients[chosen],
-            at[chosen],
-            self.scales[chosen],
-            self.offsets[chosen],
+            self.clients[selection],
+            at[selection],
+            self.scales[selection],
+            self.offsets[selection],
         )
 
     def refuse(self, beyond: npt.NDArray[np.bool_], within: Floats | None = None) -> None:
@@ -77,8 +77,8 @@ class Followers:
             rows = max(1, _CELLS // len(steps.starts))
         with np.errstate(all="ignore"):  # of rates of zero, which never get to the end
             seconds = starts + amounts / rates
-            left = (np.append(steps.starts[1:], steps.period)[piece] - within) * rates
-            later = np.flatnonzero(~(amounts <= left))
+            rest = (np.append(steps.starts[1:], steps.period)[piece] - within) * rates
+            later = np.flatnonzero(~(amounts <= rest))
         for begin in range(0, len(later), max(1, rows)):
             part = later[begin : begin + rows]
             links, cap = self.part(part), None if caps is None else caps[part]
@@ -114,7 +114,7 @@ class Followers:
         return np.where(never, math.inf, finish)
 
     def _areas(self, caps: Floats | None) -> tuple[Integers, Floats, Floats, Floats]:
-        """Which row each client has; rates, bytes delivered (rows, pieces) and in total (rows,)."""
+        """Row of each client; rates, bytes delivered (rows, pieces) and in total (rows,)."""
         steps = self.steps
         if caps is None:
             nought = np.zeros(len(self.clients), dtype=np.intp)
@@ -129,7 +129,7 @@ class Followers:
 
 
 def passes(within: Floats, period: float) -> tuple[Floats, Floats]:
-    """How often a staircase is gone through, and seconds into the last time."""
+    """Whole passes through a staircase, and seconds into the last one."""
     if math.isinf(period):
         return np.zeros_like(within), within
     cycles, rest = np.divmod(within, period)
@@ -152,8 +152,8 @@ def columns(clients: Integers, *columns: npt.ArrayLike) -> tuple[Integers, list[
         A number is negative or not finite; it names the first such client.
     """
     who = np.asarray(clients)
-    found = [np.broadcast_to(np.asarray(column, float), who.shape) for column in columns]
-    for column in found:
+    values = [np.broadcast_to(np.asarray(column, float), who.shape) for column in columns]
+    for column in values:
         wrong = ~((column >= 0) & np.isfinite(column))
         if wrong.any():
             first = int(np.argmax(wrong))
@@ -161,4 +161,4 @@ def columns(clients: Integers, *columns: npt.ArrayLike) -> tuple[Integers, list[
                 f"client {who[first]}: found {column[first]} (seconds or bytes), "
                 "allowed is a number of 0 or more"
             )
-    return who, found
+    return who, values

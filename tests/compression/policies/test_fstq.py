@@ -3,7 +3,7 @@ import pytest
 
 from fsim.compression import EncodingContext, make_policy
 from fsim.compression.coding.wire import Section, framed_length, unpack
-from fsim.compression.policies.fstq.formats import parse_entropy, parse_plain
+from fsim.compression.policies.fstq.payloads import parse_entropy, parse_plain
 from fsim.core.types import Layout, SensitivitySettings, TrainingRequest
 
 RNG = np.random.default_rng(0)
@@ -90,7 +90,7 @@ def sample(seed=0, size=(8, 512)):
     return update, fisher
 
 
-def left(update, fisher, decoded):
+def remaining_error(update, fisher, decoded):
     whole = sum(np.sum(fisher[k] * update[k] ** 2) for k in update)
     return sum(np.sum(fisher[k] * (update[k] - decoded[k]) ** 2) for k in update) / whole
 
@@ -132,14 +132,14 @@ def test_a_budget_is_used_and_never_exceeded(coding, scales, budget):
     assert 0.97 * budget - 20 <= len(payload) <= budget
     more, better = coded(update, fisher, budget=2 * budget, **options)
     assert len(more) <= 2 * budget
-    assert left(update, fisher, better) < left(update, fisher, decoded) < 1
+    assert remaining_error(update, fisher, better) < remaining_error(update, fisher, decoded) < 1
 
 
 def test_a_budget_does_better_than_percentiles_of_the_same_length():
     update, fisher = sample()
     payload, by_rank = coded(update, fisher)
     _, greedy = coded(update, fisher, allocation="budget", budget=len(payload))
-    assert left(update, fisher, greedy) < left(update, fisher, by_rank)
+    assert remaining_error(update, fisher, greedy) < remaining_error(update, fisher, by_rank)
 
 
 def test_a_budget_raises_the_coordinate_of_greatest_gain_first_worked_by_hand():
@@ -168,7 +168,9 @@ def test_least_squares_scales_leave_less_error():
     for shares in ({"share16": 0, "share4": 1, "share2": 0}, {"share4": 0, "share2": 0.9}):
         _, largest = coded(update, fisher, **shares)
         _, fitted = coded(update, fisher, scales="least-squares", **shares)
-        assert left(update, fisher, fitted) < 0.8 * left(update, fisher, largest)
+        assert remaining_error(update, fisher, fitted) < 0.8 * remaining_error(
+            update, fisher, largest
+        )
 
 
 def test_the_least_squares_scale_of_two_bits_is_the_mean_magnitude():
@@ -192,7 +194,7 @@ def test_without_fisher_the_policy_is_random():
     assert np.array_equal(decoded[0]["a"], decoded[1]["a"])
     assert not np.array_equal(decoded[0]["a"], decoded[2]["a"])
     # 22% of the coordinates, whatever their Fisher, take away at most about that share.
-    assert 0.6 < left(update, fisher, decoded[0]) < 1
+    assert 0.6 < remaining_error(update, fisher, decoded[0]) < 1
 
 
 def test_uniform_fisher_ranks_by_magnitude():

@@ -15,7 +15,7 @@ def data():
     return Code().load(Path)
 
 
-def asked(source):
+def questions(source):
     """(last line of the context, answer) of every place in a module that is asked about."""
     found = [e for e in code._completions("made_up", source) if isinstance(e, Example)]
     return [(example.context.rpartition("\n")[2], example.answer) for example in found]
@@ -85,7 +85,7 @@ def f(a, b=(")", 1)):
     finally:
         return {"a": [1]} if x else -1
 '''
-    assert asked(source) == [
+    assert questions(source) == [
         ("def f(a, b=(\")\", 1", " )):"),
         ("    for key", " in"),
         ("        if key", " not in"),
@@ -108,7 +108,7 @@ def f(a, b=(")", 1)):
 
 
 def test_a_run_of_brackets_ends_at_a_gap_and_at_its_colon():
-    assert asked("def f(a):\n    return a[(1) ][g(0):(2)]\n") == [
+    assert questions("def f(a):\n    return a[(1) ][g(0):(2)]\n") == [
         ("def f(a", " ):"),
         ("    return a[(1", " )"),
         ("    return a[(1)", " ]"),
@@ -128,7 +128,7 @@ def test_only_functions_are_asked_about_and_contexts_stay_inside_them():
 
 
 def test_brackets_in_f_strings_are_none():
-    assert asked('def f(a):\n    return f"{a[0]} ) {(a)}" + g(a)\n') == [
+    assert questions('def f(a):\n    return f"{a[0]} ) {(a)}" + g(a)\n') == [
         ("def f(a", " ):"),
         ('    return f"{a[0]} ) {(a)}" + g(a', " )"),
     ]
@@ -136,13 +136,13 @@ def test_brackets_in_f_strings_are_none():
 
 def test_a_form_feed_ends_no_line():
     source = "x = 1\n\x0c\ndef f(a):\n    return a[0]\n"
-    assert asked(source) == [("def f(a", " ):"), ("    return a[0", " ]")]
+    assert questions(source) == [("def f(a", " ):"), ("    return a[0", " ]")]
 
 
 def test_an_opening_bracket_that_was_cut_away_is_not_asked_for():
     lines = "".join(f"        'a long line of text, number {n}',\n" for n in range(9))
     source = f"def f():\n    return [\n{lines}    ]\n"
-    assert asked(source) == [("def f(", " ):")]
+    assert questions(source) == [("def f(", " ):")]
     assert reasons(source) == ["opening bracket too far back"]
     assert reasons(f"def f():\n    return g('{'a' * 160}')\n") == ["line too long"]
 

@@ -12,7 +12,7 @@ from babel.dates import format_date
 
 from fsim.data.held_out import is_held_out
 from fsim.data.tasks import multilingual
-from fsim.data.tasks.multilingual import LANGUAGES, QUESTIONS, Multilingual, drawn
+from fsim.data.tasks.multilingual import LANGUAGES, QUESTIONS, Multilingual, draw_examples
 from fsim.model.nano.corpus import LANGUAGES as CORPUS_LANGUAGES
 from fsim.model.nano.corpus import locale_documents
 
@@ -37,7 +37,7 @@ def test_every_language_has_the_same_number_of_every_question(data):
 
 def test_no_held_out_value_is_trained_on_in_any_language_or_question():
     keys = {False: set(), True: set()}
-    for _, _, value in drawn():
+    for _, _, value in draw_examples():
         keys[is_held_out(value.key)].add(value.key)
     assert len(keys[True]) > 400
     assert not keys[False] & keys[True]
@@ -125,7 +125,7 @@ def test_values_are_written_as_their_language_does(language, question, key, text
 
 def test_one_text_has_one_right_answer_in_its_language():
     answers = {}
-    for language, _, value in drawn():
+    for language, _, value in draw_examples():
         for question, answer in value.answers.items():
             assert answers.setdefault((language, question, value.text), answer) == answer
 

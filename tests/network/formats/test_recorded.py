@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fsim.network.formats import read_client_rates, read_trace
-from fsim.network.formats.statistics import binned, statistics
+from fsim.network.formats.trace_statistics import binned, statistics
 from tests.conftest import ROOT
 
 TRACES = ROOT / ".." / "shared" / "data" / "traces"

@@ -270,7 +270,7 @@ def test_no_transfers_at_all():
 def test_drawn_means_offsets_and_shapes():
     rng = np.random.default_rng(3)
     means = rng.lognormal(12, 1, 20_000)
-    bank = CapacityBank.drawn([HANDS, LOOP], 20_000, rng, means)
+    bank = CapacityBank.draw([HANDS, LOOP], 20_000, rng, means)
     assert len(bank) == 20_000
     for client in (0, 7, 19_999):
         # Scales are kept in single precision.
@@ -281,10 +281,10 @@ def test_drawn_means_offsets_and_shapes():
     assert 0 <= offsets.min() <= offsets.max() <= 4
     assert np.mean(offsets) == pytest.approx(2, abs=4 * 4 / math.sqrt(12 * 10_000))
     assert not bank.offsets[bank.which == 0].any()  # it never ends: there is no moment to draw
-    still = CapacityBank.drawn([LOOP], 3, rng, random_offset=False)
+    still = CapacityBank.draw([LOOP], 3, rng, random_offset=False)
     assert still.offsets.tolist() == [0, 0, 0]
     with pytest.raises(TraceError, match="cannot be scaled"):
-        CapacityBank.drawn([Capacity.constant(0.0)], 3, rng, means[:3])
+        CapacityBank.draw([Capacity.constant(0.0)], 3, rng, means[:3])
 
 
 def test_a_million_clients_take_little_memory():
@@ -293,8 +293,8 @@ def test_a_million_clients_take_little_memory():
     trace = Capacity(np.arange(1200.0), rng.lognormal(12, 1, 1200), 1200)
     tracemalloc.start()
     try:
-        up = CapacityBank.drawn([trace, LOOP], clients, rng, rng.lognormal(12, 1, clients))
-        down = CapacityBank.drawn([trace, LOOP], clients, rng, rng.lognormal(14, 1, clients))
+        up = CapacityBank.draw([trace, LOOP], clients, rng, rng.lognormal(12, 1, clients))
+        down = CapacityBank.draw([trace, LOOP], clients, rng, rng.lognormal(14, 1, clients))
         round_trips = rng.uniform(0.02, 0.3, clients).astype(np.float32)
         held, peak = tracemalloc.get_traced_memory()
     finally:

@@ -1,4 +1,4 @@
-"""Which coordinate gets how many bits: by percentile, or for a budget of bytes (steps 6 and 10)."""
+"""Allocation of bits to coordinates: by percentile, or for a budget of bytes (steps 6, 10)."""
 
 from __future__ import annotations
 

@@ -71,14 +71,14 @@ def hub_rows(dataset: str, subset: str, split: str, columns: Sequence[str]) -> R
         yield f"{place}: row {number}", row
 
 
-def subset_folder(folder: Path, asked: str, usual: str) -> Path:
-    """Where a local folder keeps a subset: in the folder of its name, as on the hub.
+def subset_folder(folder: Path, subset: str, usual: str) -> Path:
+    """Folder of a subset in a local one: the one of its name, as on the hub.
 
     A preset's usual subset may also lie in the folder itself.
     """
-    if asked and not (folder / asked).is_dir():
-        raise ScenarioError(f"{folder}: subset: found no folder {asked!r} in it")
-    inner = folder / (asked or usual)
+    if subset and not (folder / subset).is_dir():
+        raise ScenarioError(f"{folder}: subset: found no folder {subset!r} in it")
+    inner = folder / (subset or usual)
     return inner if inner.is_dir() else folder
 
 
@@ -88,18 +88,18 @@ def split_files(folder: Path, split: str) -> list[Path]:
     ``train`` may also be all files of a folder in which no file is named after a split.
     """
     places = [place for place in (folder, folder / "data") if place.is_dir()]
-    found = sorted(
+    paths = sorted(
         path
         for place in places
         for path in place.iterdir()
         if path.suffix in _READERS and path.name not in _NOT_DATA and path.is_file()
     )
-    words = {path: set(re.split(r"[^a-z0-9]+", path.stem.lower())) for path in found}
-    files = [path for path in found if split.lower() in words[path]]
-    if not files and split == "train" and not any(words[path] & _SPLITS for path in found):
-        files = found
+    words = {path: set(re.split(r"[^a-z0-9]+", path.stem.lower())) for path in paths}
+    files = [path for path in paths if split.lower() in words[path]]
+    if not files and split == "train" and not any(words[path] & _SPLITS for path in paths):
+        files = paths
     if not files:
-        names = ", ".join(path.name for path in found[:6]) or "none"
+        names = ", ".join(path.name for path in paths[:6]) or "none"
         raise ScenarioError(
             f"{folder}: no file of split {split!r}, allowed are {_ALLOWED} files named after it; "
             f"found {names}"

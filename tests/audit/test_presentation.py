@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from fsim.audit.experiments import EXPERIMENTS
 from fsim.audit.measured import read_measured
-from fsim.audit.report import cross_grid, sections, to_data, to_markdown
+from fsim.audit.presentation import cross_grid, sections, to_data, to_markdown
 from fsim.cli.audit import audit
 from tests.conftest import ROOT
 from tests.results.made import rewrite_summary, write_made

@@ -1,6 +1,6 @@
 """What is kept, and what goes."""
 
-from fsim.store.memory import MemoryCache
+from fsim.store.memory_cache import MemoryCache
 
 
 def test_the_least_recently_used_goes_first():

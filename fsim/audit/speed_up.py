@@ -1,4 +1,4 @@
-"""What ``fsim infer-bench`` measured, beside the paper's speed-up at inference."""
+"""Measurements of ``fsim infer-bench``, beside the paper's speed-up at inference."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from fsim.core.documents import LARGEST_FILE, parse_json, read_text
 from fsim.core.errors import OutputError
 
-KEPT = tuple(
+FILES = tuple(
     Path(__file__).with_name(f"inference-{name}.json")
     for name in ("layer-5", "layer-8", "layer-5-adapted")
 )
@@ -26,8 +26,8 @@ HEADS = (
 )
 
 
-def read_inference(paths: Sequence[Path] = KEPT) -> list[dict[str, Any]]:
-    """What was measured, a file each, as ``infer-bench.json`` has it.
+def read_inference(paths: Sequence[Path] = FILES) -> list[dict[str, Any]]:
+    """Read measurements, a file each, as ``infer-bench.json`` has them.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def rows_of(data: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
 
 
 def note_of(data: dict[str, Any]) -> str:
-    """What has to be known of a table."""
+    """Note below a table of measurements."""
     facts = data["facts"]
     steps = facts.get("adapt_steps")
     adapted = f", used to shortened prompts by {steps} further steps of training" if steps else ""

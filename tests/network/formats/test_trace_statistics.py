@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fsim.core.errors import TraceError
-from fsim.network.formats.statistics import binned, statistics
+from fsim.network.formats.trace_statistics import binned, statistics
 
 MBIT = 1e6 / 8
 

@@ -1,4 +1,4 @@
-"""What a process made lately and may be asked for again, within a bound of memory."""
+"""Cache of values in memory, the least recently used given up beyond a bound of bytes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class MemoryCache:
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
-        self._kept: LRUCache[Hashable, tuple[Any, int]] = LRUCache(limit, lambda kept: kept[1])
+        self._values: LRUCache[Hashable, tuple[Any, int]] = LRUCache(limit, lambda item: item[1])
 
     def get(self, key: Hashable) -> Any:
         """The value of a key, None if it is not there any more."""
-        return self._kept.get(key, (None, 0))[0]
+        return self._values.get(key, (None, 0))[0]
 
     def put(self, key: Hashable, value: Any, size: int) -> None:
         """Keep a value of ``size`` bytes."""
-        if size <= self._kept.maxsize:
-            self._kept[key] = value, size
+        if size <= self._values.maxsize:
+            self._values[key] = value, size

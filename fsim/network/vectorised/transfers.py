@@ -1,4 +1,4 @@
-"""What the transports cost many transfers at once."""
+"""Finish times of many transfers at once, by transport."""
 
 from __future__ import annotations
 
@@ -110,9 +110,9 @@ def _slow_starts(
     while len(active):
         rates = np.minimum(links.rates_at(who[active], time[active]), caps[active])
         active = active[flight < rates * round_trip[active]]
-        sent = links.finish_times(who[active], time[active], flight).seconds
-        time[active] = np.maximum(time[active] + round_trip[active], sent)
+        finish = links.finish_times(who[active], time[active], flight).seconds
+        time[active] = np.maximum(time[active] + round_trip[active], finish)
         wire[active] -= flight
         flight *= 2
-        active = active[np.isfinite(sent) & (flight < wire[active])]
+        active = active[np.isfinite(finish) & (flight < wire[active])]
     return time, wire

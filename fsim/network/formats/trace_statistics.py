@@ -1,4 +1,4 @@
-"""What can be said of a capacity trace in a few figures."""
+"""Statistics of a capacity trace."""
 
 from __future__ import annotations
 

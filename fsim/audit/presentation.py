@@ -11,9 +11,9 @@ from fsim.audit.claims import FEDAVG, FSTQ, claims
 from fsim.audit.contradictions import cross_checks
 from fsim.audit.experiments import CLIENTS, DROPOUT, EXPERIMENTS, INFERENCE, LOSS, TIME, Experiment
 from fsim.audit.figures import published_figures
-from fsim.audit.inference import HEADS, note_of, read_inference, rows_of
 from fsim.audit.measured import BY_LABEL, FIGURES, Measurement
 from fsim.audit.published import PAPER
+from fsim.audit.speed_up import HEADS, note_of, read_inference, rows_of
 from fsim.core.units import format_bytes, format_duration
 
 COMMAND = "fsim audit --markdown docs/paper.md"
@@ -89,7 +89,7 @@ def cross_grid() -> Grid:
         (
             each.subject,
             _quantity(each),
-            number(each.found, 4),
+            number(each.published, 4),
             number(each.implied, 4),
             str(each.verdict),
             each.because,
@@ -148,7 +148,7 @@ def to_markdown(measured: Sequence[Measurement]) -> str:
 
 
 def source_of(experiment: Experiment) -> str:
-    """Which scenario asks the question here."""
+    """Sentence that names the experiment's scenario, or says that it has none."""
     if not experiment.simulated:
         return "No scenario, being not about communication: fsim infer-bench"
     return f"Scenario: {experiment.scenario}"
@@ -180,12 +180,12 @@ def _published(experiment: Experiment, checks: Sequence[Check]) -> Iterator[Grid
     reasons: dict[tuple[str, str], list[str]] = {}
     for each in wrong:
         reasons.setdefault((each.subject, each.because), []).append(each.quantity)
-    told = [
+    sentences = [
         f"✗ {subject}, {', '.join(figures)}: {why}." for (subject, why), figures in reasons.items()
     ]
     if experiment.key in ASSUMED:
-        told.append(ASSUMED[experiment.key])
-    yield Grid("published", ("method", *quantities), tuple(rows), " ".join(told))
+        sentences.append(ASSUMED[experiment.key])
+    yield Grid("published", ("method", *quantities), tuple(rows), " ".join(sentences))
 
 
 def _quantity(each: Check) -> str:
@@ -194,10 +194,10 @@ def _quantity(each: Check) -> str:
 
 def _cell(each: Check) -> str:
     if each.verdict is Verdict.CONSISTENT:
-        return f"{each.found} ✓"
+        return f"{each.published} ✓"
     if each.verdict is Verdict.CONTRADICTORY:
-        return f"{each.found} ✗ {number(each.implied)}"
-    return f"{each.found}"
+        return f"{each.published} ✗ {number(each.implied)}"
+    return f"{each.published}"
 
 
 def _tally(checks: Sequence[Check], what: str) -> str:
@@ -209,20 +209,20 @@ def _tally(checks: Sequence[Check], what: str) -> str:
 def _measured(experiment: Experiment, measured: Sequence[Measurement]) -> Iterator[Grid]:
     title = f"{experiment.title}: measured here"
     if experiment == INFERENCE:
-        for found in read_inference():
-            yield Grid(title, HEADS, rows_of(found), note_of(found))
+        for data in read_inference():
+            yield Grid(title, HEADS, rows_of(data), note_of(data))
     if not measured:
         return
-    told = {name for each in measured for name, value in each.values.items() if value is not None}
-    shown = [name for name in FIGURES if name in told]
+    names = {name for each in measured for name, value in each.values.items() if value is not None}
+    columns = [name for name in FIGURES if name in names]
     targeted = any("time_to_target" in each.values for each in measured)
-    heads = ("series", "model", *(["reached"] * targeted), *(n.replace("_", " ") for n in shown))
+    heads = ("series", "model", *(["reached"] * targeted), *(n.replace("_", " ") for n in columns))
     rows = tuple(
         (
             each.series,
             each.model,
             *([f"{each.reached} of {each.seeds}"] * targeted),
-            *(_text(name, each.values.get(name)) for name in shown),
+            *(_text(name, each.values.get(name)) for name in columns),
         )
         for each in measured
     )
@@ -244,11 +244,13 @@ def _by_label(title: str, measured: Sequence[Measurement]) -> Iterator[Grid]:
 
 
 def _billed(measured: Sequence[Measurement]) -> str:
-    """What is to be said where a larger model was billed than was trained."""
+    """Note where a larger model was billed than was trained; else empty."""
     factors = {(each.billed_bytes_factor, each.billed_operations_factor) for each in measured}
     factors.discard((1.0, 1.0))
-    told = [f" Billed: bytes x {size:g}, operations x {work:g}." for size, work in sorted(factors)]
-    return "".join(told)
+    sentences = [
+        f" Billed: bytes x {size:g}, operations x {work:g}." for size, work in sorted(factors)
+    ]
+    return "".join(sentences)
 
 
 def _seconds(value: float) -> str:

@@ -1,4 +1,4 @@
-"""How ``fstq`` writes what it has quantised: plainly, as the paper does, or entropy-coded.
+"""Payloads of ``fstq``: plain, as the paper has them, or entropy-coded.
 
 ``docs/wire-format.md`` has both to the bit.
 """
@@ -29,11 +29,11 @@ _FRACTION = 11
 
 def plain_sections(quantised: Quantised, *, tagged: bool) -> dict[Section, bytes]:
     """Positions, a 2-bit tag for each (unless all are of 16 bits), scales and packed values."""
-    sent = quantised.bits > 0
-    tags = np.searchsorted(_BITS_OF_TAGS[1:], quantised.bits[sent])
+    mask = quantised.bits > 0
+    tags = np.searchsorted(_BITS_OF_TAGS[1:], quantised.bits[mask])
     values = [quantised.exact.tobytes()]
     values += [pack_bits(quantised.levels[tier] + limit(tier), tier) for tier in LEVELLED]
-    sections = {Section.POSITIONS: encode_positions(sent)}
+    sections = {Section.POSITIONS: encode_positions(mask)}
     if tagged:
         sections[Section.TAGS] = pack_bits(tags, 2)
     return sections | {Section.SCALES: quantised.scales, Section.VALUES: b"".join(values)}
@@ -47,14 +47,14 @@ def parse_plain(sections: Sections, size: int, *, tagged: bool) -> Quantised:
     PayloadError
         The sections are of another form.
     """
-    sent = decode_positions(sections.get(Section.POSITIONS, b""), size)
-    tags: npt.NDArray[Any] = np.full(int(sent.sum()), 2)
+    mask = decode_positions(sections.get(Section.POSITIONS, b""), size)
+    tags: npt.NDArray[Any] = np.full(int(mask.sum()), 2)
     if tagged:
         tags = unpack_bits(sections.get(Section.TAGS, b""), len(tags), 2)
     if np.any(tags > 2):
         raise PayloadError("the payload has a tag that stands for no precision")
     bits = np.zeros(size, dtype=np.uint8)
-    bits[sent] = _BITS_OF_TAGS[1:][tags]
+    bits[mask] = _BITS_OF_TAGS[1:][tags]
     values, at = sections.get(Section.VALUES, b""), 0
     parts = {}
     for tier in TIERS:
@@ -143,8 +143,8 @@ def entropy_prices(quantised: Quantised) -> dict[int, float]:
     of_tags = np.log2(tags[0] / tags)
     prices = {16: float(of_tags[3]) + _FRACTION + 3}
     for tag, tier in ((1, 2), (2, 4)):
-        seen = count(quantised.levels[tier] + limit(tier), 2 * limit(tier) + 1) + 1
-        shares = seen / seen.sum()
+        counts = count(quantised.levels[tier] + limit(tier), 2 * limit(tier) + 1) + 1
+        shares = counts / counts.sum()
         prices[tier] = float(of_tags[tag] - np.sum(shares * np.log2(shares)))
     # A tier may be so frequent that it is cheaper than sending nothing: it is never for nothing.
     return {tier: max(price, 0.25) for tier, price in prices.items()}
@@ -171,5 +171,5 @@ class _Tables:
 
     def finish(self) -> None:
         if self._at != len(self._data):
-            left = len(self._data) - self._at
-            raise PayloadError(f"the payload has {left} bytes of tables too many")
+            remaining = len(self._data) - self._at
+            raise PayloadError(f"the payload has {remaining} bytes of tables too many")

@@ -18,7 +18,7 @@ from fsim.compression.coding.positions import index_width
 from fsim.compression.coding.vectors import finite_vector
 from fsim.compression.coding.wire import pack, unpack
 from fsim.compression.policies.fstq.allocation import Prices, by_percentile, errors_of, for_budget
-from fsim.compression.policies.fstq.formats import (
+from fsim.compression.policies.fstq.payloads import (
     entropy_prices,
     entropy_sections,
     parse_entropy,
@@ -166,9 +166,9 @@ class Fstq(Policy, SensitivitySettings):
         """F_j, or what stands in its place in an ablation."""
         if not self.fisher:
             # Such that F delta^2, the importance, is uniform, wherever there is anything to send.
-            drawn = context.rng.random(len(vector), dtype=np.float32)
+            draws = context.rng.random(len(vector), dtype=np.float32)
             squares = np.maximum(vector**2, np.float32(1e-30))
-            return cast(FloatArray, drawn / squares)
+            return cast(FloatArray, draws / squares)
         if self.uniform_fisher:
             return np.ones(len(vector), dtype=np.float32)
         if context.fisher is None:
@@ -197,7 +197,7 @@ class Fstq(Policy, SensitivitySettings):
         def encoded(bits: BitArray) -> bytes:
             return self._payload(vector, weights, bits[places], layout)
 
-        found: list[BitArray] = []
+        allocations: list[BitArray] = []
         prices = self._first_prices(layout)
         for _ in range(_PRICE_ROUNDS):
             bits = for_budget(errors, prices[-1], lambda bits: len(encoded(bits)), budget)
@@ -207,21 +207,21 @@ class Fstq(Policy, SensitivitySettings):
                     f"fstq: found a budget of {budget} bytes, a payload of this adapter has at "
                     f"least {least}"
                 )
-            found.append(bits)
+            allocations.append(bits)
             prices.pop()
             if self.coding == "entropy":
                 quantised = quantise(vector, weights, bits[places], layout, self.scales)
                 prices = [self._allowed(entropy_prices(quantised))]
             if not prices:
                 break
-        left = [
+        remaining_errors = [
             sum(float(np.sum(error[bits == tier])) for tier, error in errors.items())
-            for bits in found
+            for bits in allocations
         ]
-        return encoded(found[int(np.argmin(left))])
+        return encoded(allocations[int(np.argmin(remaining_errors))])
 
     def _first_prices(self, layout: Layout) -> list[Prices]:
-        """What a coordinate may cost: in the plain form, in a bitmap or by its index."""
+        """First guesses of a coordinate's price: in the plain form, in a bitmap or by its index."""
         if self.coding == "entropy":
             return [self._allowed(_ENTROPY_PRICES)]
         tag = _TAG_BITS if self.quantise else 0

@@ -1,8 +1,8 @@
 import pytest
 
 from fsim.audit.experiments import INFERENCE
-from fsim.audit.inference import HEADS, note_of, read_inference, rows_of
-from fsim.audit.report import sections, to_data
+from fsim.audit.presentation import sections, to_data
+from fsim.audit.speed_up import HEADS, note_of, read_inference, rows_of
 from fsim.core.errors import OutputError
 
 

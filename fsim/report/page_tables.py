@@ -57,8 +57,8 @@ def results_table(summary: pd.DataFrame) -> Table:
 def _spread(values: pd.Series, write: Callable[[float], str]) -> str:
     if values.isna().any():
         # A mean over those that happened to reach it would flatter.
-        known = values.notna().sum()
-        return "never" if not known else f"{known} of {len(values)}"
+        reached = values.notna().sum()
+        return "never" if not reached else f"{reached} of {len(values)}"
     mean = write(values.mean())
     low, high = write(values.min()), write(values.max())
     return mean if low == high else f"{mean} ({low} to {high})"
@@ -86,22 +86,22 @@ def settings_table(results: Results) -> Table:
 
 
 def models_table(results: Results) -> Table:
-    """What was simulated and trained, and by which models; several where the runs differ."""
+    """Table of the models behind each part of the simulation; several where the runs differ."""
     settings = results.settings
     rows = []
     for what, keys in MODELS.items():
-        found = [
+        own_keys = [
             str(key) for key in settings if any(f"{key}.".startswith(f"{own}.") for own in keys)
         ]
-        told = []
-        for key in found:
+        parts = []
+        for key in own_keys:
             values = dict.fromkeys(in_words(value) for value in settings[key])
-            written = " or ".join(value for value in values if value != "none")
+            text = " or ".join(value for value in values if value != "none")
             # Beyond the key itself there is a name: a device, of which this is the share.
             name = "" if key in keys else key.rsplit(".", 1)[-1] + " "
-            told += [name + written] if written else []
-        if told:
-            rows.append([what, ", ".join(told)])
+            parts += [name + text] if text else []
+        if parts:
+            rows.append([what, ", ".join(parts)])
     return ["what", "model"], rows
 
 
@@ -118,9 +118,9 @@ def varied_table(results: Results) -> Table:
 
 def versions_table(results: Results) -> Table:
     """Versions of the packages that the runs were made with."""
-    found: dict[str, list[str]] = {}
+    versions: dict[str, list[str]] = {}
     for run in results.runs:
         for package, version in run.summary.get("versions", {}).items():
-            if version not in found.setdefault(package, []):
-                found[package].append(version)
-    return ["package", "version"], [[name, ", ".join(own)] for name, own in found.items()]
+            if version not in versions.setdefault(package, []):
+                versions[package].append(version)
+    return ["package", "version"], [[name, ", ".join(own)] for name, own in versions.items()]
