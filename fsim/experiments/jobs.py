@@ -99,8 +99,10 @@ def do_job(job: Job, on_progress: Callable[[Progress], None] | None = None) -> O
         return Outcome(error=error)
     except Exception as error:  # one cell's fault must not end the others
         where = traceback.extract_tb(error.__traceback__)[-1]
-        told = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
-        return Outcome(error=JobFailed(" ".join(told.split())))
+        text = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        failed = JobFailed(text)
+        failed.__cause__ = error
+        return Outcome(error=failed)
 
 
 def do_jobs(
