@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
@@ -60,8 +59,8 @@ def as_loaded(scenario: ScenarioLike, set: Changes = ()) -> LoadedScenario:
     Parameters
     ----------
     scenario
-        The path of a YAML file; nested mappings as such a file has them, whose own files are looked
-        for in the working folder; or one that is loaded already.
+        The path of a YAML file; nested mappings as such a file has them, values being taken as by
+        ``set``, whose own files are looked for in the working folder; or one that is loaded.
     set
         Keys that get other values: see :func:`as_overrides`. Of a loaded scenario too, they change
         what was written, not the defaults that were filled in.
@@ -78,7 +77,7 @@ def as_loaded(scenario: ScenarioLike, set: Changes = ()) -> LoadedScenario:
         data = scenario.scenario.model_dump(mode="json", exclude_unset=True)
         return _checked(data, scenario.scenario.name, scenario.folders, overrides)
     if isinstance(scenario, Mapping):
-        data = copy.deepcopy(dict(scenario))
+        data = plain_data(scenario)
         return _checked(data, "scenario", (Path(),), as_overrides(set))
     if isinstance(scenario, str | Path):
         return load_scenario(scenario, set)
