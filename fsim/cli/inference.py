@@ -14,10 +14,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fsim.cli.options import StorePlace, console, open_store, plain_table, within
+from fsim.cli.options import StorePlace, console, plain_table, within
 from fsim.core.errors import InferenceError, ScenarioError
 from fsim.core.quantities import LARGEST_SEED
 from fsim.core.units import format_bytes
+from fsim.store import as_store
 
 if TYPE_CHECKING:
     from fsim.inference.bench import Measurement
@@ -134,7 +135,7 @@ def infer_bench(
         window, seed, device, Adaptation(steps=adapt_steps, last=last),
     )  # fmt: skip
     stderr = Console(stderr=True, markup=False, emoji=False)
-    place = open_store(store)
+    place = as_store(store)
     prepared = prepare(settings, data, place, lambda line: stderr.print(line, highlight=False))
     # Every so many, so that a part of the test examples is a part of each label.
     step = max(1, len(data.test) // examples)

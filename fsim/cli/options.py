@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from fsim.core.errors import ScenarioError, shown
-from fsim.store import Store, place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,12 +57,6 @@ Overwrite = Annotated[
     bool,
     typer.Option("--overwrite", help="Replace results of something else in the folder."),
 ]
-
-
-def open_store(location: str | None) -> Store | None:
-    """The store that an option names, None for none."""
-    folder = place(location)
-    return None if folder is None else Store(folder)
 
 
 def within(option: str, value: int, most: int, least: int = 1) -> int:

@@ -20,13 +20,13 @@ from fsim.cli.options import (
     StorePlace,
     console,
     cores,
-    open_store,
     out_option,
     print_billing,
     within,
 )
 from fsim.core.errors import FsimError
 from fsim.core.units import format_bytes, format_duration
+from fsim.store import as_store
 
 if TYPE_CHECKING:
     from fsim.simulation.run import Progress as RunProgress
@@ -76,7 +76,7 @@ def run(
             folder,
             label,
             lambda state: update(label, state),
-            open_store(store),
+            as_store(store),
             workers=workers,
             trackers=trackers,
             overwrite=overwrite,
@@ -122,14 +122,15 @@ def compare(
 ) -> None:
     """Run a scenario under several policies and compare them."""
     from fsim.experiments.compare import compare as compare_policies
-    from fsim.experiments.compare import parse_policies, run_name
+    from fsim.experiments.compare import comparison_folder, run_name
+    from fsim.experiments.policies import as_policies
     from fsim.experiments.sweep_spec import parse_seeds
     from fsim.results.manifest import STATISTICS
     from fsim.settings.loading import load_scenario
 
     loaded = load_scenario(scenario, override or ())
-    choices = parse_policies(policies)
-    folder = Path("runs") / f"{loaded.scenario.name}-comparison" if out is None else out
+    choices = as_policies(policies)
+    folder = comparison_folder(loaded) if out is None else out
     base = baseline or choices[0].label
     jobs = within("--jobs", cores() if jobs is None else jobs, MOST_PROCESSES)
     if match_budget is not None:
@@ -145,9 +146,9 @@ def compare(
             base,
             jobs,
             update,
-            open_store(store),
+            store,
             seeds=numbers,
-            budget=match_budget,
+            match_budget=match_budget,
             overwrite=overwrite,
         )
     if match_budget is not None:

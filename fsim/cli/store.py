@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from fsim.cli.options import StorePlace, console, open_store
+from fsim.cli.options import StorePlace, console
 from fsim.core.errors import ScenarioError
 from fsim.core.units import format_bytes
-from fsim.store import State, Store
+from fsim.store import State, Store, as_store
 
 store_app = typer.Typer(help="The store of results of learning.", no_args_is_help=True)
 
@@ -59,7 +59,7 @@ def store_prune(
 
 
 def _required_store(location: str | None) -> Store:
-    store = open_store(location)
+    store = as_store(location)
     if store is None:
         raise ScenarioError("--store: found none, allowed is a folder or a URL")
     return store

@@ -17,13 +17,13 @@ from fsim.cli.options import (
     StorePlace,
     console,
     cores,
-    open_store,
     out_option,
     plain_table,
     within,
 )
 from fsim.core.errors import FsimError
 from fsim.core.units import format_bytes, format_duration
+from fsim.store import as_store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ def sweep(
                 cells,
                 lambda: make_engine(engine, min(jobs, len(cells)), ray_address),
                 folder,
-                open_store(store),
+                as_store(store),
                 update,
                 overwrite=overwrite,
             )

@@ -113,6 +113,12 @@ class EncodingFailed(FsimError):
     exit_code = 1
 
 
+class PolicyFailed(FsimError):
+    """A fault in the code of a compression policy, told with its file and line."""
+
+    exit_code = 1
+
+
 class TrainingDiverged(FsimError):
     """A client's training loss became NaN or infinite."""
 

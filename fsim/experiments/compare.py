@@ -5,96 +5,44 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fsim.compression import POLICIES, make_policy
 from fsim.core.errors import ScenarioError, shown
-from fsim.core.registry import parse_choice
-from fsim.core.validation import repeated
 from fsim.experiments.engines.base import make_engine
 from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
-from fsim.experiments.matched_budget import Tuned, match_budget
+from fsim.experiments.matched_budget import Tuned
+from fsim.experiments.matched_budget import match_budget as tune_to_budget
+from fsim.experiments.policies import PolicyChoice, as_policies
+from fsim.experiments.sweep_spec import as_seeds
+from fsim.experiments.views import ResultTable
 from fsim.results.comparison import comparison_table
 from fsim.results.folders import replacing
 from fsim.results.manifest import BUDGET, COMPARISON, STATISTICS, Identity
 from fsim.results.saving import folder_name
 from fsim.results.statistics import statistics
-from fsim.settings.loading import LoadedScenario
+from fsim.settings.loading import Changes, LoadedScenario, ScenarioLike, as_loaded
 from fsim.simulation.run import Progress
-from fsim.store import Store
-
-LONGEST_LABEL = 200
-"""Characters of a policy with its options, by which its folder is called."""
-
-MOST_POLICIES = 1000
-
-
-@dataclass(frozen=True)
-class PolicyChoice:
-    """A policy as the command line names it: ``qsgd`` or ``qsgd:bits=2:bucket=64``."""
-
-    label: str
-    policy: str
-    options: dict[str, Any]
-
-    @classmethod
-    def parse(cls, text: str) -> PolicyChoice:
-        """Read and check a choice.
-
-        Raises
-        ------
-        ScenarioError
-            Saying what was found and what is allowed.
-        """
-        if len(text.strip()) > LONGEST_LABEL:
-            raise ScenarioError(
-                f"--policies: found {shown(text)} of {len(text.strip())} characters, allowed are "
-                f"{LONGEST_LABEL}"
-            )
-        name, options = parse_choice("--policies", text)
-        try:
-            make_policy(name, options)
-        except ValueError as error:
-            raise ScenarioError(f"--policies: {error}") from None
-        return cls(text.strip(), name, options)
-
-
-def parse_policies(text: str) -> list[PolicyChoice]:
-    """Read a comma-separated list of policies, each at most once.
-
-    Raises
-    ------
-    ScenarioError
-        No policy, an unknown one, or one twice.
-    """
-    labels = [part.strip() for part in text.split(",") if part.strip()]
-    if not labels:
-        raise ScenarioError(f"--policies: found none, allowed are {', '.join(POLICIES)}")
-    if twice := repeated(labels):
-        raise ScenarioError(f"--policies: found {shown(twice)} twice")
-    if len(labels) > MOST_POLICIES:
-        raise ScenarioError(f"--policies: found {len(labels)}, allowed are {MOST_POLICIES}")
-    return [PolicyChoice.parse(label) for label in labels]
+from fsim.store import Store, as_store
 
 
 def compare(
-    loaded: LoadedScenario,
-    choices: Sequence[PolicyChoice],
-    folder: Path,
-    baseline: str,
-    jobs: int | None,
+    scenario: ScenarioLike,
+    policies: str | Sequence[str | PolicyChoice],
+    out: str | Path | None = None,
+    baseline: str | None = None,
+    jobs: int | None = None,
     on_progress: Callable[[str, Progress], None] | None = None,
-    store: Store | None = None,
+    store: Store | Path | str | None = None,
     *,
-    seeds: Sequence[int] = (),
-    budget: int | None = None,
+    set: Changes = (),
+    seeds: str | Sequence[int] = (),
+    match_budget: int | None = None,
     on_tuned: Callable[[Tuned], None] | None = None,
     overwrite: bool = False,
-) -> pd.DataFrame:
+) -> ResultTable:
     """Run a scenario under each policy, and write ``comparison.csv`` beside the runs.
 
     With several seeds that has a row for each policy and seed, and ``statistics.csv`` a row for
@@ -102,28 +50,34 @@ def compare(
 
     Parameters
     ----------
-    loaded
-        The scenario; its own policy is not used.
-    choices
-        The policies.
-    folder
+    scenario
+        A path, nested mappings, or a loaded scenario (:func:`fsim.settings.loading.as_loaded`); its
+        own policy is not used.
+    policies
+        As ``["float16", "qsgd:bits=2"]``, or in one string separated by commas.
+    out
         Each run goes to a folder below it. New, empty, or an earlier comparison's of the same
-        scenario and not of more policies or seeds, which is replaced.
+        scenario and not of more policies or seeds, which is replaced. ``runs/NAME-comparison`` by
+        default.
     baseline
-        Label of the policy that ratios are taken to.
+        The policy, as it was given, that ratios are taken to; the first by default.
     jobs
         Runs at a time, each in a process that stays for the next; None runs them in this process,
         one after another.
     on_progress
         Called with a run's name (:func:`run_name`) after each of its evaluations.
     store
-        Where results of learning are looked up and kept, by all runs.
+        Where results of learning are looked up and kept, by all runs: a store, a folder, a URL or
+        ``"none"``; ``FSIM_STORE`` or a cache by default (:func:`fsim.store.as_store`).
+    set
+        Keys of the scenario that get other values: ``{"protocol.rounds": 3}``, or
+        ``["protocol.rounds=3"]`` as the command line has it.
     seeds
         The same for every policy; the scenario's own if there is none.
-    budget
+    match_budget
         Bytes of a mean payload that each policy's option for size is tuned to
-        (:func:`fsim.experiments.matched_budget.match_budget`), under the first seed; what came of
-        it is written to ``budget.csv``.
+        (:mod:`fsim.experiments.matched_budget`), under the first seed; what came of it is written
+        to ``budget.csv``.
     on_tuned
         Called after each policy that was.
     overwrite
@@ -131,8 +85,8 @@ def compare(
 
     Returns
     -------
-    pandas.DataFrame
-        What ``comparison.csv`` holds.
+    ResultTable
+        What ``comparison.csv`` holds, a DataFrame; ``plot`` draws figures of the runs.
 
     Raises
     ------
@@ -141,25 +95,32 @@ def compare(
     OutputError
         The folder holds something else, cannot be written, or another process is at work on it.
     """
+    loaded, choices = as_loaded(scenario, set), as_policies(policies)
+    seeds, open_store = as_seeds(seeds), as_store(store)
+    folder = comparison_folder(loaded) if out is None else Path(out)
     labels = [choice.label for choice in choices]
+    if baseline is None:
+        baseline = labels[0]
     if baseline not in labels:
-        raise ScenarioError(f"--baseline: found {baseline!r}, allowed are {', '.join(labels)}")
-    several = seeds if len(seeds) > 1 else [None]
-    identity = _identity(loaded, labels, seeds, budget)
+        raise ScenarioError(f"--baseline: found {shown(baseline)}, allowed are {', '.join(labels)}")
+    several: Sequence[int | None] = seeds if len(seeds) > 1 else [None]
+    identity = _identity(loaded, labels, seeds, match_budget)
     with replacing(folder, identity, overwrite=overwrite) as temporary:
         engine = make_engine("local", jobs)
         if seeds:
             loaded = _with_seed(loaded, seeds[0])
-        if budget is not None:
-            tuned = match_budget(loaded, choices, budget, store, on_tuned)
+        if match_budget is not None:
+            tuned = tune_to_budget(loaded, choices, match_budget, open_store, on_tuned)
             choices = [each.choice for each in tuned]
-            budget_table(tuned, budget).to_csv(temporary / BUDGET, index=False)
+            budget_table(tuned, match_budget).to_csv(temporary / BUDGET, index=False)
         runs = {(choice.label, seed): choice for seed in several for choice in choices}
-        todo = [_job(loaded, choice, seed, temporary, store) for (_, seed), choice in runs.items()]
+        todo = [
+            _job(loaded, choice, seed, temporary, open_store) for (_, seed), choice in runs.items()
+        ]
         names = [run_name(label, seed) for label, seed in runs]
         summaries = dict(zip(runs, _run_all(engine, todo, names, on_progress), strict=True))
-        if store is not None:
-            store.tidy()
+        if open_store is not None:
+            open_store.tidy()
         tables = []
         for seed in several:
             own = {label: summaries[label, seed] for label in labels}
@@ -168,7 +129,12 @@ def compare(
         table.to_csv(temporary / COMPARISON, index=False)
         if len(several) > 1:
             statistics(table, baseline).to_csv(temporary / STATISTICS, index=False)
-    return table
+    return ResultTable(table, folder)
+
+
+def comparison_folder(loaded: LoadedScenario) -> Path:
+    """Where a comparison's results go by default."""
+    return Path("runs") / f"{loaded.scenario.name}-comparison"
 
 
 def run_name(label: str, seed: int | None) -> str:

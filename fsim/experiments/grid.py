@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +14,17 @@ from glob import has_magic, iglob
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fsim.core.documents import parse_yaml
 from fsim.core.errors import ScenarioError, shown
 from fsim.core.registry import parse_choice
 from fsim.core.validation import repeated
-from fsim.settings.loading import LoadedScenario, load_scenario
+from fsim.settings.loading import (
+    LoadedScenario,
+    ScenarioLike,
+    as_loaded,
+    as_override,
+    plain_data,
+)
 
 POLICY = "compression.policy"
 """The key whose values bring options of their own, and so replace the whole section."""
@@ -134,14 +139,26 @@ def parse_axis(text: str, folders: Sequence[Path]) -> Axis:
     return _axis(key, found)
 
 
-def make_axis(key: str, values: Sequence[Any], folders: Sequence[Path]) -> Axis:
-    """A key and the values that it takes, as a sweep file has them.
+def make_axis(key: str, values: Any, folders: Sequence[Path]) -> Axis:
+    """A key and the values that it takes, as a sweep file or Python has them.
+
+    Parameters
+    ----------
+    key
+        By its dotted path.
+    values
+        A list, range or array of what YAML can express; a pattern stands for its files.
+    folders
+        As in :func:`parse_axis`.
 
     Raises
     ------
     ScenarioError
-        No value, one twice, or a pattern that nothing matches.
+        No list, no value, one twice, or a pattern that nothing matches.
     """
+    values = plain_data(values)
+    if not isinstance(values, list):
+        raise ScenarioError(f"--over {key}: found {shown(values)}, allowed is a list of values")
     return _axis(key, [each for value in values for each in _values(key, value, folders)])
 
 
@@ -153,15 +170,17 @@ def _axis(key: str, found: Sequence[Value]) -> Axis:
     return Axis(key, tuple(found))
 
 
-def make_cells(path: Path, overrides: Sequence[str], axes: Sequence[Axis]) -> list[Cell]:
+def make_cells(
+    scenario: ScenarioLike, overrides: Sequence[str], axes: Sequence[Axis]
+) -> list[Cell]:
     """Every combination of the values, the last key's changing fastest.
 
     Parameters
     ----------
-    path
-        The scenario file.
+    scenario
+        As :func:`fsim.settings.loading.as_loaded` takes it.
     overrides
-        As for :func:`fsim.settings.loading.load_scenario`; the cells' own values come after them.
+        ``key.path=value`` each; the cells' own values come after them.
     axes
         Keys that are all different.
 
@@ -178,14 +197,24 @@ def make_cells(path: Path, overrides: Sequence[str], axes: Sequence[Axis]) -> li
         raise ScenarioError(f"--over: found {count} cells, allowed are {MOST_CELLS}")
     cells: dict[str, Cell] = {}
     for number, values in enumerate(itertools.product(*(axis.values for axis in axes)), 1):
-        cell = _cell(path, overrides, dict(zip(keys, values, strict=True)), f"{number} of {count}")
+        values_by_key = dict(zip(keys, values, strict=True))
+        cell = _cell(scenario, overrides, values_by_key, f"{number} of {count}")
         digest = cell.name.rpartition("-")[2]
         if digest in cells:
             raise ScenarioError(
-                f"{path}: the cells {cells[digest]} and {cell} are the same scenario"
+                f"{written(scenario)}: the cells {cells[digest]} and {cell} are the same scenario"
             )
         cells[digest] = cell
     return list(cells.values())
+
+
+def written(scenario: ScenarioLike) -> str:
+    """How errors and ``sweep.json`` name a scenario: by its path, or else by its name."""
+    if isinstance(scenario, LoadedScenario):
+        return scenario.scenario.name
+    if isinstance(scenario, Mapping):
+        return str(scenario.get("name", "scenario"))
+    return os.fspath(scenario)
 
 
 def each_once(keys: Sequence[str]) -> None:
@@ -194,28 +223,13 @@ def each_once(keys: Sequence[str]) -> None:
         raise ScenarioError(f"--over {key}: found twice, allowed are all its values together")
 
 
-def as_override(key: str, data: Any) -> str:
-    """A value as an override is written: ``key.path=YAML``.
-
-    Raises
-    ------
-    ScenarioError
-        A key that would end elsewhere, or a value that YAML cannot express.
-    """
-    if "=" in key:
-        raise ScenarioError(f"found the key {shown(key)}, allowed is one without =")
-    try:
-        text = yaml.safe_dump(data, default_flow_style=True, width=math.inf, allow_unicode=True)
-    except (yaml.YAMLError, RecursionError):
-        raise ScenarioError(f"{key}: found {shown(data)}, which YAML cannot express") from None
-    return f"{key}={text.removesuffix('...' + chr(10)).strip()}"
-
-
-def _cell(path: Path, overrides: Sequence[str], values: dict[str, Value], which: str) -> Cell:
+def _cell(
+    scenario: ScenarioLike, overrides: Sequence[str], values: dict[str, Value], which: str
+) -> Cell:
     own = [_override(key, values[key].data) for key in sorted(values, key=_depth)]
     shown = ", ".join(f"{key}={value.text}" for key, value in values.items())
     try:
-        loaded = load_scenario(path, [*overrides, *own])
+        loaded = as_loaded(scenario, [*overrides, *own])
     except ScenarioError as error:
         raise ScenarioError(f"cell {which} ({shown}): {error}") from None
     return Cell(values, loaded, _name(values, loaded))

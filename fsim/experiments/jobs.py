@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from fsim.core.errors import FsimError
 from fsim.core.registry import Addition, additions, adopt
-from fsim.experiments.prepared import last_workbench
+from fsim.experiments.prepared import last_prepared
 from fsim.experiments.run import run_to_folder
 from fsim.settings.effects import Effect, keys_with
 from fsim.settings.loading import LoadedScenario
@@ -91,7 +91,7 @@ def do_job(job: Job, on_progress: Callable[[Progress], None] | None = None) -> O
                 on_progress,
                 job.store,
                 prune=False,
-                build=last_workbench.build,
+                build=last_prepared.build,
                 overwrite=True,  # the whole that it is part of has been asked
             )
         )
@@ -99,8 +99,10 @@ def do_job(job: Job, on_progress: Callable[[Progress], None] | None = None) -> O
         return Outcome(error=error)
     except Exception as error:  # one cell's fault must not end the others
         where = traceback.extract_tb(error.__traceback__)[-1]
-        told = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
-        return Outcome(error=JobFailed(" ".join(told.split())))
+        text = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        failed = JobFailed(text)
+        failed.__cause__ = error
+        return Outcome(error=failed)
 
 
 def do_jobs(

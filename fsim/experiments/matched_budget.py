@@ -11,18 +11,15 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fsim.compression import make_policy
 from fsim.compression.size_option import SizeOption
 from fsim.core.errors import ScenarioError
-from fsim.experiments.prepared import last_workbench
+from fsim.experiments.policies import PolicyChoice
+from fsim.experiments.prepared import last_prepared
 from fsim.settings.loading import LoadedScenario
 from fsim.simulation.run import simulate
 from fsim.store import Store
-
-if TYPE_CHECKING:
-    from fsim.experiments.compare import PolicyChoice
 
 TRIES = 12
 """Values that are tried for a policy, at most."""
@@ -139,7 +136,7 @@ def _payload(loaded: LoadedScenario, choice: PolicyChoice, store: Store) -> floa
         }
     )
     run = simulate(
-        loaded.model_copy(update={"scenario": first}), None, store, build=last_workbench.build
+        loaded.model_copy(update={"scenario": first}), None, store, build=last_prepared.build
     )
     if run.metrics.mean_payload_bytes is None:
         reason = run.failure or "no payload arrived in the first round"

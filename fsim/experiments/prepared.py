@@ -13,7 +13,7 @@ from fsim.simulation.build import PreparedTask
 
 
 class LastPreparedTask:
-    """Builds workbenches, and gives the last one again to a scenario that would build the same.
+    """Prepares tasks, and gives the last one again to a scenario that would build the same.
 
     Only one is kept: a large model is not in memory twice.
     """
@@ -32,7 +32,7 @@ class LastPreparedTask:
         return self._kept
 
 
-last_workbench = LastPreparedTask()
+last_prepared = LastPreparedTask()
 """This process's own."""
 
 

@@ -8,7 +8,6 @@ scenario, the same files and the same code; that one is not run again.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,16 +20,18 @@ import pandas as pd
 from fsim.core.documents import parse_json, read_text
 from fsim.core.errors import OutputError
 from fsim.experiments.engines.base import make_engine
-from fsim.experiments.grid import Cell
+from fsim.experiments.grid import Cell, written
 from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
 from fsim.experiments.run import code_version
 from fsim.experiments.sweep_spec import SweepSpec
+from fsim.experiments.views import ResultTable
 from fsim.results.folders import growing
 from fsim.results.manifest import SUMMARY, SWEEP, SWEEP_SCHEMA, TABLE, Identity
 from fsim.results.saved_run import LARGEST_SUMMARY
 from fsim.results.saving import replacing_file
+from fsim.settings.loading import Changes, ScenarioLike
 from fsim.simulation.run import Progress
-from fsim.store import Store, place
+from fsim.store import Store, as_store
 
 TRAILING = ("jobs_trained", "jobs_reused", "error")
 
@@ -61,19 +62,19 @@ class SweepProgress:
 
 
 def sweep(
-    scenario: str | Path,
-    over: Sequence[str] | Mapping[str, Sequence[Any]] = (),
-    seeds: Sequence[int] = (),
-    overrides: Sequence[str] = (),
+    scenario: ScenarioLike,
+    over: Sequence[str] | Mapping[str, Any] = (),
+    seeds: str | Sequence[int] = (),
+    set: Changes = (),
     *,
     out: str | Path | None = None,
     engine: str = "local",
     jobs: int | None = None,
     ray_address: str | None = None,
-    store: str | None = None,
+    store: Store | Path | str | None = None,
     on_progress: Callable[[SweepProgress], None] | None = None,
     overwrite: bool = False,
-) -> pd.DataFrame:
+) -> ResultTable:
     """Run a scenario under every combination of values.
 
     Called again with the same arguments, it goes on where it was.
@@ -81,13 +82,15 @@ def sweep(
     Parameters
     ----------
     scenario
-        A scenario file, or a sweep file.
+        A path, nested mappings, or a loaded scenario (:func:`fsim.settings.loading.as_loaded`); or
+        the path of a sweep file.
     over
-        Keys and their values, or ``key.path=value,value`` each.
+        Keys and their values, ``{"protocol.rounds": [3, 6]}``, or ``key.path=value,value`` each.
     seeds
         Values of the key ``seed``.
-    overrides
-        ``key.path=value`` for all cells.
+    set
+        Keys of the scenario that get other values in all cells: ``{"protocol.rounds": 3}``, or
+        ``["protocol.rounds=3"]`` as the command line has it.
     out
         ``runs/NAME-sweep`` by default.
     engine
@@ -98,8 +101,8 @@ def sweep(
     ray_address
         Of a Ray cluster.
     store
-        Folder or fsspec URL for results of learning, or ``"none"``; ``FSIM_STORE`` or a cache by
-        default.
+        Where results of learning are looked up and kept, by all cells: a store, a folder, a URL or
+        ``"none"``; ``FSIM_STORE`` or a cache by default (:func:`fsim.store.as_store`).
     on_progress
         Called whenever something has happened.
     overwrite
@@ -107,10 +110,11 @@ def sweep(
 
     Returns
     -------
-    pandas.DataFrame
-        A row for each cell: ``cell`` (its folder), ``status``, a column for each key, the run's
-        metrics (:class:`fsim.results.metrics.Metrics`), ``jobs_trained``, ``jobs_reused`` and
-        ``error``, empty for a cell that was completed. A failed cell does not stop the others.
+    ResultTable
+        A DataFrame whose ``plot`` draws figures of the runs. It has a row for each cell: ``cell``
+        (its folder), ``status``, a column for each key, the run's metrics
+        (:class:`fsim.results.metrics.Metrics`), ``jobs_trained``, ``jobs_reused`` and ``error``,
+        empty for a cell that was completed. A failed cell does not stop the others.
 
     Raises
     ------
@@ -120,14 +124,14 @@ def sweep(
         The folder holds something else, cannot be written, or another process is at work on it;
         the cells finished by then are kept.
     """
-    request = SweepSpec.read(Path(scenario), over, seeds, overrides)
+    request = SweepSpec.read(scenario, over, seeds, set)
     cells = request.cells()
     return run_sweep(
         request,
         cells,
         lambda: make_engine(engine, jobs, ray_address),
         sweep_folder(cells) if out is None else Path(out),
-        None if (folder := place(store)) is None else Store(folder),
+        as_store(store),
         on_progress,
         overwrite=overwrite,
     )
@@ -142,7 +146,7 @@ def run_sweep(
     on_progress: Callable[[SweepProgress], None] | None = None,
     *,
     overwrite: bool = False,
-) -> pd.DataFrame:
+) -> ResultTable:
     """As :func:`sweep`, from its parts; ``start`` makes the engine once the folder may be used."""
     runs = {cell.name: cell.name for cell in cells}
     identity = Identity("sweep", cells[0].loaded.scenario.name, "", runs)
@@ -154,7 +158,7 @@ def run_sweep(
         table = sweep_table(cells, outcomes)
         with replacing_file(place / TABLE) as temporary:
             table.to_csv(temporary, index=False)
-    return table
+    return ResultTable(table, folder)
 
 
 def sweep_folder(cells: Sequence[Cell]) -> Path:
@@ -242,7 +246,7 @@ def _begin(folder: Path, request: SweepSpec, cells: Sequence[Cell]) -> None:
     told = {
         "schema": SWEEP_SCHEMA,
         "fsim": version("fsim"),
-        "scenario": os.fspath(request.scenario),
+        "scenario": written(request.scenario),
         "set": list(request.overrides),
         "keys": [axis.key for axis in request.axes],
         "cells": [

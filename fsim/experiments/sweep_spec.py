@@ -16,13 +16,20 @@ from fsim.core.validation import Settings, explain
 from fsim.experiments.grid import (
     Axis,
     Cell,
-    as_override,
     each_once,
     make_axis,
     make_cells,
     parse_axis,
 )
 from fsim.settings import find_file
+from fsim.settings.loading import (
+    Changes,
+    LoadedScenario,
+    ScenarioLike,
+    as_overrides,
+    as_texts,
+    plain_data,
+)
 
 MOST_SEEDS = 10_000
 
@@ -43,69 +50,92 @@ class SweepSpec:
     Attributes
     ----------
     scenario
-        The scenario file.
+        The scenario file, or the scenario itself.
     overrides
         ``key.path=value`` each, for all cells.
     axes
         Keys and the values that they take; seeds are the key ``seed``.
     """
 
-    scenario: Path
+    scenario: ScenarioLike
     overrides: tuple[str, ...]
     axes: tuple[Axis, ...]
 
     @classmethod
     def read(
         cls,
-        path: Path,
-        over: Sequence[str] | Mapping[str, Sequence[Any]] = (),
-        seeds: Sequence[int] = (),
-        overrides: Sequence[str] = (),
+        scenario: ScenarioLike,
+        over: Sequence[str] | Mapping[str, Any] = (),
+        seeds: str | Sequence[int] = (),
+        set: Changes = (),
     ) -> SweepSpec:
         """From a scenario or a sweep file, and what is asked for beside it.
 
         Parameters
         ----------
-        path
-            A scenario, or a sweep file: a mapping with ``over``. What it says of a key is replaced
-            by what ``over`` and ``seeds`` say of it.
+        scenario
+            As :func:`fsim.settings.loading.as_loaded` takes it, or the path of a sweep file: a
+            mapping with ``over``. What that says of a key is replaced by what ``over`` and
+            ``seeds`` say of it.
         over
             ``key.path=value,value`` each, or keys and their values.
         seeds
-            Values of the key ``seed``.
-        overrides
-            ``key.path=value`` for all cells, after the file's own.
+            Values of the key ``seed``; see :func:`as_seeds`.
+        set
+            Keys that get other values in all cells, after the file's own
+            (:func:`fsim.settings.loading.as_overrides`).
 
         Raises
         ------
         ScenarioError
             In one line: where, what was found and what is allowed.
         """
-        written = _sweep_file(path)
-        folders = (Path(), *path.resolve().parents)
-        scenario = path if written is None else find_file(written.scenario, folders)
-        # Files are looked for as the scenario looks for them.
-        folders = (Path(), *scenario.resolve().parents)
-        given = [] if written is None else [
-            make_axis(key, values, folders) for key, values in written.over.items()
+        file: SweepFile | None = None
+        folders: tuple[Path, ...] = (Path(),)
+        if isinstance(scenario, LoadedScenario):
+            folders = scenario.folders
+        elif isinstance(scenario, str | Path):
+            scenario, file = _scenario_of(Path(scenario))
+            # Files are looked for as the scenario looks for them.
+            folders = (Path(), *scenario.resolve().parents)
+        given = [] if file is None else [
+            make_axis(key, values, folders) for key, values in file.over.items()
         ]  # fmt: skip
         if isinstance(over, Mapping):
             given += [make_axis(key, values, folders) for key, values in over.items()]
         else:
-            asked = [parse_axis(text, folders) for text in over]
+            asked = [parse_axis(text, folders) for text in as_texts("over", over)]
             each_once([axis.key for axis in asked])
             given += asked
-        if chosen := list(seeds or (written.seeds if written else ())):
+        if chosen := as_seeds(seeds) or list(file.seeds if file else ()):
             given.append(make_axis("seed", chosen, folders))
-        own = [] if written is None else [as_override(*item) for item in written.set.items()]
+        own = [] if file is None else as_overrides(file.set)
         axes = {axis.key: axis for axis in given}
         if not axes:
             raise ScenarioError("--over: found no key to sweep, allowed is one or more, or --seeds")
-        return cls(scenario, (*own, *overrides), tuple(axes.values()))
+        return cls(scenario, (*own, *as_overrides(set)), tuple(axes.values()))
 
     def cells(self) -> list[Cell]:
         """All combinations, each checked; see :func:`fsim.experiments.grid.make_cells`."""
         return make_cells(self.scenario, self.overrides, self.axes)
+
+
+def as_seeds(seeds: str | Sequence[int]) -> list[int]:
+    """Seeds that are meant: whole numbers, or text as the command line has it, ``"0,1,2"``.
+
+    Raises
+    ------
+    ScenarioError
+        Something that is no seed, or one twice.
+    """
+    if isinstance(seeds, str):
+        return parse_seeds(seeds)
+    numbers = plain_data(seeds)
+    if not isinstance(numbers, list) or not all(type(each) is int for each in numbers):
+        raise ScenarioError(
+            f"--seeds: found {shown(seeds)}, allowed are whole numbers, as in 0,1,2"
+        )
+    return parse_seeds(",".join(map(str, numbers))) if numbers else []
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -128,6 +158,14 @@ def parse_seeds(text: str) -> list[int]:
     if len(set(seeds)) < len(seeds):
         raise ScenarioError(f"--seeds: found {shown(text)}, with one twice")
     return seeds
+
+
+def _scenario_of(path: Path) -> tuple[Path, SweepFile | None]:
+    """The scenario's own file, and the sweep file that names it, if that is what is at the path."""
+    file = _sweep_file(path)
+    if file is None:
+        return path, None
+    return find_file(file.scenario, (Path(), *path.resolve().parents)), file
 
 
 def _sweep_file(path: Path) -> SweepFile | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from multiprocessing.connection import Connection
 
 from fsim.core.processes import end_with_parent
@@ -18,4 +19,8 @@ def serve(connection: Connection, by_main_thread: bool) -> None:
             job = connection.recv()
         except (EOFError, OSError):  # the parent is no more
             return
-        connection.send(do_job(job, connection.send))
+        outcome = do_job(job, connection.send)
+        if outcome.error is not None:  # what is sent to another process has no traceback
+            lines = traceback.format_exception(outcome.error)
+            outcome.error.add_note("In the process of the job:\n" + "".join(lines))
+        connection.send(outcome)

@@ -141,7 +141,7 @@ def prepare(
     store
         Where adapter and saliencies are looked up and kept; None makes them anew.
     say
-        TrackerGroup what is going on, a line at a time.
+        Told what is going on, a line at a time.
 
     Raises
     ------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from html import escape
 
 import pandas as pd
 
@@ -124,3 +125,14 @@ def versions_table(results: Results) -> Table:
             if version not in versions.setdefault(package, []):
                 versions[package].append(version)
     return ["package", "version"], [[name, ", ".join(own)] for name, own in versions.items()]
+
+
+def table_html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Heads and rows of written cells as an HTML table."""
+    if not rows:
+        return "<p>None.</p>"
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows
+    )
+    return f"<div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

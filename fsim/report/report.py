@@ -22,6 +22,7 @@ from fsim.report.page_tables import (
     results_table,
     runs_table,
     settings_table,
+    table_html,
     varied_table,
     versions_table,
 )
@@ -61,14 +62,14 @@ def report(results: Results) -> str:
         lead=escape(_lead(summary)),
         billing=_paragraph(billing_note(summary)),
         warnings=_list(warnings) if warnings else "<p>None.</p>",
-        results=_table(*results_table(summary)),
-        runs=_table(*runs_table(summary)),
+        results=table_html(*results_table(summary)),
+        runs=table_html(*runs_table(summary)),
         figures="\n".join(_chart(name, chart) for name, chart in charts.items()),
         plotly=get_plotlyjs(),
-        models=_table(*models_table(results)),
-        settings=_table(*settings_table(results)),
-        varied=_table(*varied_table(results)),
-        versions=_table(*versions_table(results)),
+        models=table_html(*models_table(results)),
+        settings=table_html(*settings_table(results)),
+        varied=table_html(*varied_table(results)),
+        versions=table_html(*versions_table(results)),
         command=escape("\n".join(commands(results))),
         scenario=escape(results.runs[0].scenario),
     )
@@ -108,16 +109,6 @@ def _chart(name: str, chart: Chart) -> str:
         f'<script type="application/json">{data}</script>\n'
         f"<figcaption>{caption}.</figcaption></figure>"
     )
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return "<p>None.</p>"
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows
-    )
-    return f"<div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _list(items: Sequence[str]) -> str:

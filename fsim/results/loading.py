@@ -160,7 +160,7 @@ def load(folder: Path | str) -> Results:
     return Results(runs, top)
 
 
-def load_runs(folder: Path) -> list[SavedRun]:
+def load_runs(folder: str | Path) -> list[SavedRun]:
     """The run in a folder, or the runs of the comparison in it, in the comparison's order.
 
     Their tables are read when first asked for.
@@ -170,6 +170,7 @@ def load_runs(folder: Path) -> list[SavedRun]:
     OutputError
         There is none, it is damaged, or its files are of a version that cannot be read.
     """
+    folder = Path(folder)
     if (folder / SUMMARY).is_file():
         return [SavedRun.open(folder)]
     if (folder / COMPARISON).is_file():

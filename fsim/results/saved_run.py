@@ -45,7 +45,7 @@ class SavedRun:
     Attributes
     ----------
     folder
-        Where its files are.
+        Where its files are; the empty path of one that is in memory alone.
     summary
         The content of its ``summary.json``.
     """
@@ -76,6 +76,29 @@ class SavedRun:
         except ValueError as error:
             raise _unreadable(folder / SUMMARY, error) from None
         return cls(folder, summary)
+
+    @classmethod
+    def in_memory(
+        cls,
+        summary: Mapping[str, Any],
+        scenario: str,
+        records: pd.DataFrame,
+        evaluations: pd.DataFrame,
+    ) -> SavedRun:
+        """A run as it would be read back, without a folder.
+
+        Parameters
+        ----------
+        summary
+            As :func:`fsim.results.saving.write_run` takes it.
+        scenario
+            The text of its ``scenario.yaml``.
+        records, evaluations
+            Tables of the present version.
+        """
+        run = cls(Path(), {"schema": SCHEMA, **summary})
+        vars(run).update(scenario=scenario, records=records, evaluations=evaluations)
+        return run
 
     @property
     def label(self) -> str:

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from fsim.compression import EncodingContext, Policy
-from fsim.core.errors import EncodingFailed
+from fsim.compression.faults import explained, running
+from fsim.core.errors import EncodingFailed, PayloadError
 from fsim.core.rng import stream
 from fsim.core.types import Layout, Update
 
@@ -61,13 +62,15 @@ class Broadcast:
             content = adapter if base is None else {n: adapter[n] - base[n] for n in adapter}
             rng = stream(self.seed, "server.downlink", version)
             try:
-                payload = self.policy.encode(content, EncodingContext(rng))
+                with running(self.policy, ValueError):
+                    payload = self.policy.encode(content, EncodingContext(rng))
             except ValueError as error:
                 raise EncodingFailed(
                     f"the global adapter of version {version} cannot be sent "
-                    f"(server.downlink_policy: {self.policy.name}): {error}"
-                ) from None
-            got = self.policy.decode(payload, self.layout)
+                    f"(server.downlink_policy: {self.policy.name}): {explained(error)}"
+                ) from error
+            with running(self.policy, PayloadError):
+                got = self.policy.decode(payload, self.layout)
             if base is not None:
                 got = {n: (base[n] + got[n]).astype(np.float32) for n in got}
             self._received += 1

@@ -178,7 +178,7 @@ class PreparedTask:
     unseen_labels
         Labels of test examples that no client has an example of.
     cache
-        What runs on this prepared made lately.
+        Results of runs on this task made lately.
     """
 
     adapted: AdaptedModel

@@ -12,6 +12,7 @@ import simpy
 
 from fsim.algorithms.base import ClientSide
 from fsim.compression import EncodingContext
+from fsim.compression.faults import explained
 from fsim.core.errors import PayloadError, TraceError, TrainingDiverged, TransferNeverEnds
 from fsim.core.rng import participation
 from fsim.core.types import Update
@@ -283,7 +284,7 @@ class ClientRound:
                 companion = self.algorithm.decode(beside)
             update = encoded.decoded
         except PayloadError as error:
-            self._record(Kind.REJECTED, details={"reason": str(error)})
+            self._record(Kind.REJECTED, details={"reason": explained(error)})
             trouble = Trouble.DAMAGED
         return Ending(self._arrival(update, started, result.losses[-1], companion), trouble)
 
@@ -412,5 +413,6 @@ class ClientRound:
             return UplinkMessage(encoded, companion, self.algorithm.companion)
         except ValueError as error:
             raise NoUpdate(
-                Trouble.NOT_ENCODED, f"client {self._who[0]}, round {self._who[1]}: {error}"
+                Trouble.NOT_ENCODED,
+                f"client {self._who[0]}, round {self._who[1]}: {explained(error)}",
             ) from None

@@ -10,6 +10,7 @@ import numpy as np
 
 from fsim.compression import EncodingContext, make_policy
 from fsim.compression.coding.wire import HEADER_BYTES
+from fsim.compression.faults import explained, running
 from fsim.core.errors import ScenarioError
 from fsim.core.rng import stream
 from fsim.core.types import Update
@@ -96,7 +97,7 @@ def check_feasible(
     rule, seconds = scenario.fleet.when_away, scenario.compression.upload_seconds
     zeros = None
     if rule != "resume" or seconds is None:  # of a large adapter some policies take seconds
-        zeros = _parcel_of_zeros(scenario, learner, transport)
+        zeros = _encoded_zeros(scenario, learner, transport)
     if zeros is not None:
         # No shorter update is there for policies of fixed length.
         shortest = max(HEADER_BYTES, zeros.size)
@@ -121,17 +122,19 @@ def _adapter_bytes(scenario: Scenario, adapter: Update) -> int:
     chosen = scenario.server.downlink_policy
     policy = chosen.make(make_policy)
     trouble = ""
+    cause: ValueError | None = None
     if not all(policy.trains(name, number) for name in adapter for number in (1, 2)):
         trouble = "it leaves matrices out"
     try:
         rng = stream(scenario.seed, "server.downlink", 0)
-        size = len(policy.encode(adapter, EncodingContext(rng)))
+        with running(policy, ValueError):
+            size = len(policy.encode(adapter, EncodingContext(rng)))
     except ValueError as error:
-        trouble = trouble or str(error)
+        trouble, cause = trouble or explained(error), error
     if trouble:
         raise ScenarioError(
             f"server.downlink_policy: found {chosen.name}, which cannot send an adapter: {trouble}"
-        )
+        ) from cause
     return size
 
 
@@ -144,12 +147,12 @@ def check_policy(scenario: Scenario, learner: Learner, transport: Transport) -> 
         Naming the policy, and what it says.
     """
     try:
-        _parcel_of(1.0, scenario, learner, transport)
+        _encoded(1.0, scenario, learner, transport)
     except ValueError as error:
         raise ScenarioError(
             f"compression: found {scenario.compression.policy}, with which no client can send an "
-            f"update: {error}"
-        ) from None
+            f"update: {explained(error)}"
+        ) from error
 
 
 def check_budget(
@@ -173,26 +176,26 @@ def check_budget(
         if refused and budget <= max(refused):
             continue
         try:
-            _parcel_of(0.0, scenario, learner, transport, budget)
+            _encoded(0.0, scenario, learner, transport, budget)
             return
         except ValueError as error:
-            refused[budget] = str(error)
+            refused[budget] = explained(error)
     raise ScenarioError(
         f"compression.upload_seconds: found {seconds:g} s, in which no client can send an update: "
         f"{refused[max(refused)]}"
     )
 
 
-def _parcel_of_zeros(
+def _encoded_zeros(
     scenario: Scenario, learner: Learner, transport: Transport
 ) -> EncodedUpdate | None:
     try:
-        return _parcel_of(0.0, scenario, learner, transport)
+        return _encoded(0.0, scenario, learner, transport)
     except ValueError:
         return None
 
 
-def _parcel_of(
+def _encoded(
     value: float,
     scenario: Scenario,
     learner: Learner,

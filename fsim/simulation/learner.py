@@ -109,27 +109,27 @@ class RealLearner:
         workers: int = 1,
     ) -> None:
         scenario = self._scenario = loaded.scenario
-        bench = build(loaded)
-        if bench.adapted.device.type != "cpu":
+        prepared = build(loaded)
+        if prepared.adapted.device.type != "cpu":
             workers = 1  # a GPU's state does not survive a fork, and one process keeps it busy
         training = scenario.training
         stored = store
         if training.measure_memory:
             stored, workers = None, 1  # what is in the store takes nothing
-        self._adapted, self._shards = bench.adapted, bench.shards
-        rows = [row for shard in bench.shards for row in shard]
+        self._adapted, self._shards = prepared.adapted, prepared.shards
+        rows = [row for shard in prepared.shards for row in shard]
         self._evaluator = StoredEvaluator(
-            bench.adapted, bench.test, bench.test_examples, scenario.metric, store, workers
+            prepared.adapted, prepared.test, prepared.test_examples, scenario.metric, store, workers
         )
         shape = BatchShape.of(rows, training.batch_size)
         width = training.cohort_width or automatic_width(
-            shape, bench.adapted.model.config.hidden_size, scenario.protocol.clients_per_round
+            shape, prepared.adapted.model.config.hidden_size, scenario.protocol.clients_per_round
         )
         self._policy = scenario.compression.make()
         request = self._policy.training_request()
-        self.cache = bench.cache
+        self.cache = prepared.cache
         self._trainer = Trainer(
-            bench.adapted,
+            prepared.adapted,
             shape,
             training,
             request,
@@ -138,23 +138,23 @@ class RealLearner:
             workers=workers,
             cache=self.cache,
         )
-        self.initial, self.layout = bench.adapted.initial, bench.adapted.layout
-        self.parameters = int(bench.adapted.model.num_parameters())
+        self.initial, self.layout = prepared.adapted.initial, prepared.adapted.layout
+        self.parameters = int(prepared.adapted.model.num_parameters())
         self.operations = self._trainer.operations
         self.submit = self._trainer.submit
         self.result = self._trainer.result
         self.evaluate: Callable[[Update], Evaluation] = self._evaluator.evaluate
-        self.save = bench.adapted.save
+        self.save = prepared.adapted.save
         self.facts: dict[str, Any] = {
             "adapter_parameters": self.layout.size,
             "cohort_width": self._trainer.width,
             "training_examples": len(rows),
-            "test_examples": len(bench.test),
-            "smallest_shard": min(len(shard) for shard in bench.shards),
-            "largest_shard": max(len(shard) for shard in bench.shards),
+            "test_examples": len(prepared.test),
+            "smallest_shard": min(len(shard) for shard in prepared.shards),
+            "largest_shard": max(len(shard) for shard in prepared.shards),
             "prompts_shortened": sum(row.truncated for row in rows),
-            "items_skipped": bench.skipped,
-            "labels_in_no_shard": bench.unseen_labels,
+            "items_skipped": prepared.skipped,
+            "labels_in_no_shard": prepared.unseen_labels,
         }
 
     def examples(self, client: int) -> int:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from fsim.compression import EncodingContext, Policy
 from fsim.compression.coding.fragments import decode_fragments, encode_fragments
 from fsim.compression.coding.wire import breakdown
+from fsim.compression.faults import running
+from fsim.core.errors import PayloadError
 from fsim.core.types import Layout, Update
 from fsim.network import Transport
 from fsim.network.transports.packets import DATAGRAM_PAYLOAD
@@ -45,10 +47,11 @@ class EncodedUpdate:
     ) -> EncodedUpdate:
         """Encode an update: in fragments where the transport may lose packets."""
         layout = Layout.of(update)
-        if transport.loses_packets:
-            fragments = encode_fragments(policy, update, context, DATAGRAM_PAYLOAD)
-            return cls(policy, layout, tuple(fragments), True)
-        return cls(policy, layout, (policy.encode(update, context),), False)
+        with running(policy, ValueError):
+            if transport.loses_packets:
+                fragments = encode_fragments(policy, update, context, DATAGRAM_PAYLOAD)
+                return cls(policy, layout, tuple(fragments), True)
+            return cls(policy, layout, (policy.encode(update, context),), False)
 
     @property
     def size(self) -> int:
@@ -87,12 +90,14 @@ class EncodedUpdate:
             It is not a payload of its policy and layout any more.
         """
         if self.in_packets:
-            update = decode_fragments(self.policy, self.pieces, self.layout)
+            with running(self.policy, PayloadError):
+                update = decode_fragments(self.policy, self.pieces, self.layout)
         else:
             (payload,) = self.pieces
             if payload is None:
                 raise ValueError("a payload that is not in packets cannot lose a part")
-            update = self.policy.decode(payload, self.layout)
+            with running(self.policy, PayloadError):
+                update = self.policy.decode(payload, self.layout)
         for array in update.values():
             array.flags.writeable = False
         return update
@@ -108,7 +113,7 @@ class PayloadEncoder:
     policy, transport
         Of the run.
     cache
-        Where encoder are kept.
+        Where encoded updates are kept.
     memory
         Measures what encoding takes, if anything does.
     """

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from fsim.core.errors import FsimError, OutputError, ScenarioError
+from fsim.core.errors import FsimError, OutputError, PolicyFailed, ScenarioError
 from fsim.core.processes import WorkerEnded
 from fsim.core.types import Update
 from fsim.results.metrics import Metrics, measure
@@ -22,12 +24,12 @@ from fsim.simulation.world import SimulatedWorld
 from fsim.store import Store
 from fsim.trackers import Tracker, TrackerGroup
 
-__all__ = ["Progress", "Run", "run_world", "simulate"]
+__all__ = ["Progress", "RunResult", "run_world", "simulate"]
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a run left.
+class RunResult:
+    """What a run left, its clock stopped: tables, metrics and the global adapter.
 
     Attributes
     ----------
@@ -53,6 +55,11 @@ class Run:
     facts: dict[str, Any]
     save_adapter: Callable[[Path], None]
 
+    @property
+    def status(self) -> str:
+        """``"completed"``, or ``"failed"`` if it could not go on to its end."""
+        return "completed" if self.failure is None else "failed"
+
 
 def simulate(
     loaded: LoadedScenario,
@@ -61,7 +68,7 @@ def simulate(
     build: Callable[[LoadedScenario], PreparedTask] = prepare_task,
     workers: int = 1,
     trackers: Sequence[Tracker] = (),
-) -> Run:
+) -> RunResult:
     """Run a scenario.
 
     The same scenario gives the same records and the same adapter, to the bit, on the same machine
@@ -83,7 +90,7 @@ def simulate(
         Processes that share training and evaluation, this one included; on Linux and without a GPU,
         elsewhere there is one. No result depends on their number.
     trackers
-        TrackerGroup of the run while it goes on (:class:`fsim.trackers.Tracker`). No result depends
+        Told of the run while it goes on (:class:`fsim.trackers.Tracker`). No result depends
         on them; one that raises is named in a warning, and told no more.
 
     Raises
@@ -91,6 +98,8 @@ def simulate(
     ScenarioError
         The scenario cannot be run with the task's data or the model as they are, or workers with
         more threads than one each.
+    PolicyFailed
+        A fault in the code of a compression policy; the original exception is its cause.
     WorkerEnded
         One of the other processes was killed.
     """
@@ -102,29 +111,33 @@ def simulate(
         )
     # Sums are split among threads: their number is part of the result.
     torch.set_num_threads(threads)
-    learner = RealLearner(loaded, store, build, workers)
     tracker = TrackerGroup(trackers)
-    try:
+    with closing(RealLearner(loaded, store, build, workers)) as learner, _stop_told(tracker):
         tracker.start(loaded.scenario.model_dump(mode="json"))
-        run = run_world(SimulatedWorld(loaded, learner, on_progress, tracker))
-    except BaseException as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        tracker.finish({"status": "stopped", "failure": told, "metrics": {}, "facts": {}})
-        raise
-    finally:
-        learner.close()
+        result = run_world(SimulatedWorld(loaded, learner, on_progress, tracker))
     tracker.finish(
         {
-            "status": "completed" if run.failure is None else "failed",
-            "failure": run.failure,
-            "metrics": run.metrics.as_dict(),
-            "facts": run.facts,
+            "status": result.status,
+            "failure": result.failure,
+            "metrics": result.metrics.as_dict(),
+            "facts": result.facts,
         }
     )
-    return run
+    return result
 
 
-def run_world(world: SimulatedWorld) -> Run:
+@contextmanager
+def _stop_told(tracker: TrackerGroup) -> Iterator[None]:
+    """Whatever ends a run before its end is the last that trackers are told of it."""
+    try:
+        yield
+    except BaseException as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        tracker.finish({"status": "stopped", "failure": reason, "metrics": {}, "facts": {}})
+        raise
+
+
+def run_world(world: SimulatedWorld) -> RunResult:
     """Run a world that has been built, with whatever learner and clients it was built from.
 
     :func:`simulate` does so with the scenario's own.
@@ -135,12 +148,15 @@ def run_world(world: SimulatedWorld) -> Run:
         world.run()
     except (OutputError, WorkerEnded):
         raise  # nothing of the scenario's: the same run goes on where it was
+    except PolicyFailed as error:
+        first = _first(error)
+        raise first from first.__cause__
     except FsimError as error:
         failure = str(error)
     world.close()
     records, evaluations = world.recorder.records(), world.recorder.evaluations()
     target = world.scenario.target
-    return Run(
+    return RunResult(
         records=records,
         evaluations=evaluations,
         metrics=measure(
@@ -153,5 +169,12 @@ def run_world(world: SimulatedWorld) -> Run:
         adapter=world.adapter,
         failure=failure,
         facts=world.facts,
-        save_adapter=lambda folder: world.learner.save(world.adapter, folder),
+        save_adapter=partial(world.learner.save, world.adapter),
     )
+
+
+def _first(error: PolicyFailed) -> PolicyFailed:
+    """The fault as it was raised: SimPy makes a copy of it for each process that it ends."""
+    while isinstance(error.__cause__, PolicyFailed):
+        error = error.__cause__
+    return error

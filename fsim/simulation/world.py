@@ -54,7 +54,7 @@ class SimulatedWorld:
     on_progress
         Called after each evaluation, and about twice a second while none is made.
     tracker
-        TrackerGroup of the run while it goes on.
+        Told of the run while it goes on.
     population
         The scenario's clients, for callers who keep them from run to run; drawn if None.
     """

@@ -1,5 +1,5 @@
 """The store: results of learning under the hash of everything that produced them."""
 
-from fsim.store.store import Fault, State, Store, key_of, place
+from fsim.store.store import Fault, State, Store, as_store, key_of, place
 
-__all__ = ["Fault", "State", "Store", "key_of", "place"]
+__all__ = ["Fault", "State", "Store", "as_store", "key_of", "place"]

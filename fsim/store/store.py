@@ -26,7 +26,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from fsim.core.errors import OutputError
+from fsim.core.errors import OutputError, ScenarioError, shown
 from fsim.store.folder import MARKER, Files, FolderFiles, Kind, StoredFile
 
 MAGIC = b"FSIMSTO2"
@@ -272,13 +272,35 @@ class Store:
         return _state(file.name, content)
 
 
+def as_store(store: Store | Path | str | None) -> Store | None:
+    """The store that is meant, in whichever form it is given; None for none.
+
+    Parameters
+    ----------
+    store
+        One that is open; a folder or a URL; ``"none"``; or None for ``FSIM_STORE``, and without
+        that the user's cache.
+
+    Raises
+    ------
+    ScenarioError, OutputError
+        Something else, or what :class:`Store` raises.
+    """
+    if isinstance(store, Store):
+        return store
+    if not isinstance(store, str | Path | None):
+        raise ScenarioError(f'store: found {shown(store)}, allowed is a folder, a URL or "none"')
+    folder = place(store)
+    return None if folder is None else Store(folder)
+
+
 def key_of(**parts: Any) -> str:
     """The SHA-256 of named parts that JSON can express, whatever their order."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def place(location: str | None) -> Path | str | None:
+def place(location: str | Path | None) -> Path | str | None:
     """Location of the store: as given, else ``FSIM_STORE``, else the user's cache.
 
     Returns

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from fsim.audit.experiments import EXPERIMENTS
-from fsim.experiments.compare import parse_policies
+from fsim.experiments.policies import parse_policies
 from fsim.experiments.sweep_spec import SweepSpec, parse_seeds
 from fsim.figures.registry import FIGURES
 from fsim.settings.loading import load_scenario

@@ -87,7 +87,7 @@ def compare_two(path, out, overwrite=False, names="float16,topk", seeds=(), budg
     loaded = load_scenario(path, [*SHORT[1::2], *(f"{k}={v}" for k, v in changes.items())])
     fsim.compare(
         loaded, fsim.parse_policies(names), out, "float16", None,
-        seeds=seeds, budget=budget, overwrite=overwrite,
+        seeds=seeds, match_budget=budget, overwrite=overwrite,
     )  # fmt: skip
 
 
@@ -190,7 +190,7 @@ def test_what_is_drawn_takes_nobodys_name(command, words, name, caplog):
 
 @pytest.mark.parametrize("words", [("run",), COMPARE, SWEEP], ids=lambda words: words[0])
 def test_a_bad_place_is_told_before_any_work(command, words, monkeypatch):
-    monkeypatch.setattr(run_module, "simulate", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr(run_module.simulation, "simulate", lambda *_: pytest.fail("it began"))
     Path("data").mkdir()
     Path("data/years.csv").write_text("of work")
     Path("gone").symlink_to("nowhere")

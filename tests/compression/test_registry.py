@@ -145,11 +145,11 @@ def test_a_class_that_no_process_could_import_is_refused(tiny):
 
 @pytest.mark.slow
 def test_other_processes_know_it(tiny, tmp_path):
-    from fsim.experiments.compare import compare, parse_policies
+    from fsim.experiments.compare import compare
 
     register(Doubles)
     table = compare(
-        tiny(protocol__rounds=1), parse_policies("float32,doubles"), tmp_path / "out", "float32", 1
+        tiny(protocol__rounds=1), ["float32", "doubles"], tmp_path / "out", "float32", 1
     )
     assert table["status"].tolist() == ["completed", "completed"]
     assert table["mean_payload_bytes"].diff()[1] > 0

@@ -5,7 +5,7 @@ import pytest
 from fsim.compression import make_policy
 from fsim.core.errors import ScenarioError
 from fsim.core.registry import parse_choice
-from fsim.experiments.compare import parse_policies
+from fsim.experiments.policies import parse_policies
 
 
 def test_options_are_yaml():

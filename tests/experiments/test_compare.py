@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from fsim.experiments.compare import compare, parse_policies
+from fsim.experiments.compare import compare
 from fsim.experiments.engines import base as engines
 from fsim.results.comparison import COLUMNS
 
@@ -17,7 +17,7 @@ def test_several_seeds_have_a_row_each_and_statistics(tiny, tmp_path):
     out, told = tmp_path / "out", set()
     table = compare(
         tiny(protocol__rounds=1, target__value=0.001, evaluation__examples=60),
-        parse_policies("float16,topk"), out, "float16", 1,
+        "float16,topk", out, "float16", 1,
         lambda name, progress: told.add(name), seeds=[3, 4],
     )  # fmt: skip
     assert list(table.columns) == [COLUMNS[0], "seed", *COLUMNS[1:]]
@@ -39,7 +39,7 @@ def test_several_seeds_have_a_row_each_and_statistics(tiny, tmp_path):
 
 
 def test_one_seed_is_a_plain_comparison(tiny, tmp_path, stub_runs, monkeypatch):
-    out, choices = tmp_path / "out", parse_policies("float16,topk")
+    out, choices = tmp_path / "out", "float16,topk"
     zeros = dict.fromkeys(COLUMNS[1:-1], None)
     from fsim.experiments import jobs
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsim.core.errors import ScenarioError
-from fsim.experiments.grid import as_override, make_axis, make_cells, parse_axis, split_values
+from fsim.experiments.grid import make_axis, make_cells, parse_axis, split_values
 from fsim.experiments.sweep_spec import SweepSpec, parse_seeds
+from fsim.settings.loading import as_override
 from tests.conftest import ROOT
 
 HERE = (Path(),)

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from fsim.compression import POLICIES, make_policy
 from fsim.compression.size_option import SizeOption
 from fsim.core.errors import ScenarioError
-from fsim.experiments.compare import PolicyChoice, budget_table
+from fsim.experiments.compare import budget_table
 from fsim.experiments.matched_budget import (
     CLOSE,
     Tuned,
     match_budget,
     search,
 )
+from fsim.experiments.policies import PolicyChoice
 from tests.conftest import ROOT
 
 SHARE = SizeOption(("ratio",), 1e-3, 1.0)

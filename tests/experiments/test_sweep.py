@@ -121,7 +121,7 @@ def test_a_folder_that_holds_something_else_is_refused(tiny_file, tmp_path, stub
     with pytest.raises(OutputError, match=r"another sweep .*, with 3 runs that this one lacks"):
         sweep(path, {"training.batch_size": [4, 8]}, out=out, store="none")
     with pytest.raises(OutputError, match="another sweep"):
-        sweep(path, SEEDS, overrides=["training.batch_size=5"], out=out, store="none")
+        sweep(path, SEEDS, set=["training.batch_size=5"], out=out, store="none")
     thesis = tmp_path / "thesis"
     thesis.mkdir()
     (thesis / "chapter.tex").write_text("x")

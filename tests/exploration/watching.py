@@ -141,7 +141,7 @@ class WatchedAvailability:
         return found
 
 
-class WatchedParcels(PayloadEncoder):
+class WatchedEncoder(PayloadEncoder):
     """PayloadEncoder that keep a list of what they are drawn by."""
 
     def __init__(
@@ -209,7 +209,7 @@ class WatchedWorld(SimulatedWorld):
         self._run_context = replace(
             run_context,
             uplink=replace(run_context.uplink, transport=transport),
-            encoder=WatchedParcels(run_context.encoder, transport, self.seen, learner.cache),
+            encoder=WatchedEncoder(run_context.encoder, transport, self.seen, learner.cache),
             failures=WatchedFailures(
                 run_context.failures.seed, run_context.failures.settings, seen=self.seen
             ),

@@ -116,7 +116,7 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(table, damaged):
 
 
 def test_a_number_of_rows_that_has_changed_is_noticed(damaged):
-    """TrackerGroup in the footer, where nothing else protects it: 7, as Thrift writes it."""
+    """Told in the footer, where nothing else protects it: 7, as Thrift writes it."""
     path = damaged / TABLES["evaluations"]
     content = path.read_bytes()
     assert len(SavedRun.open(damaged).evaluations) == 7

@@ -8,7 +8,7 @@ import numpy as np
 
 from fsim.core.types import Layout
 from fsim.evaluation.evaluation import Evaluation
-from fsim.simulation.run import Run, run_world
+from fsim.simulation.run import RunResult, run_world
 from fsim.simulation.world import SimulatedWorld
 from fsim.store.memory_cache import MemoryCache
 from fsim.training.trainer import TrainingJob, TrainingResult
@@ -127,7 +127,7 @@ def quadratic_learner(loaded, curvature=1.0, coordinates=COORDINATES, examples=N
     )
 
 
-def simulate(loaded, **learning) -> Run:
+def simulate(loaded, **learning) -> RunResult:
     """As :func:`fsim.simulation.run.simulate`, of such clients: for all that is not about models.
 
     The same bytes take the same time, and local training is a step of the learning rate towards a

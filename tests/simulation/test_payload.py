@@ -89,7 +89,7 @@ def test_what_is_decoded_is_for_reading_alone(update):
     assert np.array_equal(array, update["x.lora_A.weight"])
 
 
-def test_a_changed_parcel_is_decoded_anew(update):
+def test_a_changed_payload_is_decoded_anew(update):
     encoded = EncodedUpdate.of(update, make_policy("float32", {}), context(), Tcp())
     assert encoded.decoded
     assert encoded.changed(lambda piece: piece) is encoded
@@ -98,7 +98,7 @@ def test_a_changed_parcel_is_decoded_anew(update):
 
 
 @pytest.mark.parametrize("policy", ["fstq", "signsgd", "qsgd"])
-def test_runs_on_one_workbench_are_what_they_are_alone(tiny, tmp_path, policy):
+def test_runs_on_one_prepared_task_are_what_they_are_alone(tiny, tmp_path, policy):
     """The second finds training and payloads of the first in memory."""
     store, slow = Store(tmp_path), {"fleet__uplink__rate": "50 kbit/s"}
     benches = {}

@@ -40,7 +40,7 @@ from pathlib import Path
 from fsim import sweep
 from fsim.cli.app import app
 from fsim.experiments.run import run_to_folder
-from fsim.experiments.prepared import last_workbench
+from fsim.experiments.prepared import last_prepared
 from fsim.settings.loading import load_scenario
 
 if __name__ == "__main__":
@@ -52,7 +52,7 @@ if __name__ == "__main__":
     sweep("short.yaml", {{"seed": [0, 1]}}, out="sweep")
     for number, settings in enumerate({settings!r}):
         loaded, folder = load_scenario(Path("short.yaml"), settings), Path("settings", str(number))
-        run_to_folder(loaded, folder, build=last_workbench.build)
+        run_to_folder(loaded, folder, build=last_prepared.build)
 """
 
 DIFFERENT = [

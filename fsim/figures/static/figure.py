@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -70,8 +70,8 @@ def draw(content: Content) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path, kind: str) -> None:
-    """Write a figure as ``png`` or ``svg``."""
+def save(figure: Figure, path: Path | IO[bytes], kind: str) -> None:
+    """Write a figure as ``png`` or ``svg``, to a path or to what is open."""
     # No date in the file: the same run draws the same bytes.
     metadata = {"Date": None} if kind == "svg" else None
     with mpl.rc_context(STYLE):
