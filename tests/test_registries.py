@@ -17,7 +17,7 @@ from fsim.core.registry import Catalog, Registry, additions, adopt, choose
 from fsim.core.sources import REQUIRED, options_of, summary_of
 from fsim.core.types import Layout
 from fsim.data.tasks import TASKS, Task, TaskData
-from fsim.experiments.engines.base import Processes
+from fsim.experiments.engines.local import Processes
 from fsim.experiments.run import code_version
 from fsim.figures.content import Axis, Content, Panel
 from fsim.figures.registry import FIGURES, Drawing
@@ -386,7 +386,7 @@ def test_a_process_for_jobs_knows_all_and_its_results_have_the_same_source(tiny,
 @every
 def test_a_class_of_a_function_is_refused_where_other_processes_are(registry, tmp_path):
     from fsim.core.errors import ScenarioError
-    from fsim.experiments.engines.base import make_engine
+    from fsim.experiments.engines.registry import make_engine
 
     own = OWN[registry.noun]
     if isinstance(registry, Catalog):

@@ -60,7 +60,7 @@ def sweep(
     store: StorePlace = None,
 ) -> None:
     """Run a scenario under every combination of values; run again, it goes on where it was."""
-    from fsim.experiments.engines.base import make_engine
+    from fsim.experiments.engines.registry import make_engine
     from fsim.experiments.sweep import run_sweep, sweep_folder
     from fsim.experiments.sweep_spec import SweepSpec, parse_seeds
     from fsim.results.manifest import TABLE

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from fsim.core.errors import ScenarioError, shown
-from fsim.experiments.engines.base import make_engine
+from fsim.experiments.engines.registry import make_engine
 from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
 from fsim.experiments.matched_budget import Tuned
 from fsim.experiments.matched_budget import match_budget as tune_to_budget

@@ -19,7 +19,7 @@ import pandas as pd
 
 from fsim.core.documents import parse_json, read_text
 from fsim.core.errors import OutputError
-from fsim.experiments.engines.base import make_engine
+from fsim.experiments.engines.registry import make_engine
 from fsim.experiments.grid import Cell, written
 from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
 from fsim.experiments.run import code_version

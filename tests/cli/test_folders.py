@@ -11,7 +11,7 @@ import fsim
 from fsim.cli.app import app
 from fsim.core.errors import OutputError
 from fsim.experiments import run as run_module
-from fsim.experiments.engines import base as engines
+from fsim.experiments.engines import registry as engines
 from fsim.experiments.run import run_to_folder
 from fsim.results.manifest import MANIFEST, adopt
 from fsim.settings.loading import load_scenario

@@ -131,7 +131,7 @@ def test_a_class_of_a_notebook_is_known_by_its_methods():
 
 def test_a_class_that_no_process_could_import_is_refused(tiny):
     from fsim.core.errors import ScenarioError
-    from fsim.experiments.engines.base import make_engine
+    from fsim.experiments.engines.registry import make_engine
 
     @dataclass(frozen=True)
     class Inside(Doubles):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from fsim.experiments.compare import compare
-from fsim.experiments.engines import base as engines
+from fsim.experiments.engines import registry as engines
 from fsim.results.comparison import COLUMNS
 
 

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from fsim.core.errors import FsimError, ScenarioError
-from fsim.experiments.engines.base import Processes, make_engine
+from fsim.experiments.engines.local import Processes
+from fsim.experiments.engines.registry import make_engine
 from fsim.experiments.jobs import Job, Outcome, do_jobs, learning_key
 from fsim.store import Store
 from tests.conftest import ROOT

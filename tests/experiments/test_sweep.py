@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-import fsim.experiments.engines.base as engines
+import fsim.experiments.engines.registry as engines
 from fsim.cli.sweep import sweep as sweep_command
 from fsim.core.errors import OutputError, ScenarioError
 from fsim.experiments import jobs

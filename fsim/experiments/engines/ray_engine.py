@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fsim.core.errors import ScenarioError
-from fsim.experiments.engines.base import RETRIES
+from fsim.experiments.engines.local import RETRIES
 from fsim.experiments.jobs import Job, JobFailed, Outcome, do_job
 from fsim.experiments.run import run_identity
 from fsim.results.folders import replacing
