@@ -51,7 +51,7 @@ def encode_update(
     memory: dict[str, Any] | None = None,
     budget: int | None = None,
 ) -> bytes:
-    """What a client sends: its adapter after local training minus the one before.
+    """The update that a client sends: its adapter after local training minus the one before.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def _address(value: Any) -> Any:
 
 
 def _check_same(first: str, one: Update, second: str, other: Update) -> None:
-    """Whether both have the same tensors, by name and shape."""
+    """True if both have the same tensors, by name and shape."""
     if lone := sorted(one.keys() ^ other.keys()):
         where = first if lone[0] in one else second
         more = f" (and {len(lone) - 1} more)" if len(lone) > 1 else ""

@@ -42,7 +42,7 @@ def running(policy: Policy, expected: type[Exception]) -> Iterator[None]:
 
 
 def explained(error: Exception) -> str:
-    """What a policy says in its refusal; of one that does not ship, with its file and line."""
+    """The refusal of a policy; of one that does not ship, with its file and line."""
     place = _place(error, POLICIES.added())
     return f"{str(error).rstrip()}{place}" if place else str(error)
 

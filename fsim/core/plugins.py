@@ -20,7 +20,7 @@ class PluginError(FsimError):
 
 
 class _State:
-    """How far loading is: whether it was done, and the package that is loaded now."""
+    """The state of loading: whether it is complete, and the package that is loading now."""
 
     loaded = False
     package: str | None = None

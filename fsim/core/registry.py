@@ -75,7 +75,7 @@ def parse_choice(argument: str, text: str) -> tuple[str, dict[str, Any]]:
 
 
 def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    """What checks a class; to make one takes longer than a small simulated run does."""
+    """The adapter that checks a class; making one takes longer than a small simulated run."""
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
@@ -114,7 +114,7 @@ _ALL: dict[str, _Names[Any]] = {}
 
 
 class _Names(ABC, Mapping[str, E]):
-    """What registries of classes and catalogs of data have in common.
+    """The common part of registries of classes and catalogs of data.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class _Names(ABC, Mapping[str, E]):
         self._shipped |= {cast(Any, entry).name: entry for entry in entries}
 
     def ships(self, name: str) -> bool:
-        """Whether the one of that name comes with fsim."""
+        """True if the one of that name comes with fsim."""
         return name in self._shipped
 
     def register(self, entry: A) -> A:
@@ -240,7 +240,7 @@ class _Names(ABC, Mapping[str, E]):
 
     @abstractmethod
     def _source(self, entry: Any) -> str:
-        """What an entry rests on."""
+        """The source that an entry rests on."""
 
     def _checked_name(self, entry: Any) -> str:
         told, name = self._told(entry), getattr(entry, "name", None)
@@ -329,7 +329,7 @@ class Catalog(_Names[T], Generic[T]):
 
 @dataclasses.dataclass(frozen=True)
 class Addition:
-    """What a user has registered, as another process is told of it.
+    """An entry that a user has registered, as another process receives it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a class says of itself: the source that it rests on, and the meaning of its options."""
+"""Classes described by themselves: their source, and the meaning of their options."""
 
 from __future__ import annotations
 

@@ -133,17 +133,17 @@ def compare(
 
 
 def comparison_folder(loaded: LoadedScenario) -> Path:
-    """Where a comparison's results go by default."""
+    """The default folder of a comparison's results."""
     return Path("runs") / f"{loaded.scenario.name}-comparison"
 
 
 def run_name(label: str, seed: int | None) -> str:
-    """What a run is called: its policy, and where there are several seeds its seed."""
+    """The label of a run: its policy, and where there are several seeds its seed."""
     return label if seed is None else f"{label}:seed={seed}"
 
 
 def budget_table(tuned: Sequence[Tuned], budget: int) -> pd.DataFrame:
-    """What tuning to a budget came to: a row for each policy.
+    """The outcome of tuning to a budget: a row for each policy.
 
     ``options`` is empty for a policy that has no option for size and was left as it is;
     ``payload_bytes`` is the mean of the sample, ``ratio`` that over the budget.
@@ -164,7 +164,7 @@ def budget_table(tuned: Sequence[Tuned], budget: int) -> pd.DataFrame:
 def _identity(
     loaded: LoadedScenario, labels: Sequence[str], seeds: Sequence[int], budget: int | None
 ) -> Identity:
-    """What a comparison is of: a scenario but for policy and seed, and which of these were run."""
+    """The identity of a comparison: a scenario but for policy and seed, and the runs of it."""
     scenario = loaded.scenario
     none = type(scenario.compression).model_validate({"policy": "float32"})
     rest = scenario.model_copy(update={"compression": none, "seed": 0})

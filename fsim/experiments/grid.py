@@ -209,7 +209,7 @@ def make_cells(
 
 
 def written(scenario: ScenarioLike) -> str:
-    """How errors and ``sweep.json`` name a scenario: by its path, or else by its name."""
+    """The name of a scenario in errors and ``sweep.json``: its path, or else its own name."""
     if isinstance(scenario, LoadedScenario):
         return scenario.scenario.name
     if isinstance(scenario, Mapping):

@@ -42,14 +42,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: its summary, or the error that it left no results for."""
+    """The end of a job: its summary, or the error that it left no results for."""
 
     summary: dict[str, Any] | None = None
     error: FsimError | None = None
 
     @property
     def failure(self) -> str | None:
-        """Why it could not go on; None if it was completed."""
+        """The reason why it could not go on; None if it was completed."""
         if self.error is not None:
             return str(self.error)
         failure: str | None = (self.summary or {}).get("failure")
@@ -63,7 +63,7 @@ class JobFailed(FsimError):
 
 
 class Engine(Protocol):
-    """Where jobs are done."""
+    """A place where jobs are done."""
 
     @property
     def room(self) -> int:
@@ -73,7 +73,7 @@ class Engine(Protocol):
         """Begin a job under a number."""
 
     def wait(self) -> list[tuple[int, Outcome | Progress]]:
-        """What has happened since, at least one thing: an end, or an evaluation on the way."""
+        """Events since the last call, at least one: an end, or an evaluation on the way."""
 
     def close(self) -> None:
         """End what is still at work."""
@@ -149,7 +149,7 @@ def learning_key(loaded: LoadedScenario) -> str:
 
 
 class _Order:
-    """Which jobs may begin: the first of each group that trains the same, then the rest of it."""
+    """Jobs that may begin: the first of each group that trains the same, then the rest of it."""
 
     def __init__(self, jobs: Sequence[Job], *, leaders: bool) -> None:
         self.ready: deque[int] = deque()

@@ -1,4 +1,4 @@
-"""Which policies a comparison is of, as people write them."""
+"""The policies of a comparison, as people write them."""
 
 from __future__ import annotations
 

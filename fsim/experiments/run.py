@@ -238,7 +238,7 @@ def run_to_folder(
 
 
 def run_identity(loaded: LoadedScenario) -> Identity:
-    """What the results of a scenario's run are of."""
+    """The identity of the results of a scenario's run."""
     return Identity("run", loaded.scenario.name, loaded.digest)
 
 

@@ -38,7 +38,7 @@ TRAILING = ("jobs_trained", "jobs_reused", "error")
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """Where a sweep stands.
+    """The state of a sweep.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ def run_sweep(
 
 
 def sweep_folder(cells: Sequence[Cell]) -> Path:
-    """Where a sweep's results go by default."""
+    """The default folder of a sweep's results."""
     return Path("runs") / f"{cells[0].loaded.scenario.name}-sweep"
 
 
@@ -216,7 +216,7 @@ def _run(
 
 
 def _stop_if_unwritable(outcome: Outcome, outcomes: Sequence[Outcome | None]) -> None:
-    """What one cell cannot write, the next cannot either: to run them would be in vain."""
+    """Raise on a failed write: if one cell cannot write, no other can, and runs are in vain."""
     if isinstance(outcome.error, OutputError):
         done = sum(each is not None and each.failure is None for each in outcomes)
         raise OutputError(
@@ -226,7 +226,7 @@ def _stop_if_unwritable(outcome: Outcome, outcomes: Sequence[Outcome | None]) ->
 
 
 def _finished(cell: Cell, folder: Path) -> Outcome | None:
-    """What an earlier call made of a cell, if it was completed and would come out the same."""
+    """The result of a cell from an earlier call, if complete and of the same settings."""
     try:
         summary = parse_json(read_text(folder / SUMMARY, LARGEST_SUMMARY))
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a sweep is asked for: on the command line, in a sweep file, or from Python."""
+"""The specification of a sweep: on the command line, in a sweep file, or from Python."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _scenario_of(path: Path) -> tuple[Path, SweepFile | None]:
 
 
 def _sweep_file(path: Path) -> SweepFile | None:
-    """What a sweep file says; None for anything that is not one, which the scenario then tells."""
+    """The content of a sweep file; None for any other file, which the scenario then refuses."""
     try:
         data = parse_yaml(read_text(path, LARGEST_SETTINGS))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What a process that does jobs is at, from its very beginning."""
+"""The state of a process that does jobs, from its very beginning."""
 
 from __future__ import annotations
 

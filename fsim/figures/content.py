@@ -84,7 +84,7 @@ class Panel:
 
     @property
     def ends(self) -> list[tuple[float, float]]:
-        """Where totals are written: place and length of each stack."""
+        """The places at which totals are written: place and length of each stack."""
         bars = [mark for mark in self.marks if isinstance(mark, Bars)]
         if not (self.totals and bars):
             return []
@@ -93,7 +93,7 @@ class Panel:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a figure shows.
+    """The content of a figure.
 
     Attributes
     ----------
@@ -149,12 +149,12 @@ class Content:
 
     @property
     def upright(self) -> bool:
-        """Whether it has upright bars."""
+        """True if it has upright bars."""
         marks = (mark for panel in self.panels for mark in panel.marks)
         return any(isinstance(mark, Bars) and mark.upright for mark in marks)
 
     def written(self, at: int) -> tuple[bool, bool]:
-        """Whether the axes of that panel have titles and numbers, which neighbours may share."""
+        """Tell whether a panel's axes have titles and numbers, which neighbours may share."""
         panel, below = self.panels[at], at + self.columns
         return (
             below >= len(self.panels) or self.panels[below].x is not panel.x,

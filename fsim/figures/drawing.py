@@ -1,4 +1,4 @@
-"""What is drawn by name: finds the tables that it needs among those of the runs."""
+"""Figures by name: finds the tables that each needs among those of the runs."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Drawing:
 
     @property
     def summary(self) -> str:
-        """What it shows, in one line."""
+        """One line on what the figure shows."""
         return summary_of(self.show)
 
     def content(self, runs: Results | Sequence[SavedRun], **options: Any) -> Content:
-        """What it shows of runs.
+        """The figure's content for some runs.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Drawing:
 def contents(
     drawings: Mapping[str, Drawing], results: Results, names: Sequence[str] | None = None
 ) -> dict[str, Content]:
-    """What some of the drawings show, by name; without names, all that the data can give.
+    """Contents of figures by name; without names, of all that the data can give.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is lost against how much sooner answers come, where prompts are shortened."""
+"""Accuracy lost against time gained, where prompts are shortened."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class Cells(Mark):
 
     @property
     def log(self) -> bool:
-        """Whether the numbers are too far apart for a linear scale of colours."""
+        """True if the numbers are too far apart for a linear scale of colours."""
         known = self.known
         return len(known) > 0 and bool(known.min() > 0 and known.max() > 10 * known.min())
 

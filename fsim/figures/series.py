@@ -40,7 +40,7 @@ with none, being what the others are compared with."""
 
 @dataclass(frozen=True)
 class Look:
-    """How a series, or a part that areas are stacked of, is drawn in every panel.
+    """The look of a series, or of a part that areas are stacked of, in every panel.
 
     Attributes
     ----------

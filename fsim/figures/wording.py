@@ -1,4 +1,4 @@
-"""How figures write sizes, times and long names."""
+"""Sizes, times and long names as figures write them."""
 
 from __future__ import annotations
 

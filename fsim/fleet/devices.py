@@ -60,7 +60,7 @@ class Device:
 
     @property
     def summary(self) -> str:
-        """How fast it trains, what it draws then, and where that is from, in one line."""
+        """Speed, power and the source of both, in one line."""
         rate = f"{self.sustained_flops / 1e9:.0f} GFLOP/s sustained, {self.compute_power:g} W"
         return f"{rate}; {self.source}"
 

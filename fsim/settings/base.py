@@ -1,4 +1,4 @@
-"""What every part of a scenario's settings is made of."""
+"""The base of every part of a scenario's settings."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def find_file(path: str, folders: Sequence[Path]) -> Path:
 
 
 def folders(info: ValidationInfo) -> tuple[Path, ...]:
-    """Where files that a scenario names are looked for."""
+    """Folders in which files that a scenario names are looked for."""
     return info.context["folders"] if info.context else (Path(),)
 
 

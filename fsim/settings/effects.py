@@ -1,4 +1,4 @@
-"""What the keys of a scenario can change of a run, said beside each key.
+"""The effects of a scenario's keys on a run, said beside each key.
 
 A mark stands in a key's annotation and holds for all keys below it that have none of their own. A
 key without any may change what is trained: a new one is taken for that until it says otherwise.
@@ -16,7 +16,7 @@ Effects = frozenset["Effect"]
 
 
 class Effect(Enum):
-    """What a key can change.
+    """An effect that a key can have.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Who the clients are and how their bytes travel."""
+"""The clients, and how their bytes travel."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _capacity(path: Path, format_: str | None, past_end: PastEnd) -> Capacity:
 
 
 class _AvailabilitySettings(Settings):
-    """When clients are there."""
+    """The times at which clients are there."""
 
     timeless: ClassVar[bool] = False
     """Whether who is there does not depend on when it is asked."""
@@ -120,7 +120,7 @@ class DropoutSettings(_AvailabilitySettings):
 
 
 def _checked(make: Callable[[], object]) -> None:
-    """What refuses with an error of its own, refused as pydantic has it."""
+    """Call a function, and pass its error on as pydantic has it."""
     try:
         make()
     except FsimError as error:
@@ -220,7 +220,7 @@ class TracedSettings(_AvailabilitySettings):
 
 
 def recordings(path: Path) -> list[Traced]:
-    """When the clients in a file are available, in the order of their names.
+    """The times at which the clients in a file are available, in the order of their names.
 
     Raises
     ------
@@ -274,7 +274,7 @@ class CellSettings(Settings):
 
 
 class FleetSettings(Settings):
-    """Who the clients are.
+    """The clients of a scenario.
 
     ``seconds_per_step`` overrides a device's arithmetic where measured. ``uplink_power`` is
     ``transmit_power`` at all times, or a phone's as it depends on the rate
@@ -316,7 +316,7 @@ class FleetSettings(Settings):
 
 
 class TransportSettings(SectionWithOptions):
-    """What a transfer costs beside its size over the capacity, the kind's options beside it."""
+    """The cost of a transfer beside its size over the capacity, the kind's options beside it."""
 
     registry: ClassVar[Mapping[str, type]] = TRANSPORTS
 

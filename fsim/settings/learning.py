@@ -1,4 +1,4 @@
-"""What is learned, and from what: task, model, evaluation."""
+"""Task, model and evaluation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fsim.settings.effects import Effect
 
 
 class PartitionSettings(Settings):
-    """How training examples are divided (:mod:`fsim.data.partition`).
+    """The division of training examples (:mod:`fsim.data.partition`).
 
     ``alpha`` is the concentration of ``dirichlet`` and ``quantity``.
     """
@@ -33,7 +33,7 @@ class PartitionSettings(Settings):
 
 
 class TaskSettings(SectionWithOptions):
-    """What is learned, the task's options beside its name.
+    """The task, its options beside its name.
 
     Prompts are shortened to ``max_prompt_tokens``.
     """

@@ -55,12 +55,12 @@ class Scenario(Settings):
 
     @property
     def metric(self) -> str:
-        """What ``accuracy`` stands for in this scenario's results."""
+        """The metric that ``accuracy`` stands for in this scenario's results."""
         return self.evaluation.metric or self.task.make().metrics[0]
 
     @property
     def timeless(self) -> bool:
-        """Whether what is trained does not depend on how long anything takes."""
+        """True if what is trained does not depend on how long anything takes."""
         return (
             self.protocol.make().timeless
             and self.protocol.selection.make(make_selector).timeless

@@ -26,7 +26,7 @@ from fsim.settings.effects import Effect
 
 
 class StopSettings(Settings):
-    """When a run ends before its last round: whatever comes first.
+    """Conditions that end a run before its last round: whichever comes first.
 
     ``at_target`` ends it at the first evaluation that reaches the target, ``after`` at that
     simulated time, ``uplink`` at the first round that closes after that many bytes sent. A run in
@@ -41,7 +41,7 @@ class StopSettings(Settings):
 
 
 class ProtocolSettings(SectionWithOptions):
-    """When the server stops waiting, and whom it asks; the kind's options beside it.
+    """The protocol and the selection of clients; the kind's options beside it.
 
     Clients are chosen by ``selection`` among those that are there (``ask: available``), or among
     all (``ask: all``), and then waited for if they are away. ``dropout_timeout`` after its last
@@ -118,12 +118,12 @@ class ServerSettings(Settings):
         return screen
 
     def make_screen(self) -> Screen:
-        """What keeps updates out."""
+        """The screen that keeps updates out."""
         return choose("screen", {"screen": Screen}, "screen", self.screen)
 
 
 class FailureSettings(Settings):
-    """What goes wrong beside clients that go away.
+    """Failures beside clients that go away.
 
     ``corrupted`` and ``duplicated`` are probabilities that a payload arrives damaged, or twice.
     ``clock_skew`` is how far a client's clock may be off, either way: a deadline counts by the time
@@ -150,7 +150,7 @@ class BillingSettings(Settings):
 
     @property
     def scales(self) -> bool:
-        """Whether anything is billed as another model's."""
+        """True if anything is billed as another model's."""
         return self.adapter_parameters is not None or self.model_parameters is not None
 
 

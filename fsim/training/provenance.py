@@ -57,7 +57,7 @@ def training_origin(
     request: TrainingRequest,
     width: int,
 ) -> dict[str, Any]:
-    """What every training of a cohort rests on beside the jobs themselves."""
+    """The origin of every training of a cohort, beside the jobs themselves."""
     return {
         "kind": "training",
         **origin(adapted),

@@ -13,7 +13,7 @@ MOST_STEPS = 100_000
 
 
 class TrainingSettings(Settings):
-    """How every client trains.
+    """The settings of every client's training.
 
     All clients make ``local_steps``, or each as many as ``local_epochs`` passes over its own
     examples take. ``threads`` and ``cohort_width`` are part of the result's last bits, not of its

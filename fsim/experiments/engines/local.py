@@ -120,7 +120,7 @@ class _Worker:
             self.connection.send(job)
 
     def ended(self) -> str:
-        """How it ended: a signal or an exit status."""
+        """The end of a process as text: a signal or an exit status."""
         self.connection.close()
         self._process.join(timeout=10)
         return exit_text(self._process.exitcode)

@@ -1,1 +1,1 @@
-"""What each figure shows, a module a figure; none knows a library that draws."""
+"""The contents of the figures, a module each; none knows a library that draws."""

@@ -59,7 +59,7 @@ def curves(
 
 
 def seed_band(table: pd.DataFrame, x: str, y: str) -> tuple[Floats, Floats, Floats, Floats]:
-    """Where, and there the mean, minimum and maximum of a column over a series' runs.
+    """Places, and there the mean, minimum and maximum of a column over a series' runs.
 
     Between its evaluations a run is interpolated; nothing is extrapolated, so that the band is
     where every run has values. Of one run, its own evaluations.
@@ -84,7 +84,7 @@ def seed_band(table: pd.DataFrame, x: str, y: str) -> tuple[Floats, Floats, Floa
 
 
 def seed_notes(summary: pd.DataFrame) -> list[str]:
-    """What has to be known of the bands; nothing where every series is of one seed."""
+    """The remark on bands; empty where every series is of one seed."""
     counts = summary.groupby(series_of(summary), observed=True)["run"].nunique()
     low, high = counts.min(), counts.max()
     if high == 1:

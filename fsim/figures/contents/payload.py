@@ -1,4 +1,4 @@
-"""What the bytes of a payload are: values, positions, scales, headers."""
+"""The bytes of a payload by kind: values, positions, scales, headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time of a round goes: download, compute, upload, waiting."""
+"""The time of a round by part: download, compute, upload, waiting."""
 
 from __future__ import annotations
 

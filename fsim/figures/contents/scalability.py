@@ -1,4 +1,4 @@
-"""How the time of a round grows with the number of clients."""
+"""The time of a round over the number of clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How unequal clients' rounds are, in which part, and who keeps the others waiting."""
+"""Stragglers: how unequal clients' rounds are, in which part, and who is waited for."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Chart:
 
     @property
     def wide(self) -> bool:
-        """Whether it needs more width than a telephone has."""
+        """True if it needs more width than a telephone has."""
         return self.content.inches > WIDEST
 
 
@@ -150,7 +150,7 @@ def _write_in(figure: go.Figure, panel: Panel, number: int, room: int) -> None:
 
 
 def _run(axis: Axis, side: str, panel: Panel, written: bool) -> dict[str, Any]:
-    """How an axis runs, in plotly's terms; ``written`` with its title and numbers."""
+    """An axis in plotly's terms; ``written`` with its title and numbers."""
     own: dict[str, Any] = {}
     if axis.log and axis.span is not None:
         own |= logarithmic(*axis.span)

@@ -141,7 +141,7 @@ def _cells(mark: Cells, panel: Panel) -> list[Any]:
 
 
 def _hover(mark: Mark, panel: Panel) -> str:
-    """What is written where a point is pointed at: its values, with their units."""
+    """The text shown at a point under the pointer: its values, with their units."""
     y = f"%{{y:.4~g}}{_unit(panel.y)}"
     hint = f"{mark.hint}: " if mark.hint else ""
     if panel.x.places:

@@ -128,7 +128,7 @@ def _hatch(axes: Axes, row: int, column: int) -> None:
 
 
 def handle(marks: Sequence[Mark]) -> Patch | Line2D:
-    """What stands in the legend for the marks of a name."""
+    """The legend's entry for the marks of a name."""
     first = marks[0]
     if isinstance(first, (Bars, Boxes)):
         return Patch(**area(first.look))

@@ -1,4 +1,4 @@
-"""What a generator of traces is."""
+"""The base of generators of traces."""
 
 from __future__ import annotations
 
