@@ -82,7 +82,7 @@ class FisherMeter:
     def _observer(self, name: str) -> Callable[[Any], None]:
         def observe(gradient: Any) -> None:
             fresh = gradient.detach().float()
-            kept = self._values[name].mul_(self._smoothing)
-            kept.addcmul_(fresh, fresh, value=1 - self._smoothing)
+            average = self._values[name].mul_(self._smoothing)
+            average.addcmul_(fresh, fresh, value=1 - self._smoothing)
 
         return observe

@@ -87,9 +87,9 @@ class CompressionMod:
         """
         if message.metadata.message_type.split(".")[0] != MessageType.TRAIN:
             return call_next(message, context)
-        _, sent = _only_arrays(message.content)
+        _, arrays = _only_arrays(message.content)
         # An app may well change the arrays that it was given.
-        before = {name: array.numpy() for name, array in sent.items()}
+        before = {name: array.numpy() for name, array in arrays.items()}
         round_number = _round_of(message.content)
         reply = call_next(message, context)
         if reply.has_error():
@@ -148,14 +148,14 @@ class CompressedStrategy(Strategy):  # type: ignore[misc]
         self.strategy = strategy
         self.policy = as_policy(policy)
         self.payload_bytes = Counter[int]()
-        self._sent: dict[int, tuple[Message, ArrayRecord]] = {}
+        self._messages: dict[int, tuple[Message, ArrayRecord]] = {}
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: Any, grid: Any
     ) -> Iterable[Message]:
         """The inner strategy's messages; what each client is sent is remembered."""
         messages = list(self.strategy.configure_train(server_round, arrays, config, grid))
-        self._sent = {
+        self._messages = {
             message.metadata.dst_node_id: (message, _only_arrays(message.content)[1])
             for message in messages
         }
@@ -188,9 +188,9 @@ class CompressedStrategy(Strategy):  # type: ignore[misc]
         if reply.has_error():
             return reply
         node = reply.metadata.src_node_id
-        if node not in self._sent:
+        if node not in self._messages:
             raise PayloadError(f"found a reply of node {node}, which was sent nothing to train")
-        message, before = self._sent[node]
+        message, before = self._messages[node]
         try:
             key, record = _only_arrays(reply.content)
             self.payload_bytes[server_round] += len(_payload(record))

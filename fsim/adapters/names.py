@@ -29,16 +29,16 @@ def checkpoint_name(name: str) -> str:
     parts = [part for part in name.split(".") if part not in _WRAPPERS]
     if len(parts) > 1 and parts[0] == "module":
         del parts[0]
-    kept: list[str] = []
+    names: list[str] = []
     after_lora = after_saved = False
     for part in parts:
         is_adapter = after_saved or part == _DEFAULT_ADAPTER or (after_lora and part not in _LEAVES)
         after_lora, after_saved = part.startswith("lora_"), part == _SAVED_MODULES
         if not is_adapter and not after_saved:
-            kept.append(part)
-    if kept[-2:-1] == [_MAGNITUDE]:
-        del kept[-1]
-    return ".".join(kept)
+            names.append(part)
+    if names[-2:-1] == [_MAGNITUDE]:
+        del names[-1]
+    return ".".join(names)
 
 
 def by_checkpoint_name(names: Iterable[str]) -> dict[str, str]:
@@ -49,12 +49,12 @@ def by_checkpoint_name(names: Iterable[str]) -> dict[str, str]:
     EncodingFailed
         Two names mean the same tensor: there is more than one adapter among them.
     """
-    found: dict[str, str] = {}
+    matches: dict[str, str] = {}
     for name in names:
         key = checkpoint_name(name)
-        if key in found:
+        if key in matches:
             raise EncodingFailed(
-                f"found {found[key]!r} and {name!r}, which are both {key!r}: allowed is one adapter"
+                f"found {matches[key]!r} and {name!r}, both of them {key!r}: allowed is one adapter"
             )
-        found[key] = name
-    return found
+        matches[key] = name
+    return matches

@@ -79,12 +79,12 @@ def encode_update(
         cannot express, a change in a tensor that the policy does not send in this round, or two
         state dicts that are the same memory.
     """
-    chosen = as_policy(policy)
+    made_policy = as_policy(policy)
     start, end = as_update(before), as_update(after)
     _check_same("before", start, "after", end)
     _check_apart(before, after)
     update = {name: np.asarray(end[name] - start[name]) for name in start}
-    _check_frozen(chosen, update, round_number)
+    _check_frozen(made_policy, update, round_number)
     sensitivities = None if fisher is None else as_update(fisher)
     if sensitivities is not None:
         _check_same("before", start, "fisher", sensitivities)
@@ -97,7 +97,7 @@ def encode_update(
         budget=budget,
     )
     try:
-        return chosen.encode(update, context)
+        return made_policy.encode(update, context)
     except ValueError as error:
         raise EncodingFailed(f"client {client}, round {round_number}: {error}") from None
 

@@ -1,4 +1,4 @@
-"""What an algorithm with two sides is, and the points at which it is plugged into a run.
+"""The base of algorithms with two sides, and the points at which one is plugged into a run.
 
 An :class:`Algorithm` is the options of a scenario's ``server.correction``. For a run it makes an
 :class:`AlgorithmState`, which holds what the server and the clients keep from round to round; for a
@@ -93,7 +93,7 @@ class ClientSide:
     upload_bytes: int | None = None
 
     def correction(self) -> GradientCorrection | None:
-        """What is added to each gradient of local training; None for nothing."""
+        """The correction of each gradient of local training; None for none."""
         return None
 
     def encode(self, delta: Update, steps: int) -> bytes | None:

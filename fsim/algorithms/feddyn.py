@@ -82,7 +82,7 @@ class FedDyn(Algorithm):
 
 
 class FedDynState(AlgorithmState):
-    """What clients take for their gradients, and the server for their mean.
+    """The gradients that clients keep, and the mean that the server does.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ class FedNovaState(AlgorithmState):
 
 
 def fednova_norm(steps: int, momentum: float = 0.0) -> float:
-    """How many plain gradients a client's local steps add up to: ``||a_i||_1``.
+    """Number of plain gradients that a client's local steps add up to: ``||a_i||_1``.
 
     Wang et al., "Tackling the Objective Inconsistency Problem in Heterogeneous Federated
     Optimization", NeurIPS 2020, section 4: with SGD the number of steps; with momentum rho the

@@ -195,7 +195,7 @@ class ScaffoldClient(ClientSide):
 
 
 def control_change(server: Update, delta: Update, steps: int, learning_rate: float) -> Update:
-    """How a client's control variate changes in a round, ``c_i+ - c_i``.
+    """Change of a client's control variate in a round, ``c_i+ - c_i``.
 
     Option II: ``c_i+ = c_i - c + (x - y_i) / (K eta)``. The client's own control cancels: who knows
     K, eta, the control that was sent down and the delta knows the change.

@@ -118,7 +118,7 @@ def _progress(cells: int) -> Iterator[Callable[[SweepProgress], None]]:
             text += f"{state.cell}: {state.state}"
             if state.run is not None:
                 text += f", round {state.run.round_number} of {state.run.rounds}"
-            progress.update(line, completed=state.ended, description=text)
+            progress.update(line, completed=state.finished, description=text)
 
         yield update
 

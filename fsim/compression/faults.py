@@ -60,16 +60,16 @@ def _place(error: Exception, policies: Iterable[type[Policy]]) -> str:
     place = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_filename in files:
-            place = _written(frame.f_code.co_filename, line)
+            place = _location(frame.f_code.co_filename, line)
     return place
 
 
 def _innermost(error: Exception) -> str:
     frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
-    return _written(frame.f_code.co_filename, line)
+    return _location(frame.f_code.co_filename, line)
 
 
-def _written(file: str, line: int) -> str:
+def _location(file: str, line: int) -> str:
     """A line of a file, whose path is from the working folder where it is below that."""
     if Path(file).is_relative_to(Path.cwd()):
         file = os.path.relpath(file)

@@ -51,9 +51,9 @@ def _load(entry: EntryPoint) -> None:
     package = "?" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
     _State.package = package
     try:
-        found = entry.load()
-        if isinstance(found, FunctionType):
-            found()
+        plugin = entry.load()
+        if isinstance(plugin, FunctionType):
+            plugin()
     # Whatever somebody else's package does wrong as it is imported.
     except Exception as error:
         raise PluginError(

@@ -94,7 +94,7 @@ def choose(what: str, registry: Mapping[str, type[T]], name: str, options: Mappi
         raise ValueError(f"found {what} {shown(name)}, allowed are {', '.join(registry)}")
     checked: TypeAdapter[T] = _adapter(registry[name])
     try:
-        made = checked.validate_python(dict(options))
+        instance = checked.validate_python(dict(options))
     except ValidationError as error:
         raise ValueError(f"{what} {name}: {explain(error, registry[name])}") from None
     # What the class itself says of its options is plainer, and comes first.
@@ -104,7 +104,7 @@ def choose(what: str, registry: Mapping[str, type[T]], name: str, options: Mappi
                 f"{what} {name}: {str(option)[:60]}: found {shown(value)}, allowed is no number "
                 f"beyond {LARGEST_OPTION:g}"
             )
-    return made
+    return instance
 
 
 # What the command line and folders can hold: `NAME:OPTION=VALUE`, several separated by commas.
@@ -243,17 +243,17 @@ class _Names(ABC, Mapping[str, E]):
         """The source that an entry rests on."""
 
     def _checked_name(self, entry: Any) -> str:
-        told, name = self._told(entry), getattr(entry, "name", None)
+        label, name = self._label(entry), getattr(entry, "name", None)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             allowed = "allowed are letters, digits, ., _ and -"
-            raise ValueError(f"{told}: name: found {shown(name)}, {allowed}")
+            raise ValueError(f"{label}: name: found {shown(name)}, {allowed}")
         if name in self._shipped:
             raise ValueError(
-                f"{told}: name: found {name!r}, which is {_a(self.noun)} that ships with fsim"
+                f"{label}: name: found {name!r}, which is {_a(self.noun)} that ships with fsim"
             )
         return name
 
-    def _told(self, entry: Any) -> str:
+    def _label(self, entry: Any) -> str:
         return f"{self.noun} {shown(getattr(entry, '__name__', entry))}"
 
 
@@ -289,27 +289,27 @@ class Registry(_Names[type[T]], Generic[T]):
         return choose(self.noun, self, name, options)
 
     def _check(self, entry: Any) -> None:
-        told = self._told(entry)
+        label = self._label(entry)
         by_methods = getattr(self._base, "_is_protocol", False)
         if not isinstance(entry, type) or not (by_methods or issubclass(entry, self._base)):
-            raise ValueError(f"{told}: found no class derived from {self._where}")
+            raise ValueError(f"{label}: found no class derived from {self._where}")
         missing = set(getattr(entry, "__abstractmethods__", ()))
         if by_methods:
             methods = [name for name, each in vars(self._base).items() if callable(each)]
             missing |= {name for name in methods if name[0] != "_" and not hasattr(entry, name)}
         if missing:
             names = ", ".join(sorted(missing))
-            raise ValueError(f"{told}: found no {names}, which every {self.noun} has")
+            raise ValueError(f"{label}: found no {names}, which every {self.noun} has")
         # Looked for in the class itself: a base's decoration would not know its fields.
         parameters = entry.__dict__.get("__dataclass_params__")
         if parameters is None or (self._frozen and not parameters.frozen):
-            wanted = "@dataclass(frozen=True)" if self._frozen else "@dataclass"
+            decorator = "@dataclass(frozen=True)" if self._frozen else "@dataclass"
             allowed = "a frozen dataclass" if self._frozen else "a dataclass"
-            raise ValueError(f"{told}: found no {wanted}, allowed is {allowed}")
+            raise ValueError(f"{label}: found no {decorator}, allowed is {allowed}")
         for field in dataclasses.fields(cast(Any, entry)):
             bare = field.default is field.default_factory is dataclasses.MISSING
             if self._defaults and field.init and bare:
-                raise ValueError(f"{told}: {field.name}: found no default, allowed is one")
+                raise ValueError(f"{label}: {field.name}: found no default, allowed is one")
 
     def _source(self, entry: Any) -> str:
         return source_of(entry)
@@ -320,7 +320,7 @@ class Catalog(_Names[T], Generic[T]):
 
     def _check(self, entry: Any) -> None:
         if not isinstance(entry, self._base):
-            raise ValueError(f"{self._told(entry)}: found no instance of {self._where}")
+            raise ValueError(f"{self._label(entry)}: found no instance of {self._where}")
 
     def _source(self, entry: Any) -> str:
         own = "" if type(entry) is self._base else source_of(type(entry))
@@ -354,9 +354,9 @@ def additions() -> tuple[Addition, ...]:
     return tuple(each for registry in registries for each in registry.additions())
 
 
-def adopt(told: Iterable[Addition]) -> None:
+def adopt(entries: Iterable[Addition]) -> None:
     """Make known here what another process has registered."""
-    for addition in told:
+    for addition in entries:
         _ALL[addition.noun].adopt(addition)
 
 

@@ -135,8 +135,8 @@ def parse_axis(text: str, folders: Sequence[Path]) -> Axis:
     if not equals or not key.strip():
         raise ScenarioError(f"--over: found {shown(text)}, allowed is key.path=value,value,...")
     key = key.strip()
-    found = [each for part in split_values(values) for each in _parse(key, part, folders)]
-    return _axis(key, found)
+    cells = [each for part in split_values(values) for each in _parse(key, part, folders)]
+    return _axis(key, cells)
 
 
 def make_axis(key: str, values: Any, folders: Sequence[Path]) -> Axis:
@@ -162,12 +162,12 @@ def make_axis(key: str, values: Any, folders: Sequence[Path]) -> Axis:
     return _axis(key, [each for value in values for each in _values(key, value, folders)])
 
 
-def _axis(key: str, found: Sequence[Value]) -> Axis:
-    if not found:
+def _axis(key: str, cells: Sequence[Value]) -> Axis:
+    if not cells:
         raise ScenarioError(f"--over {key}: found no value, allowed is one or more")
-    if twice := repeated(value.text for value in found):
+    if twice := repeated(value.text for value in cells):
         raise ScenarioError(f"--over {key}: found {twice} twice")
-    return Axis(key, tuple(found))
+    return Axis(key, tuple(cells))
 
 
 def make_cells(
@@ -202,13 +202,13 @@ def make_cells(
         digest = cell.name.rpartition("-")[2]
         if digest in cells:
             raise ScenarioError(
-                f"{written(scenario)}: the cells {cells[digest]} and {cell} are the same scenario"
+                f"{name_of(scenario)}: the cells {cells[digest]} and {cell} are the same scenario"
             )
         cells[digest] = cell
     return list(cells.values())
 
 
-def written(scenario: ScenarioLike) -> str:
+def name_of(scenario: ScenarioLike) -> str:
     """The name of a scenario in errors and ``sweep.json``: its path, or else its own name."""
     if isinstance(scenario, LoadedScenario):
         return scenario.scenario.name
@@ -227,11 +227,11 @@ def _cell(
     scenario: ScenarioLike, overrides: Sequence[str], values: dict[str, Value], which: str
 ) -> Cell:
     own = [_override(key, values[key].data) for key in sorted(values, key=_depth)]
-    shown = ", ".join(f"{key}={value.text}" for key, value in values.items())
+    label = ", ".join(f"{key}={value.text}" for key, value in values.items())
     try:
         loaded = as_loaded(scenario, [*overrides, *own])
     except ScenarioError as error:
-        raise ScenarioError(f"cell {which} ({shown}): {error}") from None
+        raise ScenarioError(f"cell {which} ({label}): {error}") from None
     return Cell(values, loaded, _name(values, loaded))
 
 
@@ -297,8 +297,8 @@ def _matching(key: str, pattern: str, folders: Sequence[Path]) -> list[str]:
     for folder in folders:
         # No more than could be swept: a pattern can stand for a whole disk.
         matches = iglob(pattern, root_dir=folder, recursive=True)
-        if found := sorted(itertools.islice(matches, MOST_CELLS + 1)):
-            return found
+        if paths := sorted(itertools.islice(matches, MOST_CELLS + 1)):
+            return paths
     raise ScenarioError(f"--over {key}: found no file {pattern}, here or beside or above the file")
 
 

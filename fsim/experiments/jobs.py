@@ -132,7 +132,7 @@ def do_jobs(
             for number, event in engine.wait():
                 if isinstance(event, Outcome):
                     working -= 1
-                    order.ended(number, event)
+                    order.finish(number, event)
                 yield number, event
     finally:
         engine.close()
@@ -164,7 +164,7 @@ class _Order:
                 self._groups[number] = group
                 self.ready.append(number)
 
-    def ended(self, number: int, outcome: Outcome) -> None:
+    def finish(self, number: int, outcome: Outcome) -> None:
         """Let those begin that waited for this one; if it failed, the next goes first."""
         group = self._groups.pop(number, None)
         if group is None:

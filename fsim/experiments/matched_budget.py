@@ -78,9 +78,9 @@ def match_budget(
         raise ScenarioError(f"--match-budget: found {budget}, allowed is 1 byte or more")
     tuned = []
     with tempfile.TemporaryDirectory(prefix="fsim-") as place:
-        kept = store or Store(Path(place))
+        open_store = store or Store(Path(place))
         for choice in choices:
-            tuned.append(_tune(loaded, choice, budget, kept))
+            tuned.append(_tune(loaded, choice, budget, open_store))
             if on_tuned is not None:
                 on_tuned(tuned[-1])
     return tuned

@@ -20,16 +20,16 @@ class LastPreparedTask:
 
     def __init__(self) -> None:
         self._key = ""
-        self._kept: PreparedTask | None = None
+        self._task: PreparedTask | None = None
 
     def build(self, loaded: LoadedScenario) -> PreparedTask:
         """As :func:`fsim.simulation.build.prepare_task`."""
         key = task_key(loaded)
-        if self._kept is None or key != self._key:
-            self._kept = None  # its memory is free before the next is built
-            self._kept = assembly.prepare_task(loaded)
+        if self._task is None or key != self._key:
+            self._task = None  # its memory is free before the next is built
+            self._task = assembly.prepare_task(loaded)
             self._key = key
-        return self._kept
+        return self._task
 
 
 last_prepared = LastPreparedTask()

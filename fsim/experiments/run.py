@@ -177,8 +177,8 @@ def simulate(
         One of the other processes was killed.
     """
     loaded, open_store = as_loaded(scenario, set), as_store(store)
-    chosen = [make_tracker(each) if isinstance(each, str) else each for each in trackers]
-    run = _run(loaded, None, on_progress, open_store, build, workers, chosen)
+    all_trackers = [make_tracker(each) if isinstance(each, str) else each for each in trackers]
+    run = _run(loaded, None, on_progress, open_store, build, workers, all_trackers)
     if open_store is not None:
         open_store.tidy()
     return run

@@ -20,7 +20,7 @@ import pandas as pd
 from fsim.core.documents import parse_json, read_text
 from fsim.core.errors import OutputError
 from fsim.experiments.engines.registry import make_engine
-from fsim.experiments.grid import Cell, written
+from fsim.experiments.grid import Cell, name_of
 from fsim.experiments.jobs import Engine, Job, Outcome, do_jobs
 from fsim.experiments.run import code_version
 from fsim.experiments.sweep_spec import SweepSpec
@@ -49,14 +49,14 @@ class SweepProgress:
     state
         ``"running"``, ``"completed"``, ``"failed"`` or ``"kept"``, for one that an earlier call
         has finished.
-    ended, failed, cells
+    finished, failed, cells
         How many have ended, of these failed, and how many there are.
     """
 
     cell: str
     run: Progress | None
     state: str
-    ended: int
+    finished: int
     failed: int
     cells: int
 
@@ -191,21 +191,23 @@ def _run(
     on_progress: Callable[[SweepProgress], None] | None,
 ) -> list[Outcome]:
     outcomes = [_finished(cell, folder / cell.name) for cell in cells]
-    left = [at for at, outcome in enumerate(outcomes) if outcome is None]
+    missing = [at for at, outcome in enumerate(outcomes) if outcome is None]
 
     def tell(at: int, state: str, run: Progress | None = None) -> None:
         if on_progress is not None:
-            ended = [outcome for outcome in outcomes if outcome is not None]
-            failed = sum(outcome.failure is not None for outcome in ended)
+            outcomes_so_far = [outcome for outcome in outcomes if outcome is not None]
+            failed = sum(outcome.failure is not None for outcome in outcomes_so_far)
             name = str(cells[at])
-            on_progress(SweepProgress(name, run, state, len(ended), failed, len(cells)))
+            on_progress(SweepProgress(name, run, state, len(outcomes_so_far), failed, len(cells)))
 
     for at in range(len(cells)):
         if outcomes[at] is not None:
             tell(at, "kept")
-    jobs = [Job(cells[at].loaded, folder / cells[at].name, store, cells[at].policy) for at in left]
+    jobs = [
+        Job(cells[at].loaded, folder / cells[at].name, store, cells[at].policy) for at in missing
+    ]
     for number, event in do_jobs(engine, jobs):
-        at = left[number]
+        at = missing[number]
         if isinstance(event, Outcome):
             outcomes[at] = event
             _stop_if_unwritable(event, outcomes)
@@ -218,10 +220,10 @@ def _run(
 def _stop_if_unwritable(outcome: Outcome, outcomes: Sequence[Outcome | None]) -> None:
     """Raise on a failed write: if one cell cannot write, no other can, and runs are in vain."""
     if isinstance(outcome.error, OutputError):
-        done = sum(each is not None and each.failure is None for each in outcomes)
+        completed = sum(each is not None and each.failure is None for each in outcomes)
         raise OutputError(
-            f"{outcome.error}; {done} of {len(outcomes)} cells are finished, and the same command "
-            "goes on from there"
+            f"{outcome.error}; {completed} of {len(outcomes)} cells are finished, and the same "
+            "command goes on from there"
         )
 
 
@@ -243,10 +245,10 @@ def _finished(cell: Cell, folder: Path) -> Outcome | None:
 
 def _begin(folder: Path, request: SweepSpec, cells: Sequence[Cell]) -> None:
     """Write what is swept."""
-    told = {
+    summary = {
         "schema": SWEEP_SCHEMA,
         "fsim": version("fsim"),
-        "scenario": written(request.scenario),
+        "scenario": name_of(request.scenario),
         "set": list(request.overrides),
         "keys": [axis.key for axis in request.axes],
         "cells": [
@@ -258,4 +260,4 @@ def _begin(folder: Path, request: SweepSpec, cells: Sequence[Cell]) -> None:
         ],
     }
     with replacing_file(folder / SWEEP) as temporary:
-        temporary.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        temporary.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -98,19 +98,19 @@ class SweepSpec:
             scenario, file = _scenario_of(Path(scenario))
             # Files are looked for as the scenario looks for them.
             folders = (Path(), *scenario.resolve().parents)
-        given = [] if file is None else [
+        all_axes = [] if file is None else [
             make_axis(key, values, folders) for key, values in file.over.items()
         ]  # fmt: skip
         if isinstance(over, Mapping):
-            given += [make_axis(key, values, folders) for key, values in over.items()]
+            all_axes += [make_axis(key, values, folders) for key, values in over.items()]
         else:
-            asked = [parse_axis(text, folders) for text in as_texts("over", over)]
-            each_once([axis.key for axis in asked])
-            given += asked
-        if chosen := as_seeds(seeds) or list(file.seeds if file else ()):
-            given.append(make_axis("seed", chosen, folders))
+            own_axes = [parse_axis(text, folders) for text in as_texts("over", over)]
+            each_once([axis.key for axis in own_axes])
+            all_axes += own_axes
+        if seed_values := as_seeds(seeds) or list(file.seeds if file else ()):
+            all_axes.append(make_axis("seed", seed_values, folders))
         own = [] if file is None else as_overrides(file.set)
-        axes = {axis.key: axis for axis in given}
+        axes = {axis.key: axis for axis in all_axes}
         if not axes:
             raise ScenarioError("--over: found no key to sweep, allowed is one or more, or --seeds")
         return cls(scenario, (*own, *as_overrides(set)), tuple(axes.values()))

@@ -140,5 +140,5 @@ def load(folder: str | Path) -> LoadedResults:
     OutputError
         There is no run, one is damaged, or of a version that cannot be read.
     """
-    found = loading.load(folder)
-    return LoadedResults(found.runs, Path(folder))
+    results = loading.load(folder)
+    return LoadedResults(results.runs, Path(folder))

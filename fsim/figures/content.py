@@ -153,7 +153,7 @@ class Content:
         marks = (mark for panel in self.panels for mark in panel.marks)
         return any(isinstance(mark, Bars) and mark.upright for mark in marks)
 
-    def written(self, at: int) -> tuple[bool, bool]:
+    def labels(self, at: int) -> tuple[bool, bool]:
         """Tell whether a panel's axes have titles and numbers, which neighbours may share."""
         panel, below = self.panels[at], at + self.columns
         return (

@@ -60,9 +60,9 @@ class Drawing:
             "settings": lambda: results.settings,
             "batteries": results.batteries,
         }
-        wanted = inspect.signature(self.show).parameters
-        given = {name: read() for name, read in tables.items() if name in wanted}
-        return self.show(**given, **options)
+        parameters = inspect.signature(self.show).parameters
+        arguments = {name: read() for name, read in tables.items() if name in parameters}
+        return self.show(**arguments, **options)
 
     def __call__(self, runs: Results | Sequence[SavedRun], **options: Any) -> Figure:
         """Draw it with matplotlib; raises as :meth:`content`."""
@@ -87,13 +87,13 @@ def contents(
     FigureImpossible
         An unknown name, or one asked for that the data cannot give.
     """
-    found = {}
+    by_name = {}
     for name in names or drawings:
         if name not in drawings:
             raise FigureImpossible(f"figure: found {name!r}, allowed are {', '.join(drawings)}")
         try:
-            found[name] = drawings[name].content(results)
+            by_name[name] = drawings[name].content(results)
         except FigureImpossible as error:
             if names is not None:
                 raise FigureImpossible(f"figure {name}: {error}") from None
-    return found
+    return by_name

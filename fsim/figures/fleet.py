@@ -34,11 +34,11 @@ def fleet_figure(
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 4.4), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
-        _draw_rates(left, uplink)
-        _draw_hours(right, available)
-        left.set_title("mean uplink rate by device", loc="left")
-        right.set_title(f"available clients, of {sample:,}, on the first day", loc="left")
+        first, second = figure.subplots(1, 2, sharey=True)
+        _draw_rates(first, uplink)
+        _draw_hours(second, available)
+        first.set_title("mean uplink rate by device", loc="left")
+        second.set_title(f"available clients, of {sample:,}, on the first day", loc="left")
         figure.legend(
             title="device (clients)",
             loc="outside lower left",

@@ -31,18 +31,18 @@ def shortening(table: pd.DataFrame, heading: str, note: str) -> Figure:
         What is written above and below.
     """
     figure = new_figure(9.4, 4.4)
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    first, second = figure.subplots(1, 2, width_ratios=(3, 2))
     shortened = table[table["method"] != WHOLE]
     methods = list(dict.fromkeys(shortened["method"]))
     looks = {method: numbered(at + 1) for at, method in enumerate(methods)}
     whole = table[table["method"] == WHOLE].iloc[0]
-    _trade_off(left, shortened, looks, float(whole["accuracy"]))
+    _trade_off(first, shortened, looks, float(whole["accuracy"]))
     for method, own in looks.items():
         rows = shortened[shortened["method"] == method].sort_values("kept")
-        right.plot(100 * rows["kept"], 100 * rows["token_recall"], **_line(own))
-    right.plot([0, 100], [0, 100], color="#999999", linewidth=0.8, zorder=0)
-    right.set_xlabel("tokens that stay (%)")
-    right.set_ylabel("Token Recall of the top tenth (%)")
+        second.plot(100 * rows["kept"], 100 * rows["token_recall"], **_line(own))
+    second.plot([0, 100], [0, 100], color="#999999", linewidth=0.8, zorder=0)
+    second.set_xlabel("tokens that stay (%)")
+    second.set_ylabel("Token Recall of the top tenth (%)")
     handles = [Line2D([], [], **_line(own)) for own in looks.values()]
     legend(figure, handles, methods, "method")
     write_around(figure, heading, note)

@@ -159,15 +159,15 @@ class Cells(Mark):
     label: str
 
     @property
-    def known(self) -> Floats:
+    def finite(self) -> Floats:
         """The numbers that there are, shape (n,)."""
         return self.numbers[~np.isnan(self.numbers)]
 
     @property
     def log(self) -> bool:
         """True if the numbers are too far apart for a linear scale of colours."""
-        known = self.known
-        return len(known) > 0 and bool(known.min() > 0 and known.max() > 10 * known.min())
+        finite = self.finite
+        return len(finite) > 0 and bool(finite.min() > 0 and finite.max() > 10 * finite.min())
 
 
 def whiskers(values: Any, span: Span) -> tuple[list[float], list[float]]:

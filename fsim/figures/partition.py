@@ -33,9 +33,9 @@ def partition_figure(counts: pd.DataFrame) -> Figure:
     counts
         Examples by client (rows, drawn from the top) and label (columns).
     """
-    shown = _grouped(counts)
-    clients, sizes = len(shown), shown.sum(axis=1)
-    shares = shown.div(sizes.where(sizes > 0, 1), axis=0)
+    groups = _grouped(counts)
+    clients, sizes = len(groups), groups.sum(axis=1)
+    shares = groups.div(sizes.where(sizes > 0, 1), axis=0)
     bars: dict[str, Any] = {"height": 0.82, "edgecolor": "white", "linewidth": 0.4}
     if clients > 50:
         # Gaps would take the ink of thin bars.
@@ -43,33 +43,33 @@ def partition_figure(counts: pd.DataFrame) -> Figure:
     with mpl.rc_context(STYLE):
         # 0.22 inch a bar while there is room, and never taller than a page.
         figure = Figure(figsize=(9, min(max(1.2 + 0.22 * clients, 3.4), 9.5)), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
-        drawn = pd.Series(0.0, index=shown.index)
-        for label, color in zip(shown, (*LABEL_COLORS, OTHER_COLOR), strict=False):
-            left.barh(range(clients), shares[label], left=drawn, color=color, **bars)
-            drawn += shares[label]
-        right.barh(range(clients), sizes, color="#777777", **bars)
-        left.set_xlim(0, 1)
-        left.xaxis.set_major_formatter(PercentFormatter(1))
-        left.set_xlabel("share of a client's examples")
-        left.set_ylabel("client")
-        left.set_ylim(clients - 0.5, -0.5)
-        left.yaxis.set_major_locator(MaxNLocator(20, integer=True, min_n_ticks=1))
-        left.yaxis.set_major_formatter(FuncFormatter(lambda at, _: _client(shown, at)))
-        left.grid(visible=False)
-        right.set_xlabel("examples")
-        right.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-        right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        right.grid(visible=False, axis="y")
-        right.set_axisbelow(True)
-        right.tick_params(axis="y", length=0)
+        first, second = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+        bottom = pd.Series(0.0, index=groups.index)
+        for label, color in zip(groups, (*LABEL_COLORS, OTHER_COLOR), strict=False):
+            first.barh(range(clients), shares[label], left=bottom, color=color, **bars)
+            bottom += shares[label]
+        second.barh(range(clients), sizes, color="#777777", **bars)
+        first.set_xlim(0, 1)
+        first.xaxis.set_major_formatter(PercentFormatter(1))
+        first.set_xlabel("share of a client's examples")
+        first.set_ylabel("client")
+        first.set_ylim(clients - 0.5, -0.5)
+        first.yaxis.set_major_locator(MaxNLocator(20, integer=True, min_n_ticks=1))
+        first.yaxis.set_major_formatter(FuncFormatter(lambda at, _: _client(groups, at)))
+        first.grid(visible=False)
+        second.set_xlabel("examples")
+        second.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        second.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        second.grid(visible=False, axis="y")
+        second.set_axisbelow(True)
+        second.tick_params(axis="y", length=0)
         labels = int((counts.sum(axis=0) > 0).sum())
-        left.set_title(
+        first.set_title(
             f"{int(sizes.sum()):,} examples, {labels} labels, {clients} clients", loc="left"
         )
         legend = figure.legend(
-            [Patch(color=color) for color in (*LABEL_COLORS, OTHER_COLOR)][: shown.shape[1]],
-            [f"label {at}" for at in range(shown.shape[1])],
+            [Patch(color=color) for color in (*LABEL_COLORS, OTHER_COLOR)][: groups.shape[1]],
+            [f"label {at}" for at in range(groups.shape[1])],
             loc="outside right upper",
             title="label",
             fontsize=9,
@@ -77,15 +77,15 @@ def partition_figure(counts: pd.DataFrame) -> Figure:
         )
         # Set afterwards, and not as formulas: matplotlib has a meaning of its own for labels with
         # a leading underscore or with dollar signs.
-        for text, label in zip(legend.get_texts(), shown, strict=True):
+        for text, label in zip(legend.get_texts(), groups, strict=True):
             text.set_parse_math(False)
             text.set_text(textwrap.fill(str(label), 26) or "(empty)")
         return figure
 
 
-def _client(shown: pd.DataFrame, at: float) -> str:
+def _client(groups: pd.DataFrame, at: float) -> str:
     row = round(at)
-    return str(shown.index[row]) if 0 <= row < len(shown) else ""
+    return str(groups.index[row]) if 0 <= row < len(groups) else ""
 
 
 def _grouped(counts: pd.DataFrame) -> pd.DataFrame:

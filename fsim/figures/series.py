@@ -88,26 +88,26 @@ def looks_by_policy(policies: Mapping[str, str]) -> dict[str, Look]:
     for series in sorted(policies):
         first.setdefault(policies[series], series)
     fixed = {first[policy]: at for at, policy in enumerate(SHIPPED) if policy in first}
-    drawn: dict[str, Look] = {}
+    free_looks: dict[str, Look] = {}
     for series in sorted(policies, key=lambda name: (name not in fixed, name)):
         policy = policies[series]
         if series in fixed:
-            drawn[series] = numbered(fixed[series])
+            free_looks[series] = numbered(fixed[series])
         else:
-            drawn[series] = _free(policy if first[policy] == series else series, drawn)
-    return {series: drawn[series] for series in policies}
+            free_looks[series] = _free(policy if first[policy] == series else series, free_looks)
+    return {series: free_looks[series] for series in policies}
 
 
-def _free(name: str, drawn: Mapping[str, Look]) -> Look:
+def _free(name: str, looks_in_use: Mapping[str, Look]) -> Look:
     """The look that a name's hash chooses, of those that are taken least."""
     number = crc32(name.encode())
-    colors = Counter(look.color for look in drawn.values())
+    colors = Counter(look.color for look in looks_in_use.values())
     turned = [COLORS[(number + at) % len(COLORS)] for at in range(len(COLORS))]
     color = min(turned, key=colors.__getitem__)
-    markers = Counter(look.form % MARKERS for look in drawn.values())
-    dashes = Counter(look.form % DASHES for look in drawn.values())
-    points = Counter(look.form % MARKERS for look in drawn.values() if look.color == color)
-    forms = Counter(look.form % (DASHES * MARKERS) for look in drawn.values())
+    markers = Counter(look.form % MARKERS for look in looks_in_use.values())
+    dashes = Counter(look.form % DASHES for look in looks_in_use.values())
+    points = Counter(look.form % MARKERS for look in looks_in_use.values() if look.color == color)
+    forms = Counter(look.form % (DASHES * MARKERS) for look in looks_in_use.values())
     count = DASHES * MARKERS
     form = min(
         ((number // len(COLORS) + at) % count for at in range(count)),
@@ -135,18 +135,18 @@ def looks(summary: pd.DataFrame, most: int = MOST_SERIES) -> dict[str, Look]:
         .mean()
         .sort_values(["time_to_target_s", "final_accuracy"], ascending=[True, False])
     )
-    shown = set(best.index[:most])
-    return _with_hatches({name: look for name, look in every.items() if name in shown})
+    best_names = set(best.index[:most])
+    return _with_hatches({name: look for name, look in every.items() if name in best_names})
 
 
-def _with_hatches(shown: Mapping[str, Look]) -> dict[str, Look]:
+def _with_hatches(looks_by_name: Mapping[str, Look]) -> dict[str, Look]:
     """The looks, with a hatch each as far as there are any: there are fewer than forms."""
-    free, drawn = list(HATCHES), {}
-    for name, look in shown.items():
+    free, hatched = list(HATCHES), {}
+    for name, look in looks_by_name.items():
         hatch = look.hatch if look.hatch in free or not free else free[0]
         free = [each for each in free if each != hatch]
-        drawn[name] = replace(look, hatch=hatch)
-    return drawn
+        hatched[name] = replace(look, hatch=hatch)
+    return hatched
 
 
 def series_of(summary: pd.DataFrame) -> pd.Series:

@@ -47,37 +47,37 @@ def trace_figure(traces: Mapping[str, Staircase]) -> Figure:
         # 1.8 inch a panel while there is room, and never much taller than a page.
         figure = Figure(figsize=(9, min(0.9 + 1.8 * count, 14)), layout="constrained")
         axes = figure.subplots(count, 2, sharey="row", width_ratios=(3.4, 1), squeeze=False)
-        for (name, trace), (left, right) in zip(traces.items(), axes, strict=True):
+        for (name, trace), (first, second) in zip(traces.items(), axes, strict=True):
             edges, rates = drawn_steps(trace)
-            left.stairs(rates / MBIT, edges, color=COLORS[1], linewidth=0.8, baseline=None)
-            left.stairs(rates / MBIT, edges, color=COLORS[1], alpha=0.18, fill=True)
+            first.stairs(rates / MBIT, edges, color=COLORS[1], linewidth=0.8, baseline=None)
+            first.stairs(rates / MBIT, edges, color=COLORS[1], alpha=0.18, fill=True)
             bars = [(begin, end - begin) for begin, end in outages(trace)]
             # In shares of the panel's height, whatever the range of rates.
-            left.broken_barh(
+            first.broken_barh(
                 bars,
                 (0, 0.05),
                 color=OUTAGE_COLOR,
                 linewidth=0,
-                transform=left.get_xaxis_transform(),
+                transform=first.get_xaxis_transform(),
                 zorder=3,
             )
             whole = np.arange(max(int(trace[2] + 1e-9), 1) + 1.0)
             seconds = np.sort(mean_rates(trace, np.minimum(whole, trace[2]))) / MBIT
             shares = np.arange(len(seconds) + 1) / len(seconds)
-            right.stairs(seconds, shares, color=COLORS[1], linewidth=1.4, baseline=None)
+            second.stairs(seconds, shares, color=COLORS[1], linewidth=1.4, baseline=None)
             mean = float(mean_rates(trace, np.array([0, trace[2]]))[0]) / MBIT
-            for panel in (left, right):
+            for panel in (first, second):
                 panel.axhline(mean, color="#555555", linewidth=0.9, linestyle=(0, (4, 2)))
-            left.set_ylim(bottom=0)
-            left.set_xlim(0, trace[2])
-            right.set_xlim(0, 1)
-            right.xaxis.set_major_formatter(PercentFormatter(1))
-            right.set_xticks([0, 0.5, 1])
-            left.set_ylabel("Mbit/s")
+            first.set_ylim(bottom=0)
+            first.set_xlim(0, trace[2])
+            second.set_xlim(0, 1)
+            second.xaxis.set_major_formatter(PercentFormatter(1))
+            second.set_xticks([0, 0.5, 1])
+            first.set_ylabel("Mbit/s")
             title = f"{name}: mean {mean:.3g} Mbit/s"
             if bars:
                 title += f", outages {len(bars)}, longest {max(length for _, length in bars):.3g} s"
-            left.set_title(title, loc="left", fontsize=10, parse_math=False)
+            first.set_title(title, loc="left", fontsize=10, parse_math=False)
         axes[-1, 0].set_xlabel("time (s); dashed: mean; bar at the bottom: outage of over 1 s")
         axes[-1, 1].set_xlabel("share of seconds below")
         return figure

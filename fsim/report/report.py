@@ -54,7 +54,7 @@ def report(results: Results) -> str:
     """The report as HTML; see :func:`write_report`."""
     summary = results.series
     names = ", ".join(dict.fromkeys(summary["name"].astype(str)))
-    charts = {name: draw(shown) for name, shown in contents(FIGURES, results).items()}
+    charts = {name: draw(content) for name, content in contents(FIGURES, results).items()}
     warnings = warnings_of(results)
     return Template(PAGE).substitute(
         title=escape(f"fsim: {names}"),

@@ -44,7 +44,7 @@ from fsim.results.location import resolved
 from fsim.results.manifest import (
     ADAPTER,
     COLLECTION,
-    DRAWN,
+    FIGURE_FILES,
     FILES,
     MANIFEST,
     REPORT,
@@ -242,7 +242,7 @@ def _check(
         )
     if not strangers:
         runs = (f"{name}/{SUMMARY}" for name in identity.runs.values())
-        for name in (*FILES[identity.kind], *DRAWN, *runs):
+        for name in (*FILES[identity.kind], *FIGURE_FILES, *runs):
             _check_free(folder, place, name, manifest)
     return manifest
 
@@ -388,7 +388,7 @@ def _discard(folder: Path) -> None:
     """Remove a folder that was never whole, except what has a name that fsim gives to nothing."""
     # It has no manifest yet, and others have no cause to write there; if they did, that stays.
     ours = {Path(name).name for names in FILES.values() for name in names}
-    ours |= {MANIFEST, REPORT, *TIMELINES, LOCK, *DRAWN}
+    ours |= {MANIFEST, REPORT, *TIMELINES, LOCK, *FIGURE_FILES}
     for place, _, files in os.walk(folder, topdown=False):
         for name in files:
             if name in ours or name.startswith(UNFINISHED):

@@ -80,7 +80,7 @@ _FIGURES_OF_0_1_0 = (
 )
 """History, to which nothing is added: what version 0.1.0 drew."""
 
-DRAWN = tuple(f"{name}.{kind}" for name in _FIGURES_OF_0_1_0 for kind in FORMATS)
+FIGURE_FILES = tuple(f"{name}.{kind}" for name in _FIGURES_OF_0_1_0 for kind in FORMATS)
 """Files of figures that are known as fsim's without a manifest, in which all others are entered as
 they are written."""
 
@@ -334,7 +334,7 @@ def _older(folder: Path) -> Manifest | None:
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    outputs = [*DRAWN, REPORT, *TIMELINES]
+    outputs = [*FIGURE_FILES, REPORT, *TIMELINES]
     files = {*FILES[identity.kind], *_OLDER, *outputs}
     for name in below:
         if "/" not in name and _summary(folder / name) is not None:

@@ -238,7 +238,7 @@ def check_layouts(updates: Sequence[Update]) -> None:
 
 
 class Aggregation(ABC):
-    """How the updates of a round or of a buffer become one mean update.
+    """A rule that makes one mean update of those of a round or a buffer.
 
     A frozen dataclass whose fields are its options.
     """

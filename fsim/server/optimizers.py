@@ -1,4 +1,4 @@
-"""What the server makes of the mean update: the step by which the global adapter moves.
+"""Server optimisers: from the mean update to the step that moves the global adapter.
 
 Reddi et al., "Adaptive Federated Optimization", ICLR 2021, algorithm 2: the mean delta plays the
 part of a negative gradient. Hsu et al., "Measuring the Effects of Non-Identical Data Distribution
@@ -60,11 +60,11 @@ class ServerOptimizer(ABC):
         """
         if not self._state:
             self._state = {
-                kept: {
+                key: {
                     name: np.full(array.shape, first, np.float64)
                     for name, array in mean_delta.items()
                 }
-                for kept, first in self._initial().items()
+                for key, first in self._initial().items()
             }
         for arrays in self._state.values():
             if _shapes(arrays) != _shapes(mean_delta):
@@ -77,8 +77,8 @@ class ServerOptimizer(ABC):
     def state_dict(self) -> State:
         """A copy of the state; empty before the first step."""
         return {
-            kept: {name: array.copy() for name, array in arrays.items()}
-            for kept, arrays in self._state.items()
+            key: {name: array.copy() for name, array in arrays.items()}
+            for key, arrays in self._state.items()
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -90,15 +90,15 @@ class ServerOptimizer(ABC):
             A state that is not of this optimiser with these options.
         """
         if state and set(state) != set(self._initial()):
-            found, allowed = ", ".join(state), ", ".join(self._initial()) or "no state"
-            raise ValueError(f"state of {self.name}: found {found}, allowed is {allowed}")
+            names, allowed = ", ".join(state), ", ".join(self._initial()) or "no state"
+            raise ValueError(f"state of {self.name}: found {names}, allowed is {allowed}")
         self._state = {
-            kept: {name: np.array(array, dtype=np.float64) for name, array in arrays.items()}
-            for kept, arrays in state.items()
+            key: {name: np.array(array, dtype=np.float64) for name, array in arrays.items()}
+            for key, arrays in state.items()
         }
 
     def _initial(self) -> dict[str, float]:
-        """What is kept for each coordinate, and what it is before the first step."""
+        """State of each coordinate by name, with its value before the first step."""
         return {}
 
     @abstractmethod

@@ -21,7 +21,7 @@ from fsim.core.types import Update
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why an update is not aggregated.
+    """The reason why an update is not aggregated.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Screen:
         self._norms: deque[float] = deque(maxlen=self.window)
 
     def check(self, update: Update) -> Rejection | None:
-        """Why the update is rejected, None if it is not. Changes nothing."""
+        """The reason why the update is rejected, None if it is not. Changes nothing."""
         length = norm(update)
         if not math.isfinite(length):
             bad = sum(int(np.count_nonzero(~np.isfinite(array))) for array in update.values())

@@ -1,4 +1,4 @@
-"""How much an update counts that was computed from an old version of the global adapter.
+"""Weights of updates that were computed from old versions of the global adapter.
 
 Staleness is the number of versions that the server has made since the one that the client began
 with. The functions are those of Xie et al., "Asynchronous Federated Optimization", 2019, section 5;

@@ -79,8 +79,8 @@ def _gather(data: Mapping[str, Any], own: Sequence[str], kind: type | None) -> d
                 raise ValueError(
                     f"{str(key)[:LONGEST_PATH]}: unknown key, allowed are {', '.join(allowed)}"
                 )
-    kept = {key: value for key, value in data.items() if key in own}
-    return {**kept, "options": {key: data[key] for key in data if key not in own}}
+    own_data = {key: value for key, value in data.items() if key in own}
+    return {**own_data, "options": {key: data[key] for key in data if key not in own}}
 
 
 def find_file(path: str, folders: Sequence[Path]) -> Path:
@@ -93,10 +93,10 @@ def find_file(path: str, folders: Sequence[Path]) -> Path:
     """
     for folder in folders:
         try:
-            found = folder / path
-            if found.is_file() or found.is_dir():
-                return found
-            if found.exists():
+            candidate = folder / path
+            if candidate.is_file() or candidate.is_dir():
+                return candidate
+            if candidate.exists():
                 raise ScenarioError(f"{path}: found a device or a pipe, allowed is a file")
         except (OSError, ValueError) as error:  # no name that a file could have
             raise ScenarioError(f"{path}: {getattr(error, 'strerror', None) or error}") from None

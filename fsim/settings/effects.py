@@ -34,26 +34,26 @@ class Effect(Enum):
     REPORT = auto()
 
 
-def keys_with(settings: Settings, wanted: Callable[[Effects], bool]) -> dict[str, Any]:
+def keys_with(settings: Settings, condition: Callable[[Effects], bool]) -> dict[str, Any]:
     """The keys whose effects are wanted, and their values, nested, as JSON has them."""
-    return _keys_with(settings, settings.model_dump(mode="json"), wanted, frozenset())
+    return _keys_with(settings, settings.model_dump(mode="json"), condition, frozenset())
 
 
 def _keys_with(
     settings: Settings,
     data: dict[str, Any],
-    wanted: Callable[[Effects], bool],
+    condition: Callable[[Effects], bool],
     above: Effects,
 ) -> dict[str, Any]:
-    chosen = {}
+    keys = {}
     for key, value in data.items():
         field = type(settings).model_fields.get(key)  # None for an option of what a section names
         marks = field.metadata if field is not None else ()
         effects = frozenset(mark for mark in marks if isinstance(mark, Effect)) or above
         below = getattr(settings, key, None) if field is not None else None
         if isinstance(below, Settings):
-            if inside := _keys_with(below, value, wanted, effects):
-                chosen[key] = inside
-        elif wanted(effects):
-            chosen[key] = value
-    return chosen
+            if inside := _keys_with(below, value, condition, effects):
+                keys[key] = inside
+        elif condition(effects):
+            keys[key] = value
+    return keys

@@ -53,8 +53,8 @@ class LinkSettings(Settings):
     @model_validator(mode="after")
     def _rate_or_trace(self) -> LinkSettings:
         if (self.rate is None) == (self.trace is None):
-            found = "neither" if self.rate is None else "both"
-            raise ValueError(f"found {found} of rate and trace, allowed is one of them")
+            what = "neither" if self.rate is None else "both"
+            raise ValueError(f"found {what} of rate and trace, allowed is one of them")
         if self.trace is None and self.mean is not None:
             raise ValueError("found a mean without a trace to scale; a constant rate is `rate`")
         for key, law in (("rate", self.rate), ("mean", self.mean)):
@@ -227,12 +227,12 @@ def recordings(path: Path) -> list[Traced]:
     TraceError
         The file is missing or no such file, or has a client who is never available.
     """
-    found = []
+    schedules = []
     for name, each in sorted(read_availability(path).items()):
         if not len(each.starts):
             raise TraceError(f"{path}: client {name}: found no time at which it is available")
-        found.append(Traced(each.starts, each.ends, each.period))
-    return found
+        schedules.append(Traced(each.starts, each.ends, each.period))
+    return schedules
 
 
 AvailabilitySettings = Annotated[
@@ -302,7 +302,7 @@ class FleetSettings(Settings):
 
     @field_validator("devices", "seconds_per_step")
     @classmethod
-    def _known(cls, devices: dict[str, float]) -> dict[str, float]:
+    def _allowed_devices(cls, devices: dict[str, float]) -> dict[str, float]:
         for name in devices:
             one_of(name, DEVICES)
         return devices

@@ -152,12 +152,12 @@ def as_overrides(set: Changes) -> list[str]:
     return as_texts("set", set)
 
 
-def as_texts(argument: str, given: Any) -> list[str]:
+def as_texts(argument: str, value: Any) -> list[str]:
     """``KEY=VALUE`` strings, one alone being a list of one; ScenarioError for anything else."""
-    texts = [given] if isinstance(given, str) else given
+    texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, Sequence) or not all(isinstance(each, str) for each in texts):
         raise ScenarioError(
-            f"--{argument}: found {shown(given)}, allowed are keys and values, or KEY=VALUE each"
+            f"--{argument}: found {shown(value)}, allowed are keys and values, or KEY=VALUE each"
         )
     return list(texts)
 

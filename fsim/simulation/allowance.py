@@ -1,4 +1,4 @@
-"""How many bytes a client may send in the time that an upload may take."""
+"""Bytes that a client may send in the time that an upload may take."""
 
 from __future__ import annotations
 

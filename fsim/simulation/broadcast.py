@@ -1,4 +1,4 @@
-"""What the server sends down: the adapter, or what has changed since the client's own version."""
+"""The downlink's payload: the adapter, or its change since the client's own version."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Broadcast:
     content: Literal["adapter", "delta"]
     layout: Layout
     seed: int
-    _sent: dict[tuple[int, int], tuple[int, int, Update]] = field(default_factory=dict)
+    _versions: dict[tuple[int, int], tuple[int, int, Update]] = field(default_factory=dict)
     _has: dict[int, tuple[int, Update | None]] = field(default_factory=dict)
     _received: int = 0
 
@@ -56,9 +56,9 @@ class Broadcast:
         # Clients of one history have one adapter: it has one number.
         number, base = self._has.get(client, (0, None))
         key = (version, number)
-        if key not in self._sent:
-            if len(self._sent) > 256:
-                self._sent.clear()
+        if key not in self._versions:
+            if len(self._versions) > 256:
+                self._versions.clear()
             content = adapter if base is None else {n: adapter[n] - base[n] for n in adapter}
             rng = stream(self.seed, "server.downlink", version)
             try:
@@ -74,8 +74,8 @@ class Broadcast:
             if base is not None:
                 got = {n: (base[n] + got[n]).astype(np.float32) for n in got}
             self._received += 1
-            self._sent[key] = len(payload), self._received, got
-        size, number, received = self._sent[key]
+            self._versions[key] = len(payload), self._received, got
+        size, number, received = self._versions[key]
         if self.content == "delta":
             self._has[client] = number, received
         return size, received

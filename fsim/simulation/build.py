@@ -130,8 +130,8 @@ def _availability_law(loaded: LoadedScenario) -> AvailabilityLaw:
         case DiurnalSettings():
             return diurnal(seed, settings.nights())
         case TracedSettings():
-            found = recordings(loaded.find(settings.path))
-            return traced(seed, found, settings.offset == "random")
+            schedules = recordings(loaded.find(settings.path))
+            return traced(seed, schedules, settings.offset == "random")
         case AlwaysSettings():
             return always_on()
         case _:
@@ -139,7 +139,7 @@ def _availability_law(loaded: LoadedScenario) -> AvailabilityLaw:
 
 
 def build_energy(scenario: Scenario) -> EnergyModel:
-    """What a client's doings cost in joules."""
+    """The cost of a client's doings in joules."""
     fleet = scenario.fleet
     transmit: PowerModel = (
         ConstantPower(fleet.transmit_power)
@@ -205,10 +205,10 @@ def prepare_task(loaded: LoadedScenario) -> PreparedTask:
     adapted = AdaptedModel(base, scenario.model.lora, torch_seed(scenario.seed, "learning.adapter"))
     limit = scenario.task.max_prompt_tokens
     train = encode_examples(base.tokenizer, data.train, limit)
-    chosen = stream(scenario.seed, "learning.evaluation").choice(
+    sample = stream(scenario.seed, "learning.evaluation").choice(
         len(data.test), size=scenario.evaluation.examples, replace=False
     )
-    examples = [data.test[i] for i in sorted(chosen)]
+    examples = [data.test[i] for i in sorted(sample)]
     test = encode_examples(base.tokenizer, examples, limit)
     context = getattr(base.model.config, "max_position_embeddings", None)
     longest = max(len(row.ids) for row in (*train, *test))
@@ -217,7 +217,7 @@ def prepare_task(loaded: LoadedScenario) -> PreparedTask:
             f"task.max_prompt_tokens: found {limit}, with which an example takes {longest} tokens; "
             f"the model {scenario.model.name} reads {context}"
         )
-    seen = {data.train[i].label for shard in shards for i in shard}
+    trained_labels = {data.train[i].label for shard in shards for i in shard}
     skipped = dict(data.skipped)
     if left_out:
         skipped["in no client's shard"] = left_out
@@ -227,7 +227,7 @@ def prepare_task(loaded: LoadedScenario) -> PreparedTask:
         test=test,
         test_examples=examples,
         skipped=skipped,
-        unseen_labels=sorted({example.label for example in examples} - seen),
+        unseen_labels=sorted({example.label for example in examples} - trained_labels),
     )
 
 
@@ -241,10 +241,10 @@ def load_task(loaded: LoadedScenario) -> TaskData:
     """
     scenario = loaded.scenario
     data = scenario.task.make().load(loaded.find)
-    wanted = scenario.evaluation.examples
-    if wanted > len(data.test):
+    count = scenario.evaluation.examples
+    if count > len(data.test):
         raise ScenarioError(
-            f"evaluation.examples: found {wanted}, the task {scenario.task.name} has "
+            f"evaluation.examples: found {count}, the task {scenario.task.name} has "
             f"{len(data.test)}"
         )
     return data
@@ -280,7 +280,7 @@ def build_partition(scenario: Scenario, examples: Sequence[Example]) -> tuple[Sh
 
 
 def describe_partition(loaded: LoadedScenario) -> tuple[Statistics, pd.DataFrame, int]:
-    """How a scenario divides its examples: statistics, counts by client and label, left out."""
+    """The division of a scenario's examples: statistics, counts by client and label, left out."""
     train = load_task(loaded).train
     shards, left_out = build_partition(loaded.scenario, train)
     labels = [example.label for example in train]

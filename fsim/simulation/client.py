@@ -60,7 +60,7 @@ class Billing:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What all clients of a run share.
+    """The part of a run that all its clients share.
 
     Attributes
     ----------
@@ -178,17 +178,17 @@ class ClientRound:
             part = billing.size(beside)
             details = {"parts": {"adapter": size - part, self.algorithm.companion: part}}
         profile = self.profile
-        done = yield from self.run_context.downlink.transfer(
+        transferred = yield from self.run_context.downlink.transfer(
             size, profile.downlink, profile.availability
         )
         seconds = self.run_context.env.now - began
-        energy = self.run_context.energy.download(done.active_s)
+        energy = self.run_context.energy.download(transferred.active_s)
         details |= self._capacity(self.profile.downlink, began)
-        self._record(Kind.DOWNLOAD, seconds, done.sent, energy, details)
-        if not done.arrived:
+        self._record(Kind.DOWNLOAD, seconds, transferred.sent_bytes, energy, details)
+        if not transferred.arrived:
             never = Trouble.DOWNLOAD_NEVER_ENDS
-            trouble = never if done.never else Trouble.LEFT_DOWNLOADING
-            raise (yield from self._give_up(trouble, done.never))
+            trouble = never if transferred.never else Trouble.LEFT_DOWNLOADING
+            raise (yield from self._give_up(trouble, transferred.never))
 
     def _train(self, vanishing: Vanishing | None) -> Generator[simpy.Event, Any, TrainingResult]:
         run_context, profile, env = self.run_context, self.profile, self.run_context.env
@@ -202,15 +202,15 @@ class ClientRound:
         if vanishing is not None and vanishing.moment == "computing":
             # Its training would never be seen by anyone: the time and energy are spent all the
             # same, the gradients are not computed.
-            busy, ended = vanishing.share * work, began + vanishing.share * work
+            busy, end = vanishing.share * work, began + vanishing.share * work
             finish, trouble = None, Trouble.DROPPED_OUT
         else:
-            finish, busy, ended = finish_of_work(
+            finish, busy, end = finish_of_work(
                 work, began, profile.availability, run_context.uplink.rule
             )
         energy = run_context.energy.compute(profile.device, busy)
         if finish is None:
-            yield env.timeout(ended - began)
+            yield env.timeout(end - began)
             self._record(Kind.COMPUTE, env.now - began, energy=energy)
             raise (yield from self._give_up(trouble))
         ticket = run_context.learner.submit(self.job)
@@ -241,32 +241,38 @@ class ClientRound:
         began, size = env.now, run_context.billing.size(message.size)
         if vanishing is not None and vanishing.moment == "uploading":
             yield from self._vanish_while_uploading(size, vanishing.share)
-        done = yield from run_context.uplink.transfer(
+        transferred = yield from run_context.uplink.transfer(
             size, self.profile.uplink, self.profile.availability
         )
-        energy = run_context.energy.upload(done.active_s, done.sent)
+        energy = run_context.energy.upload(transferred.active_s, transferred.sent_bytes)
         parts = {name: run_context.billing.size(part) for name, part in message.breakdown().items()}
         details: dict[str, Any] = self._capacity(self.profile.uplink, began)
         if parts:
             details["payload"] = parts
         if (budget := self._budget()) is not None:
             details["budget_bytes"] = run_context.billing.size(budget)
-        self._record(Kind.UPLOAD, env.now - began, done.sent, energy, details)
-        if not done.arrived:
+        self._record(Kind.UPLOAD, env.now - began, transferred.sent_bytes, energy, details)
+        if not transferred.arrived:
             never = Trouble.UPLOAD_NEVER_ENDS
-            trouble = never if done.never else Trouble.LEFT_UPLOADING
-            raise (yield from self._give_up(trouble, done.never, done.wasted))
+            trouble = never if transferred.never else Trouble.LEFT_UPLOADING
+            raise (yield from self._give_up(trouble, transferred.never, transferred.wasted))
         if (back := run_context.uptime.back_at(env.now)) > env.now:
             yield env.timeout(back - env.now)
         if run_context.uptime.forgot(started, env.now):
-            self._record(Kind.LOST, size=done.sent, details={"reason": Trouble.FORGOTTEN})
+            self._record(
+                Kind.LOST, size=transferred.sent_bytes, details={"reason": Trouble.FORGOTTEN}
+            )
             return Ending(None, Trouble.FORGOTTEN)
-        return self._receive(message, result, done, started)
+        return self._receive(message, result, transferred, started)
 
     def _receive(
-        self, message: UplinkMessage, result: TrainingResult, done: Transferred, started: float
+        self,
+        message: UplinkMessage,
+        result: TrainingResult,
+        transferred: Transferred,
+        started: float,
     ) -> Ending:
-        """What the server gets to see."""
+        """Hand the update to the server, damaged, twice or lost as it may be."""
         run_context, keys = self.run_context, self._keys
         arrived = message.lossy(run_context.uplink.transport.lost(message.size, self.packets))
         arrived = arrived.changed(lambda piece: run_context.failures.corrupted(piece, *keys))
@@ -274,8 +280,8 @@ class ClientRound:
         twice = received if run_context.failures.duplicated(*keys) else 0
         if twice:
             self._record(Kind.UPLOAD, size=twice, details={"duplicate": True})
-        if done.sent + twice > received:
-            self._record(Kind.DISCARDED, size=done.sent + twice - received)
+        if transferred.sent_bytes + twice > received:
+            self._record(Kind.DISCARDED, size=transferred.sent_bytes + twice - received)
         self._record(Kind.RECEIVE, size=received)
         update, companion, trouble = None, None, None
         try:
@@ -338,10 +344,10 @@ class ClientRound:
         except TransferNeverEnds:
             return
         yield env.timeout(share * whole)
-        sent = transport.sent_by(link.capacity, size, began, env.now, link.round_trip)
-        energy = self.run_context.energy.upload(env.now - began, sent)
-        self._record(Kind.UPLOAD, env.now - began, sent, energy, self._capacity(link, began))
-        raise (yield from self._give_up(Trouble.DROPPED_OUT, wasted=sent))
+        sent_bytes = transport.sent_by(link.capacity, size, began, env.now, link.round_trip)
+        energy = self.run_context.energy.upload(env.now - began, sent_bytes)
+        self._record(Kind.UPLOAD, env.now - began, sent_bytes, energy, self._capacity(link, began))
+        raise (yield from self._give_up(Trouble.DROPPED_OUT, wasted=sent_bytes))
 
     def _give_up(
         self, trouble: Trouble, never: str = "", wasted: int = 0, least: float = 0.0
@@ -374,7 +380,7 @@ class ClientRound:
         self.run_context.recorder.record(kind, began, seconds, *self._who, size, energy, details)
 
     def _capacity(self, link: Link, began: float) -> dict[str, float]:
-        """What the link alone could have carried meanwhile, B/s.
+        """Mean rate that the link alone could have carried meanwhile, B/s.
 
         Of no time there is no mean, nor of what the trace does not tell: of a transfer whose last
         half of a round trip is after its end.

@@ -1,4 +1,4 @@
-"""What became of every client that was asked: the books of a run, which must balance."""
+"""Counts of what became of the clients that were asked: a run's books, which must balance."""
 
 from __future__ import annotations
 

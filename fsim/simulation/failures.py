@@ -1,4 +1,4 @@
-"""What goes wrong at the server and on the way, decided by time and named streams alone."""
+"""Failures of the server and on the way, decided by time and named streams alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fsim.settings.server import CrashSettings, FailureSettings
 
 @dataclass(frozen=True)
 class ServerUptime:
-    """When the server is there: it crashes at given times, and comes back.
+    """Times at which the server is there: it crashes at given ones, and comes back.
 
     Attributes
     ----------
@@ -28,13 +28,13 @@ class ServerUptime:
         return time
 
     def forgot(self, began: float, now: float) -> bool:
-        """Whether the server has lost, between two times, what it knew of work in flight."""
+        """True if the server has lost, between two times, what it knew of work in flight."""
         return any(crash.in_flight == "lost" and began < crash.at <= now for crash in self.crashes)
 
 
 @dataclass(frozen=True)
 class PayloadFailures:
-    """What becomes of payloads on their way.
+    """Damage and doubling of payloads on their way.
 
     Attributes
     ----------
@@ -61,14 +61,14 @@ class PayloadFailures:
         return payload[:at] + bytes([payload[at] ^ change]) + payload[at + 1 :]
 
     def duplicated(self, *keys: int) -> bool:
-        """Whether the payload of an asking arrives twice."""
+        """True if the payload of an asking arrives twice."""
         if not self.settings.duplicated:
             return False
         rng = stream(self.seed, "failures.duplicated", *keys)
         return bool(rng.random() < self.settings.duplicated)
 
     def clock_offset(self, client: int) -> float:
-        """How far ahead of the server's clock the client's is, seconds."""
+        """Seconds that the client's clock is ahead of the server's."""
         if not self.settings.clock_skew:
             return 0.0
         rng = stream(self.seed, "failures.clock", client)

@@ -1,4 +1,4 @@
-"""Whether anyone can ever answer: the least time that a client's first round takes."""
+"""A check that anyone can ever answer: the least time that a client's first round takes."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def _adapter_bytes(scenario: Scenario, adapter: Update) -> int:
     ScenarioError
         The downlink's policy cannot send an adapter.
     """
-    chosen = scenario.server.downlink_policy
-    policy = chosen.make(make_policy)
+    choice = scenario.server.downlink_policy
+    policy = choice.make(make_policy)
     trouble = ""
     cause: ValueError | None = None
     if not all(policy.trains(name, number) for name in adapter for number in (1, 2)):
@@ -133,7 +133,7 @@ def _adapter_bytes(scenario: Scenario, adapter: Update) -> int:
         trouble, cause = trouble or explained(error), error
     if trouble:
         raise ScenarioError(
-            f"server.downlink_policy: found {chosen.name}, which cannot send an adapter: {trouble}"
+            f"server.downlink_policy: found {choice.name}, which cannot send an adapter: {trouble}"
         ) from cause
     return size
 
@@ -202,7 +202,7 @@ def _encoded(
     transport: Transport,
     budget: int | None = None,
 ) -> EncodedUpdate:
-    """What becomes of an update that is the same everywhere."""
+    """The encoded form of an update that is the same everywhere."""
     update = {spec.name: np.full(spec.shape, value, np.float32) for spec in learner.layout.tensors}
     context = EncodingContext(
         stream(scenario.seed, "compression", 0, 0),
@@ -274,11 +274,11 @@ def check_window(window: float, clients: Iterable[ClientProfile], least: LeastRo
     """
     best: tuple[float, float, float] | None = None
     for profile in clients:
-        found = least.seconds(profile)
-        if sum(found) <= window:
+        seconds = least.seconds(profile)
+        if sum(seconds) <= window:
             return
-        if best is None or sum(found) < sum(best):
-            best = found
+        if best is None or sum(seconds) < sum(best):
+            best = seconds
     if best is None:
         return
     down, training, up = best

@@ -88,14 +88,14 @@ class GlobalAdapter:
         aggregate: Aggregate,
     ) -> int:
         """Aggregate what arrived; how many updates entered. Without any nothing changes."""
-        updates, kept = self._screened(arrivals)
+        updates, accepted = self._screened(arrivals)
         if updates:
-            self._algorithm.accept(kept)
+            self._algorithm.accept(accepted)
             examples = [float(self._examples(client)) for client in selected] or None
 
             def mean(scales: Sequence[float] | None) -> Update:
                 return self._algorithm.mean(
-                    self._aggregation, updates, kept, selected=examples, scales=scales
+                    self._aggregation, updates, accepted, selected=examples, scales=scales
                 )
 
             self.value = aggregate(
@@ -103,7 +103,7 @@ class GlobalAdapter:
                     adapter=self.value,
                     version=self.version,
                     updates=updates,
-                    arrivals=kept,
+                    arrivals=accepted,
                     mean=mean,
                     step=self._optimizer.step,
                 )
@@ -124,7 +124,7 @@ class GlobalAdapter:
         self, arrivals: Sequence[ClientUpdate]
     ) -> tuple[list[Update], list[ClientUpdate]]:
         """Updates that may be aggregated, and whose they are."""
-        updates, kept = [], []
+        updates, accepted = [], []
         for arrival in arrivals:
             self._waiting.pop(id(arrival), None)
             if arrival.update is None:
@@ -138,9 +138,9 @@ class GlobalAdapter:
                 self._tell(Kind.REJECTED, arrival, rejection.reason)
                 continue
             updates.append(self._screen.accept(arrival.update))
-            kept.append(arrival)
-        self._accounts.aggregated += len(kept)
-        return updates, kept
+            accepted.append(arrival)
+        self._accounts.aggregated += len(accepted)
+        return updates, accepted
 
     def _moved(self, updates: Sequence[Update]) -> int:
         """A version is made; how many updates entered.

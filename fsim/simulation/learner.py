@@ -1,4 +1,4 @@
-"""What clients learn, as the world asks for it: jobs, results, evaluations."""
+"""The learner, as the world sees it: jobs, results, evaluations."""
 
 from __future__ import annotations
 

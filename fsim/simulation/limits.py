@@ -1,4 +1,4 @@
-"""What ends a run whatever its protocol waits for: its time, or that nothing comes of it."""
+"""Limits that end a run whatever its protocol waits for: its time, or no update entering."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Limits:
         self._troubles_then = self.troubles.copy()
 
     def count(self, trouble: Trouble | None) -> None:
-        """What nothing came of a client by, if it was so."""
+        """Count the reason why nothing came of a client, if there is one."""
         if trouble is None:
             return
         self.troubles[trouble] += 1
@@ -95,8 +95,8 @@ class Limits:
     def _watch(self) -> Generator[simpy.Event, Any, None]:
         patience = self._stop.without_update
         # To the microsecond: in floating point, now + (then - now) may fall short of then.
-        while (left := self._moved_at + patience - self._env.now) > 1e-6:
-            yield self._env.timeout(left)
+        while (patience_left := self._moved_at + patience - self._env.now) > 1e-6:
+            yield self._env.timeout(patience_left)
         self._end(
             f"no update has entered the global adapter for {format_duration(patience)} of "
             f"simulated time (protocol.stop.without_update): {self._meanwhile()}"
@@ -104,12 +104,12 @@ class Limits:
 
     @property
     def nothing_entered(self) -> str:
-        """What became of the clients of a run in which no update entered; empty for others."""
+        """The fate of the clients of a run in which no update entered; empty for others."""
         counts = self._accounts
         return self._meanwhile() if counts.selected and not counts.aggregated else ""
 
     def _meanwhile(self) -> str:
-        """What became of the clients since an update last entered."""
+        """The fate of the clients since an update last entered."""
         now = self._accounts.as_dict()
         since = {name: now[name] - self._then[name] for name in now}
         if not since["selected"]:

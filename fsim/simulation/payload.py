@@ -24,7 +24,7 @@ from fsim.store.memory_cache import MemoryCache
 
 @dataclass(frozen=True)
 class EncodedUpdate:
-    """What a policy made of an update, as its transport wants it.
+    """An update as a policy encoded it, in the pieces that its transport wants.
 
     Attributes
     ----------
@@ -64,10 +64,12 @@ class EncodedUpdate:
         return {} if self.in_packets or more or payload is None else breakdown(payload)
 
     def lossy(self, lost: npt.NDArray[np.bool_] | None) -> EncodedUpdate:
-        """What is left of it without the packets that are lost, shape (packets,); None for none."""
+        """The rest of it without the packets that are lost, shape (packets,); None for none."""
         if lost is None or not self.in_packets:
             return self
-        pieces = (None if gone else piece for piece, gone in zip(self.pieces, lost, strict=True))
+        pieces = (
+            None if is_lost else piece for piece, is_lost in zip(self.pieces, lost, strict=True)
+        )
         return replace(self, pieces=tuple(pieces))
 
     def changed(self, change: Callable[[bytes], bytes]) -> EncodedUpdate:
@@ -142,9 +144,9 @@ class PayloadEncoder:
             return self._encode(update, context)
         # A client's streams are its context's seed's: both are of a run, a client and a round.
         key = (*self._key, origin, context.seed, context.round_number, context.budget)
-        known: EncodedUpdate | None = self._cache.get(key)
-        if known is not None:
-            return known
+        cached: EncodedUpdate | None = self._cache.get(key)
+        if cached is not None:
+            return cached
         encoded = self._encode(update, context)
         if not context.memory:
             self._cache.put(key, encoded, encoded.size + 4 * encoded.layout.size)

@@ -1,4 +1,4 @@
-"""Where a run stands, told while it goes on."""
+"""Progress of a run, reported while it goes on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVERY_S = 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands.
+    """The state of a run.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Why nothing came of asking a client: the reasons in records, in the summary and in messages."""
+"""Reasons why nothing came of asking a client, in records, the summary and messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fsim.server.protocols.base import ClientUpdate
 
 
 class Trouble(StrEnum):
-    """What ended a client's round without an update that could be used."""
+    """A reason why a client's round ended without an update that could be used."""
 
     DROPPED_OUT = "dropped out"
     LEFT_DOWNLOADING = "went away while downloading"
@@ -24,7 +24,7 @@ class Trouble(StrEnum):
 
     @property
     def advice(self) -> str:
-        """What to look at where this happens to all; empty where there is nothing to set."""
+        """Advice where this happens to all clients; empty where there is nothing to set."""
         return _ADVICE.get(self, "")
 
 
@@ -45,7 +45,7 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class Ending:
-    """How a client's round ended.
+    """The end of a client's round.
 
     Attributes
     ----------

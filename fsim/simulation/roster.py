@@ -83,9 +83,9 @@ class Roster:
     ) -> list[int]:
         """By the scenario's rule, from a stream of this choice alone."""
         rng = stream(self._scenario.seed, "server.selection", *self._choice_keys(round_number))
-        chosen = self._selector.select(round_number, self._available(among), count, rng)
-        self.population.prepare(chosen)
-        return chosen
+        clients = self._selector.select(round_number, self._available(among), count, rng)
+        self.population.prepare(clients)
+        return clients
 
     def wait_for_client(
         self, among: Sequence[int] | None = None

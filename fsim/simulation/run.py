@@ -29,7 +29,7 @@ __all__ = ["Progress", "RunResult", "run_world", "simulate"]
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left, its clock stopped: tables, metrics and the global adapter.
+    """The result of a run, its clock stopped: tables, metrics and the global adapter.
 
     Attributes
     ----------

@@ -117,11 +117,11 @@ class SharedLinks:
         if alarm != self._alarm:
             return
         try:
-            done = self._network.advance(self._env.now)
+            finishers = self._network.advance(self._env.now)
         except TraceError as error:
             self._tell(error)
             return
-        for flow, _ in done:
+        for flow, _ in finishers:
             # One that was broken off at the very moment of its finish waits no more.
             if (finished := self._waiting.pop(flow, None)) is not None:
                 finished.succeed()

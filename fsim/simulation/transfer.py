@@ -19,14 +19,14 @@ from fsim.simulation.shared_links import SharedLinks
 
 @dataclass(frozen=True)
 class Transferred:
-    """What became of a transfer.
+    """The end of a transfer.
 
     Attributes
     ----------
     arrived
         Whether it was finished; if not, it ended when the client went away, or when its last byte
         was sent if it never ends.
-    sent, wasted
+    sent_bytes, wasted
         Payload bytes put on the link, those sent again counted again; and those of them that were
         of no use.
     active_s
@@ -36,7 +36,7 @@ class Transferred:
     """
 
     arrived: bool
-    sent: int
+    sent_bytes: int
     wasted: int
     active_s: float
     never: str = ""
@@ -44,7 +44,7 @@ class Transferred:
 
 @dataclass(frozen=True)
 class Route:
-    """What transfers in one direction have in common.
+    """The common part of transfers in one direction.
 
     Attributes
     ----------
@@ -90,9 +90,9 @@ class Route:
                 availability.windows(began), self.rule,
             )  # fmt: skip
         except TransferNeverEnds as error:
-            ended = began if error.end is None else max(began, error.end)
-            yield self.env.timeout(ended - began)
-            active = present_seconds(availability, began, ended)
+            end = began if error.end is None else max(began, error.end)
+            yield self.env.timeout(end - began)
+            active = present_seconds(availability, began, end)
             return Transferred(False, error.sent_bytes, error.sent_bytes, active, str(error))
         finish = outcome.finish
         if finish is None:
@@ -107,31 +107,31 @@ class Route:
         self, medium: SharedLinks, size: int, link: Link, availability: Availability
     ) -> Generator[simpy.Event, Any, Transferred]:
         """Connections one after another, each until it is through or the client goes away."""
-        kept, wasted, active, asked = 0, 0, 0.0, self.env.now
+        progress, wasted, active, begin = 0, 0, 0.0, self.env.now
         for _ in range(MOST_WINDOWS):
             while (back := availability.next_available(self.env.now)) > self.env.now:
                 yield self.env.timeout(back - self.env.now)
             began = self.env.now
             until = availability.available_until(began)
-            left = size - kept
+            rest = size - progress
             try:
-                sent = yield from self._connection(medium, left, link, until)
+                part = yield from self._connection(medium, rest, link, until)
             except TransferNeverEnds as error:
                 active += self.env.now - began
-                sent = kept + wasted + error.sent_bytes
-                return Transferred(False, sent, sent, active, str(error))
+                total = progress + wasted + error.sent_bytes
+                return Transferred(False, total, total, active, str(error))
             active += self.env.now - began
-            if sent is None:
+            if part is None:
                 return Transferred(True, size + wasted, wasted, active)
             if self.rule == "resume":
-                kept += sent
+                progress += part
             else:
-                wasted += sent
+                wasted += part
             if self.rule == "lost":
                 return Transferred(False, wasted, wasted, active)
-        sent = kept + wasted
-        never = not_through(size, asked, MOST_WINDOWS, self.env.now, sent)
-        return Transferred(False, sent, sent, active, str(never))
+        total = progress + wasted
+        never = not_through(size, begin, MOST_WINDOWS, self.env.now, total)
+        return Transferred(False, total, total, active, str(never))
 
     def _connection(
         self, medium: SharedLinks, size: int, link: Link, until: float
@@ -150,12 +150,12 @@ class Route:
         dies = max(began, link.capacity.dies_at)
         last = min(until, dies)
 
-        def broken_off(sent: int) -> int:
+        def broken_off(part: int) -> int:
             if last < until:
                 error = never_ends(size, began)
-                error.sent_bytes = sent
+                error.sent_bytes = part
                 raise error
-            return sent
+            return part
 
         try:
             opening = self.transport.opening(link.capacity, size, began, link.round_trip)
@@ -166,8 +166,8 @@ class Route:
             opened = math.inf
         if opened >= last:
             yield env.timeout(last - began)
-            sent = self.transport.sent_by(link.capacity, size, began, last, link.round_trip)
-            return broken_off(sent)
+            part = self.transport.sent_by(link.capacity, size, began, last, link.round_trip)
+            return broken_off(part)
         yield env.timeout(opened - began)
         flow, finished = medium.begin(opening.wire, link.path, opening.link)
         if math.isinf(last):
@@ -187,7 +187,7 @@ class Route:
 
 
 def present_seconds(availability: Availability, begin: float, end: float) -> float:
-    """How long a client is there between two times, seconds."""
+    """Seconds that a client is there between two times."""
     total = 0.0
     for window in availability.windows(begin):
         if window.begin >= end:
@@ -205,7 +205,7 @@ def finish_of_work(
     rule: Rule,
     most_windows: int = MOST_WINDOWS,
 ) -> tuple[float | None, float, float]:
-    """When work that needs a client's presence is done.
+    """The time at which work that needs a client's presence is done.
 
     Parameters
     ----------
@@ -225,14 +225,14 @@ def finish_of_work(
         Seconds on the clock, None if the work was given up; seconds spent at it, in vain or not;
         and when it was finished or given up.
     """
-    left, busy, ended = seconds, 0.0, start
+    rest, busy, end = seconds, 0.0, start
     for tried, window in enumerate(availability.windows(start)):
         here = window.end - window.begin
-        if here >= left:
-            return window.begin + left, busy + left, window.begin + left
-        busy, ended = busy + here, window.end
+        if here >= rest:
+            return window.begin + rest, busy + rest, window.begin + rest
+        busy, end = busy + here, window.end
         if rule == "lost" or tried == most_windows:
             break
         if rule == "resume":
-            left -= here
-    return None, busy, ended
+            rest -= here
+    return None, busy, end

@@ -1,4 +1,4 @@
-"""What a client sends: its encoded update, and with it what its algorithm sends beside it."""
+"""A client's message: its encoded update, and what its algorithm sends beside it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class UplinkMessage:
         return {**parts, self.companion_name: len(self.companion)}
 
     def lossy(self, lost: npt.NDArray[np.bool_] | None) -> UplinkMessage:
-        """What is left of it without the packets that are lost (:meth:`EncodedUpdate.lossy`)."""
+        """The rest of it without the packets that are lost (:meth:`EncodedUpdate.lossy`)."""
         return replace(self, encoded=self.encoded.lossy(lost))
 
     def changed(self, change: Callable[[bytes], bytes]) -> UplinkMessage:

@@ -77,7 +77,7 @@ class SimulatedWorld:
         self.recorder = Recorder()
         self.learner = learner
         self._memories: dict[int, dict[str, Any]] = {}
-        self._asked: dict[int, tuple[int, int]] = {}
+        self._askings: dict[int, tuple[int, int]] = {}
         uplink, downlink = self._routes()
         billing = self._make_billing()
         uptime = ServerUptime(scenario.server.crashes)
@@ -185,7 +185,7 @@ class SimulatedWorld:
         }
 
     def _routes(self) -> tuple[Route, Route]:
-        """How bytes travel up and down."""
+        """The routes up and down."""
         transport = self.scenario.transport.make()
         up, down = (
             Route(
@@ -199,10 +199,10 @@ class SimulatedWorld:
         return up, down
 
     def _make_billing(self) -> Billing:
-        wanted, own = self.scenario.billing, self.learner
+        billing, own = self.scenario.billing, self.learner
         return Billing(
-            (wanted.adapter_parameters or own.layout.size) / own.layout.size,
-            (wanted.model_parameters or own.parameters) / own.parameters,
+            (billing.adapter_parameters or own.layout.size) / own.layout.size,
+            (billing.model_parameters or own.parameters) / own.parameters,
         )
 
     def stopped(self) -> bool:
@@ -240,9 +240,9 @@ class SimulatedWorld:
         """Begin a client's round: see :class:`fsim.simulation.client.ClientRound`."""
         self.accounts.selected += 1
         self._roster.leave(client)
-        last, repeat = self._asked.get(client, (0, 0))
+        last, repeat = self._askings.get(client, (0, 0))
         repeat = repeat + 1 if last == round_number else 0
-        self._asked[client] = round_number, repeat
+        self._askings[client] = round_number, repeat
         self._progress.meanwhile(self.env.now, self.recorder.uplink_bytes)
         return self.env.process(self._round(client, round_number, repeat))
 
@@ -310,8 +310,8 @@ class SimulatedWorld:
         duration = self.env.now - started
         details = {"received": received, "selected": len(selected)}
         self.recorder.record(Kind.ROUND, started, duration, SERVER, round_number, details=details)
-        ended = {"round": round_number, "time_s": self.env.now, "duration_s": duration}
-        self._tracker.round({**ended, **details, **self.recorder.totals()})
+        row = {"round": round_number, "time_s": self.env.now, "duration_s": duration}
+        self._tracker.round({**row, **details, **self.recorder.totals()})
         if round_number % self.scenario.evaluation.every == 0 or round_number == self.rounds:
             self.evaluate(round_number)
 

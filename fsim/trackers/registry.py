@@ -45,8 +45,8 @@ def make_tracker(text: str) -> Tracker:
     # One of a user's own need not name any.
     packages = getattr(TRACKERS[name], "packages", ())
     if any(importlib.util.find_spec(package) is None for package in packages):
-        wanted = f"'fsim[{name}]'" if TRACKERS.ships(name) else " ".join(packages)
-        raise ScenarioError(f"--track: found {name}, which is not installed: pip install {wanted}")
+        extra = f"'fsim[{name}]'" if TRACKERS.ships(name) else " ".join(packages)
+        raise ScenarioError(f"--track: found {name}, which is not installed: pip install {extra}")
     try:
         return TRACKERS.make(name, {"place": place} if place else {})
     except ValueError as error:

@@ -7,7 +7,7 @@ from fsim.report.report import write_report
 from fsim.results.loading import load
 from tests.results.made import write_made
 
-DRAWN = """() => [...document.querySelectorAll("[data-chart]")].every(
+FIGURE_FILES = """() => [...document.querySelectorAll("[data-chart]")].every(
   (place) => place.querySelector(".main-svg") && place.fitted === place.clientWidth
     && Math.abs(place._fullLayout._size.h - place.layout.meta.height) < 2)"""
 """Every chart is drawn, as wide as its place, and its panels are as high as they should be."""
@@ -47,7 +47,7 @@ def report(tmp_path_factory):
 
 def test_the_page_loads_without_a_word_and_draws_every_chart(report, watched, screenshots):
     seen = watched(report)
-    seen.page.wait_for_function(DRAWN)
+    seen.page.wait_for_function(FIGURE_FILES)
     charts = seen.page.eval_on_selector_all("[data-chart]", "all => all.map(p => p.dataset.chart)")
     assert charts == list(FIGURES)
     marks = "svg .scatterlayer .trace, svg .barlayer .trace, svg .boxlayer .trace, svg .hm"
@@ -60,7 +60,7 @@ def test_the_page_loads_without_a_word_and_draws_every_chart(report, watched, sc
 
 def test_a_series_is_hidden_by_a_click_on_its_name_and_shown_by_another(report, watched):
     seen = watched(report)
-    seen.page.wait_for_function(DRAWN)
+    seen.page.wait_for_function(FIGURE_FILES)
     name = seen.page.evaluate(
         """() => document.querySelector("#accuracy_over_time [data-chart]").data[0].legendgroup"""
     )
@@ -82,7 +82,7 @@ def test_a_series_is_hidden_by_a_click_on_its_name_and_shown_by_another(report, 
 
 def test_what_is_pointed_at_is_told(report, watched):
     seen = watched(report)
-    seen.page.wait_for_function(DRAWN)
+    seen.page.wait_for_function(FIGURE_FILES)
     # Above it lies what the mouse drags.
     seen.page.locator("#energy_per_round .scatterlayer .point").nth(2).hover(force=True)
     told = seen.page.locator("#energy_per_round .hovertext").first
@@ -95,7 +95,7 @@ def test_nothing_is_wider_than_a_narrow_window_or_lies_on_the_legend(
     report, watched, screenshots, width
 ):
     seen = watched(report, width)
-    seen.page.wait_for_function(DRAWN)
+    seen.page.wait_for_function(FIGURE_FILES)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
     for figure in seen.page.locator("figure").all():
         legend = figure.locator(".legend .bg")
@@ -107,12 +107,12 @@ def test_nothing_is_wider_than_a_narrow_window_or_lies_on_the_legend(
     seen.page.screenshot(path=screenshots / f"report-{width}.png", full_page=True)
     # Where the window is resized, the charts are too.
     seen.page.set_viewport_size({"width": 1000, "height": 900})
-    seen.page.wait_for_function(DRAWN)
+    seen.page.wait_for_function(FIGURE_FILES)
 
 
 def test_on_paper_nothing_is_cut_off(report, watched):
     seen = watched(report)
-    seen.page.wait_for_function(DRAWN)
+    seen.page.wait_for_function(FIGURE_FILES)
     seen.page.emulate_media(media="print")
     seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     widths = seen.page.eval_on_selector_all(

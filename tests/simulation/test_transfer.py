@@ -67,7 +67,7 @@ def test_a_shared_upload_that_resumes():
     link = Link(Capacity.constant(MBIT), 0.1, path=(0,))
     done = run(env, route.transfer(10**6, link, comes_and_goes))
     assert env.now == pytest.approx(17.0)
-    assert (done.arrived, done.sent, done.wasted) == (True, 10**6, 0)
+    assert (done.arrived, done.sent_bytes, done.wasted) == (True, 10**6, 0)
     assert done.active_s == pytest.approx(8.0)
 
 
@@ -81,7 +81,7 @@ def test_an_upload_that_is_lost_ends_when_the_client_goes(shared):
     done = run(env, route.transfer(10**6, link, comes_and_goes))
     assert env.now == pytest.approx(2.0)
     assert not done.arrived
-    assert done.sent == done.wasted == pytest.approx(250_000, abs=1)
+    assert done.sent_bytes == done.wasted == pytest.approx(250_000, abs=1)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -95,7 +95,7 @@ def test_an_upload_that_restarts_pays_again(shared):
     done = run(env, route.transfer(10**6, link, comes_and_goes))
     assert env.now == pytest.approx(13.0)
     assert done.arrived
-    assert (done.sent - done.wasted, done.wasted) == (10**6, pytest.approx(250_000, abs=1))
+    assert (done.sent_bytes - done.wasted, done.wasted) == (10**6, pytest.approx(250_000, abs=1))
 
 
 @pytest.mark.parametrize("links", [1, 2])

@@ -73,14 +73,14 @@ class Processes:
         events: list[tuple[int, Outcome | Progress]] = []
         for connection in wait(list(owners)):
             number = owners[connection]  # type: ignore[index]
-            worker, job, left = self._busy[number]
+            worker, job, retries = self._busy[number]
             try:
                 event = worker.connection.recv()
             except (EOFError, OSError):
                 del self._busy[number]
-                code = worker.ended()
-                if left:
-                    self._start(number, job, left - 1)
+                code = worker.end_text()
+                if retries:
+                    self._start(number, job, retries - 1)
                     continue
                 error = JobFailed(f"its process ended {RETRIES + 1} times, the last with {code}")
                 event = Outcome(error=error)
@@ -98,10 +98,10 @@ class Processes:
             worker.stop()
         self._idle, self._busy = [], {}
 
-    def _start(self, number: int, job: Job, left: int) -> None:
+    def _start(self, number: int, job: Job, retries: int) -> None:
         # The one that was idle last is likeliest to have this job's prepared.
         worker = self._idle.pop() if self._idle else _Worker()
-        self._busy[number] = worker, job, left
+        self._busy[number] = worker, job, retries
         worker.give(job)
 
 
@@ -119,7 +119,7 @@ class _Worker:
         with suppress(OSError):
             self.connection.send(job)
 
-    def ended(self) -> str:
+    def end_text(self) -> str:
         """The end of a process as text: a signal or an exit status."""
         self.connection.close()
         self._process.join(timeout=10)

@@ -76,9 +76,9 @@ class RayEngine:
 
     def wait(self) -> list[tuple[int, Outcome | Progress]]:
         """See :class:`~fsim.experiments.jobs.Engine`; only ends are told."""
-        done, _ = self._ray.wait(list(self._cells), num_returns=1)
+        ready, _ = self._ray.wait(list(self._cells), num_returns=1)
         events: list[tuple[int, Outcome | Progress]] = []
-        for task in done:
+        for task in ready:
             number, job = self._cells.pop(task)
             try:
                 outcome, files = self._ray.get(task)

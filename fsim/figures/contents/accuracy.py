@@ -25,14 +25,14 @@ def accuracy_over_time(evaluations: pd.DataFrame, summary: pd.DataFrame) -> Cont
 def accuracy_over_uplink(evaluations: pd.DataFrame, summary: pd.DataFrame) -> Content:
     """Accuracy over the bytes that all clients have uploaded together, on a logarithmic axis."""
     # Before the first round nothing was sent: no place for it on a logarithmic axis.
-    sent = evaluations[evaluations["uplink_bytes"] > 0]
-    shown = sent if len(sent) else evaluations
-    factor, unit = byte_scale(shown["uplink_bytes"].max())
-    values = shown["uplink_bytes"] / factor
-    span = (float(values.min()), float(values.max())) if len(sent) else None
-    x = Axis(label="uplink of all clients together", unit=unit, log=len(sent) > 0, span=span)
+    uploads = evaluations[evaluations["uplink_bytes"] > 0]
+    rows = uploads if len(uploads) else evaluations
+    factor, unit = byte_scale(rows["uplink_bytes"].max())
+    values = rows["uplink_bytes"] / factor
+    span = (float(values.min()), float(values.max())) if len(uploads) else None
+    x = Axis(label="uplink of all clients together", unit=unit, log=len(uploads) > 0, span=span)
     column = ("uplink_bytes", factor)
-    return _accuracy(shown, summary, "uplink", x, column, "uplink_bytes_to_target")
+    return _accuracy(rows, summary, "uplink", x, column, "uplink_bytes_to_target")
 
 
 def _accuracy(

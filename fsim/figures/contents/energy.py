@@ -103,7 +103,7 @@ def _panels(
 ) -> list[Panel]:
     """A panel a title and column of the tables; the first one's axis says what they are of."""
     rounds = Axis(label="round", whole=True)
-    shown = {name: look for name, look in looks(summary).items() if name in tables}
+    series_looks = {name: look for name, look in looks(summary).items() if name in tables}
     return [
         Panel(
             title=title,
@@ -111,7 +111,7 @@ def _panels(
             y=Axis(label="" if at else axis[0], unit=axis[1], floor=0),
             marks=[
                 Line(name=name, look=look, x=tables[name].index, y=tables[name][column])
-                for name, look in shown.items()
+                for name, look in series_looks.items()
             ],
         )
         for at, (title, column) in enumerate(columns.items())

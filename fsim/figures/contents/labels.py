@@ -30,7 +30,7 @@ def accuracy_by_label(evaluations: pd.DataFrame, summary: pd.DataFrame) -> Conte
         The evaluations do not tell labels apart.
     """
     table = label_table(evaluations)
-    labels = _chosen(table)
+    labels = _most_spread(table)
     series, parts = looks(summary), by_series(table, summary)
     factor, unit = time_scale(table["time_s"].max())
     notes = []
@@ -76,14 +76,14 @@ def label_table(evaluations: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run", "time_s", "round", "label", "accuracy"])
 
 
-def _chosen(table: pd.DataFrame) -> list[str]:
+def _most_spread(table: pd.DataFrame) -> list[str]:
     labels = list(dict.fromkeys(table["label"]))
     if len(labels) <= MOST_LABELS:
         return labels
     last = table.groupby(["run", "label"], observed=True)["accuracy"].last().unstack("run")
     spread = last.max(axis=1) - last.min(axis=1)
-    shown = set(spread.sort_values(ascending=False, kind="stable").index[:MOST_LABELS])
-    return [label for label in labels if label in shown]
+    selection = set(spread.sort_values(ascending=False, kind="stable").index[:MOST_LABELS])
+    return [label for label in labels if label in selection]
 
 
 def _mean_curve(rows: pd.DataFrame) -> tuple[Floats, Floats]:

@@ -63,9 +63,9 @@ def pareto(summary: pd.DataFrame) -> Content:
         apart: list[Mark] = []
         for at, name in enumerate(never):
             reached, runs = int(rows[name][COST].count()), len(rows[name])
-            written = f"{name} ({reached} of {runs} reached)"
+            label = f"{name} ({reached} of {runs} reached)"
             place = pd.Series([float(at)])
-            apart.append(_point(written, series[name], rows[name], place, hollow=True))
+            apart.append(_point(label, series[name], rows[name], place, hollow=True))
         x_axis = Axis(label="target not\nalways reached", places=[" "] * len(never))
         panels.append(Panel(x=x_axis, y=y_axis, marks=apart))
     seeds = summary["seed"].nunique() > 1

@@ -46,8 +46,8 @@ def round_breakdown(records: pd.DataFrame, summary: pd.DataFrame) -> Content:
         No client ended a round.
     """
     names = dict(zip(summary["run"], series_of(summary), strict=True))
-    shown = records[records["run"].map(names).astype(str).isin(looks(summary, MOST_PANELS))]
-    last, every = last_clients(shown), client_rounds(shown)
+    rows = records[records["run"].map(names).astype(str).isin(looks(summary, MOST_PANELS))]
+    last, every = last_clients(rows), client_rounds(rows)
     if last.empty:
         raise FigureImpossible("found no round in which a client came to its end")
     parts = [part for part in PARTS if (every[part] > SHORTEST).any()]

@@ -47,8 +47,8 @@ def stragglers(records: pd.DataFrame, summary: pd.DataFrame) -> Content:
     """
     series = looks(summary, MOST_SERIES)
     names = dict(zip(summary["run"], series_of(summary), strict=True))
-    shown = records[records["run"].map(names).astype(str).isin(series)]
-    every, last = client_rounds(shown), last_clients(shown)
+    own_records = records[records["run"].map(names).astype(str).isin(series)]
+    every, last = client_rounds(own_records), last_clients(own_records)
     if last.empty:
         raise FigureImpossible("found no round in which a client came to its end")
     every = every.assign(series=every["run"].map(names))
@@ -59,9 +59,9 @@ def stragglers(records: pd.DataFrame, summary: pd.DataFrame) -> Content:
     for at, (name, look) in enumerate(series.items()):
         place = (at - (len(series) - 1) / 2) * step
         own: dict[str, Any] = {"name": name, "look": look}
-        found = {part: _box(every.loc[every["series"] == name, part]) for part in parts}
-        places = [row + place for row, part in enumerate(parts) if found[part]]
-        shown_boxes = [box for box in found.values() if box]
+        by_part = {part: _box(every.loc[every["series"] == name, part]) for part in parts}
+        places = [row + place for row, part in enumerate(parts) if by_part[part]]
+        shown_boxes = [box for box in by_part.values() if box]
         boxes.append(Boxes(places=places, boxes=shown_boxes, thickness=0.8 * step, **own))
         rows = np.arange(len(shares)) + place
         bars.append(Bars(places=rows, sizes=shares[name].to_numpy(), thickness=step, **own))

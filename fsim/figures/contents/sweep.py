@@ -105,8 +105,8 @@ def _two_that_vary(settings: pd.DataFrame) -> tuple[str, str]:
         # A policy's options come and go with it.
         varied = [POLICY, *(key for key in varied if key not in policies)]
     if len(varied) != 2:
-        found = ", ".join(varied) or "none"
-        raise FigureImpossible(f"found settings that vary: {found}; needed are two, see `over`")
+        names = ", ".join(varied) or "none"
+        raise FigureImpossible(f"found settings that vary: {names}; needed are two, see `over`")
     return varied[0], varied[1]
 
 

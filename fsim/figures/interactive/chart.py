@@ -69,11 +69,11 @@ def draw(content: Content) -> Chart:
         place = {"row": at // columns + 1, "col": at % columns + 1}
         _add_marks(figure, panel, place, named)
         _write_in(figure, panel, at + 1, 90 // columns + 5)
-        written = content.written(at)
-        for axis, side, shown in zip((panel.x, panel.y), "xy", written, strict=True):
+        labels = content.labels(at)
+        for axis, side, label in zip((panel.x, panel.y), "xy", labels, strict=True):
             update = figure.update_xaxes if side == "x" else figure.update_yaxes
             number = f"{side}{at + 1 if at else ''}"
-            own = _run(axis, side, panel, shown)
+            own = _run(axis, side, panel, label)
             if axis in axes:
                 own["matches"] = axes[axis]
             axes.setdefault(axis, number)
@@ -109,10 +109,10 @@ def _add_marks(figure: go.Figure, panel: Panel, place: dict[str, int], named: se
             if mark.name:
                 trace.update(name=text(mark.name), legendgroup=mark.name)
             # Boxes have no hatches: the bars beside them have.
-            shown = bool(mark.name) and mark.name not in named and not isinstance(mark, Boxes)
+            in_legend = bool(mark.name) and mark.name not in named and not isinstance(mark, Boxes)
             if trace.type != "heatmap":
-                trace.showlegend = shown
-            named |= {mark.name} if shown else set()
+                trace.showlegend = in_legend
+            named |= {mark.name} if in_legend else set()
             figure.add_trace(trace, **place)
         if isinstance(mark, Cells):
             for row, column in np.argwhere(np.isnan(mark.numbers)):
@@ -149,7 +149,7 @@ def _write_in(figure: go.Figure, panel: Panel, number: int, room: int) -> None:
         figure.add_annotation(text=f"{end:.4g}", x=end, y=place, xref=x, yref=y, **beside)
 
 
-def _run(axis: Axis, side: str, panel: Panel, written: bool) -> dict[str, Any]:
+def _run(axis: Axis, side: str, panel: Panel, labels: bool) -> dict[str, Any]:
     """An axis in plotly's terms; ``written`` with its title and numbers."""
     own: dict[str, Any] = {}
     if axis.log and axis.span is not None:
@@ -170,7 +170,7 @@ def _run(axis: Axis, side: str, panel: Panel, written: bool) -> dict[str, Any]:
         own["range"] = ends if side == "x" else ends[::-1]
     if any(isinstance(mark, Bars) and mark.upright for mark in panel.marks) and side == "x":
         own["showgrid"] = False
-    own["showticklabels"] = written and bool(panel.marks or side == "y")
-    if written and axis.title:
+    own["showticklabels"] = labels and bool(panel.marks or side == "y")
+    if labels and axis.title:
         own["title_text"] = "<br>".join(text(part, 90) for part in axis.title.split("\n"))
     return own

@@ -28,7 +28,7 @@ def _line(mark: Line, panel: Panel) -> list[Any]:
     if mark.thin:
         thin = {"mode": "lines", "line": line(mark.look, 1), "opacity": 0.7}
         return [go.Scatter(x=mark.x, y=mark.y, hovertemplate=hover, **thin)]
-    drawn = go.Scatter(
+    trace = go.Scatter(
         x=mark.x,
         y=mark.y,
         mode="lines+markers",
@@ -37,10 +37,10 @@ def _line(mark: Line, panel: Panel) -> list[Any]:
         hovertemplate=hover,
     )
     if mark.band is None:
-        return [drawn]
+        return [trace]
     low, high = (np.asarray(values) for values in mark.band)
-    drawn.customdata = np.stack([low, high], axis=1)
-    drawn.hovertemplate += "<br>%{customdata[0]:.4~g} to %{customdata[1]:.4~g}"
+    trace.customdata = np.stack([low, high], axis=1)
+    trace.hovertemplate += "<br>%{customdata[0]:.4~g} to %{customdata[1]:.4~g}"
     band = go.Scatter(
         x=np.concatenate([mark.x, mark.x[::-1]]),
         y=np.concatenate([high, low[::-1]]),
@@ -50,7 +50,7 @@ def _line(mark: Line, panel: Panel) -> list[Any]:
         fillcolor=faint(mark.look),
         hoverinfo="skip",
     )
-    return [drawn, band]
+    return [trace, band]
 
 
 @traces.register
@@ -118,10 +118,10 @@ def _boxes(mark: Boxes, panel: Panel) -> list[Any]:
 
 @traces.register
 def _cells(mark: Cells, panel: Panel) -> list[Any]:
-    numbers, known = mark.numbers, mark.known
+    numbers, finite = mark.numbers, mark.finite
     ticks = {}
     if mark.log:
-        at = np.geomspace(known.min(), known.max(), 5)
+        at = np.geomspace(finite.min(), finite.max(), 5)
         ticks = {"tickvals": np.log10(at), "ticktext": [f"{value:.3g}" for value in at]}
     bar = {"title": {"text": mark.label, "side": "right", "font": {"size": 13}}, "thickness": 16}
     return [
@@ -133,7 +133,7 @@ def _cells(mark: Cells, panel: Panel) -> list[Any]:
             colorscale="Cividis",
             xgap=1,
             ygap=1,
-            showscale=len(known) > 0,
+            showscale=len(finite) > 0,
             colorbar=bar | ticks,
             hovertemplate="%{text}<extra></extra>",
         )

@@ -57,9 +57,9 @@ def draw(content: Content) -> Figure:
     # Once all is drawn that may share an axis.
     for at, (panel, axes) in enumerate(zip(content.panels, panels, strict=True)):
         _finish(axes, panel, 90 // content.columns)
-        written = content.written(at)
-        _run(axes, "x", panel.x, written[0])
-        _run(axes, "y", panel.y, written[1])
+        labels = content.labels(at)
+        _run(axes, "x", panel.x, labels[0])
+        _run(axes, "y", panel.y, labels[1])
     if entries:
         legend(figure, [handle(marks) for marks in entries.values()], list(entries), content.legend)
     heading = [content.heading, content.subject, billing_note(content.summary)]
@@ -110,7 +110,7 @@ def _finish(axes: Axes, panel: Panel, room: int) -> None:
         )
 
 
-def _run(axes: Axes, side: Side, axis: Axis, written: bool) -> None:
+def _run(axes: Axes, side: Side, axis: Axis, labels: bool) -> None:
     """Let an axis, ``x`` or ``y``, run as it should; ``written`` with its title and numbers."""
     ticks = axes.xaxis if side == "x" else axes.yaxis
     limit = axes.set_xlim if side == "x" else axes.set_ylim
@@ -127,14 +127,14 @@ def _run(axes: Axes, side: Side, axis: Axis, written: bool) -> None:
         ticks.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     if axis.numbers:
         count = len(axis.numbers)
-        shown = axis.numbers[:: max(1, -(-count // MOST_NUMBERS))]
-        ticks.set_major_locator(FixedLocator([float(number) for number in shown]))
+        numbers = axis.numbers[:: max(1, -(-count // MOST_NUMBERS))]
+        ticks.set_major_locator(FixedLocator([float(number) for number in numbers]))
         ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axes.minorticks_off()
     if axis.places:
         _name(axes, side, axis.places)
-    axes.tick_params(axis=side, **{"labelbottom" if side == "x" else "labelleft": written})
-    if written:
+    axes.tick_params(axis=side, **{"labelbottom" if side == "x" else "labelleft": labels})
+    if labels:
         ticks.set_label_text(axis.title)
         ticks.label.set_parse_math(False)
 

@@ -104,8 +104,8 @@ def _cells(mark: Cells, axes: Axes) -> None:
     # Cividis runs from dark to light in grey and to the colour-blind alike.
     norm = "log" if mark.log else "linear"
     image = axes.imshow(mark.numbers, cmap=mpl.colormaps["cividis"], aspect="auto", norm=norm)
-    known = mark.known
-    middle = float(scale([known.min(), known.max()]).mean()) if len(known) else 0.0
+    finite = mark.finite
+    middle = float(scale([finite.min(), finite.max()]).mean()) if len(finite) else 0.0
     for row, column in np.ndindex(mark.numbers.shape):
         value = float(mark.numbers[row, column])
         look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9}
@@ -118,7 +118,7 @@ def _cells(mark: Cells, axes: Axes) -> None:
             axes.text(column, row, f"{value:.3g}", color=color, **look)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    if len(known) and axes.figure is not None:
+    if len(finite) and axes.figure is not None:
         axes.figure.colorbar(image, ax=axes, label=mark.label, pad=0.02, format="{x:g}")
 
 

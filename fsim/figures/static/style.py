@@ -79,7 +79,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], title: str) -> None:
     """A legend beside the panels, where it covers nothing."""
-    drawn = figure.legend(
+    legend = figure.legend(
         list(handles),
         [f"series {at}" for at in range(len(names))],
         loc="outside right upper",
@@ -91,7 +91,7 @@ def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], title: 
     )
     # Set afterwards, and not as formulas: matplotlib has a meaning of its own for labels with a
     # leading underscore or with dollar signs.
-    for text, name in zip(drawn.get_texts(), names, strict=True):
+    for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
         text.set_text(wrapped(name, NAME_WIDTH))
 

@@ -1,4 +1,4 @@
-"""What a protocol can ask of the world outside the server."""
+"""The base of round protocols, and the world outside the server as they see it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ClientUpdate:
 
 @dataclass(frozen=True)
 class ClientResult:
-    """How a client's round ended: what a client's process has as its value.
+    """The end of a client's round: the value of a client's process.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class World(Protocol):
         ...
 
     def stopped(self) -> bool:
-        """Whether the scenario's stopping rule is met."""
+        """True if the scenario's stopping rule is met."""
         ...
 
     def select(
@@ -160,7 +160,7 @@ class World(Protocol):
         ...
 
     def is_late(self, arrival: ClientUpdate, deadline: float) -> bool:
-        """Whether an arrival of this moment counts as after a deadline (seconds)."""
+        """True if an arrival of this moment counts as after a deadline (seconds)."""
         ...
 
     def set_aside(self, arrivals: Sequence[ClientUpdate]) -> None:
@@ -189,7 +189,7 @@ class World(Protocol):
 
 
 class RoundProtocol(ABC):
-    """When the server stops waiting: a frozen dataclass whose fields are its options."""
+    """A rule of when the server stops waiting: a frozen dataclass whose fields are its options."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -204,17 +204,17 @@ class RoundProtocol(ABC):
 
     @property
     def in_its_round(self) -> bool:
-        """Whether an update is only ever aggregated in the round that it was begun in."""
+        """True if an update is only ever aggregated in the round that it was begun in."""
         return False
 
     @property
     def of_its_cohort(self) -> bool:
-        """Whether an update is only ever aggregated with the cohort that it was asked in."""
+        """True if an update is only ever aggregated with the cohort that it was asked in."""
         return self.in_its_round
 
     @property
     def averages(self) -> bool:
-        """Whether an update of the global adapter may be the mean of several clients' updates."""
+        """True if an update of the global adapter may be the mean of several clients' updates."""
         return True
 
     @abstractmethod
@@ -249,7 +249,7 @@ def base_of(arrival: ClientUpdate) -> Update:
 
 
 def arrivals_of(processes: Sequence[simpy.Process]) -> list[ClientUpdate]:
-    """What arrived of clients whose processes have ended."""
+    """Updates of clients whose processes have ended."""
     answers = [cast(ClientResult, process.value) for process in processes]
     return [answer.arrival for answer in answers if answer.arrival is not None]
 
@@ -264,21 +264,21 @@ class Inbox:
     """
 
     def __init__(self, env: simpy.Environment) -> None:
-        self._ended = simpy.Store(env)
-        self._asked: Any = None
+        self._events = simpy.Store(env)
+        self._pending: Any = None
 
     def watch(self, process: simpy.Process) -> None:
         """Have a process told when it ends."""
         process.callbacks.append(self._tell)
 
-    def _tell(self, ended: simpy.Event) -> None:
-        self._ended.put(ended.value)
+    def _tell(self, event: simpy.Event) -> None:
+        self._events.put(event.value)
 
     def next(self) -> Any:
         """The event that one has ended, its value what the process gave.
 
         Asked again before it has happened, the same event.
         """
-        if self._asked is None or self._asked.processed:
-            self._asked = self._ended.get()
-        return self._asked
+        if self._pending is None or self._pending.processed:
+            self._pending = self._events.get()
+        return self._pending

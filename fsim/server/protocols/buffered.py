@@ -82,32 +82,32 @@ class Buffered(RoundProtocol):
         """Run until all updates of the global adapter are made."""
         inbox = Inbox(env)
         room, at_work = world.clients_per_round, 0
-        kept: list[ClientUpdate] = []
-        asked: list[int] = []
-        started, done = env.now, 0
-        while done < world.rounds:
+        buffer: list[ClientUpdate] = []
+        cohort: list[int] = []
+        started, steps = env.now, 0
+        while steps < world.rounds:
             if room:
                 if not at_work:
                     yield from world.wait_for_client()
-                chosen = world.select(done + 1, room)
-                for client in chosen:
-                    inbox.watch(world.start(client, done + 1))
-                asked += chosen
-                room -= len(chosen)
-                at_work += len(chosen)
+                clients = world.select(steps + 1, room)
+                for client in clients:
+                    inbox.watch(world.start(client, steps + 1))
+                cohort += clients
+                room -= len(clients)
+                at_work += len(clients)
             answer: ClientResult = yield inbox.next()
             at_work -= 1
             admitted = [] if answer.arrival is None else self._admit(world, answer.arrival)
-            kept += admitted
+            buffer += admitted
             if self.refill == "arrival" or not admitted:
                 room += 1
-            if len(kept) < self.buffer and (at_work or room):
+            if len(buffer) < self.buffer and (at_work or room):
                 continue
-            done += 1
-            world.close_round(done, started, kept, selected=asked, aggregate=self.aggregate)
+            steps += 1
+            world.close_round(steps, started, buffer, selected=cohort, aggregate=self.aggregate)
             if self.refill == "aggregation":
-                room += len(kept)
-            kept, started, asked = [], env.now, []
+                room += len(buffer)
+            buffer, started, cohort = [], env.now, []
             if world.stopped():
                 return
 

@@ -67,9 +67,9 @@ class Deadline(RoundProtocol):
     def check(self, clients: int, clients_per_round: int) -> None:
         """See :class:`RoundProtocol`."""
         super().check(clients, clients_per_round)
-        if (asked := self._asked(clients_per_round)) > clients:
+        if (size := self._cohort_size(clients_per_round)) > clients:
             raise ValueError(
-                f"protocol.over_selection: found {self.over_selection:g}, which asks {asked} with "
+                f"protocol.over_selection: found {self.over_selection:g}, which asks {size} with "
                 f"protocol.clients_per_round: {clients_per_round}; the fleet has {clients} "
                 "(fleet.clients)"
             )
@@ -81,7 +81,7 @@ class Deadline(RoundProtocol):
 
     @property
     def in_its_round(self) -> bool:
-        """Where late updates are thrown away."""
+        """True if late updates are thrown away."""
         return self.late == "discard"
 
     @property
@@ -95,7 +95,7 @@ class Deadline(RoundProtocol):
         for round_number in range(1, world.rounds + 1):
             started = env.now
             yield from world.wait_for_client()
-            cohort = world.select(round_number, self._asked(world.clients_per_round))
+            cohort = world.select(round_number, self._cohort_size(world.clients_per_round))
             for client in cohort:
                 inbox.watch(world.start(client, round_number))
             closes = env.now + self._reporting_window(durations)
@@ -141,7 +141,7 @@ class Deadline(RoundProtocol):
                 arrivals.append(arrival)
         return arrivals
 
-    def _asked(self, clients_per_round: int) -> int:
+    def _cohort_size(self, clients_per_round: int) -> int:
         return math.ceil(round(self.over_selection * clients_per_round, 9))
 
     def _reporting_window(self, durations: deque[list[float]]) -> float:

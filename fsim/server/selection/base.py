@@ -1,4 +1,4 @@
-"""What a selection rule is, and what a server can know of its clients."""
+"""The base of selection rules, and the history of clients that they may use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Clients = npt.NDArray[np.int64]
 
 
 class History:
-    """What clients have told the server and what it has seen of them, NaN for what it has not.
+    """Facts that the server has received or seen of its clients, NaN where it has none.
 
     Attributes
     ----------
@@ -54,14 +54,14 @@ class History:
             self.loss[client] = loss
         self.last_round[client] = round_number
 
-    def known(self, values: Array, clients: Clients) -> Array:
+    def values_of(self, values: Array, clients: Clients) -> Array:
         """The values of these clients, NaN where nothing is known."""
         if not len(clients) or clients[-1] < len(values):
             return values[clients]
-        found = np.full(len(clients), np.nan)
+        column = np.full(len(clients), np.nan)
         inside = clients < len(values)
-        found[inside] = values[clients[inside]]
-        return found
+        column[inside] = values[clients[inside]]
+        return column
 
     def sizes(self, clients: Clients) -> Array:
         """Examples of each of these clients.
@@ -71,7 +71,7 @@ class History:
         ValueError
             A client that has not registered.
         """
-        sizes = self.known(self.examples, clients)
+        sizes = self.values_of(self.examples, clients)
         unknown = np.flatnonzero(np.isnan(sizes))
         if len(unknown):
             raise ValueError(f"client {clients[unknown[0]]} has not registered its examples")
@@ -151,7 +151,7 @@ class Selector(ABC):
     def select(
         self, round_number: int, available: Sequence[int], count: int, rng: np.random.Generator
     ) -> list[int]:
-        """Who takes part.
+        """A rule of who takes part.
 
         Parameters
         ----------
@@ -203,8 +203,8 @@ def draw(clients: Clients, weights: Array, count: int, rng: np.random.Generator)
         return []
     # The largest is 1 so that no weight can make their sum infinite.
     share = np.maximum(weights / max(weights.max(), np.finfo(np.float64).tiny), 1e-12)
-    chosen: list[int] = rng.choice(clients, count, replace=False, p=share / share.sum()).tolist()
-    return chosen
+    sample: list[int] = rng.choice(clients, count, replace=False, p=share / share.sum()).tolist()
+    return sample
 
 
 def largest(clients: Clients, scores: Array, count: int, rng: np.random.Generator) -> list[int]:
@@ -221,8 +221,8 @@ def largest(clients: Clients, scores: Array, count: int, rng: np.random.Generato
     last = np.partition(scores, len(scores) - count)[len(scores) - count]
     clients, scores = clients[scores >= last], scores[scores >= last]
     order = np.lexsort((rng.random(len(clients)), -scores))
-    chosen: list[int] = clients[order[:count]].tolist()
-    return chosen
+    best: list[int] = clients[order[:count]].tolist()
+    return best
 
 
 def as_array(available: Sequence[int]) -> Clients:

@@ -27,5 +27,5 @@ class Fastest(Selector):
         self, round_number: int, available: Sequence[int], count: int, rng: np.random.Generator
     ) -> list[int]:
         clients = as_array(available)
-        seconds = self.history.known(self.history.seconds, clients)
+        seconds = self.history.values_of(self.history.seconds, clients)
         return largest(clients, -np.nan_to_num(seconds, nan=0.0), count, rng)

@@ -112,12 +112,12 @@ class Oort(Selector):
     ) -> list[int]:
         self._pace(round_number)
         clients = as_array(available)
-        heard = ~np.isnan(self.history.known(self.history.loss, clients))
-        known, new = clients[heard], clients[~heard]
+        heard = ~np.isnan(self.history.values_of(self.history.loss, clients))
+        old, new = clients[heard], clients[~heard]
         # Rounded by chance: where one client at a time is wanted, epsilon is still its share.
         explore = math.floor(self.epsilon(round_number) * count + rng.random())
-        explore = min(len(new), max(explore, count - len(known)))
-        return self._exploit(known, round_number, count - explore, rng) + self._explore(
+        explore = min(len(new), max(explore, count - len(old)))
+        return self._exploit(old, round_number, count - explore, rng) + self._explore(
             new, explore, rng
         )
 
@@ -133,9 +133,9 @@ class Oort(Selector):
     def _explore(self, clients: Clients, count: int, rng: np.random.Generator) -> list[int]:
         if not count:
             return []
-        seconds = self.history.known(self.history.seconds, clients)
-        told = seconds[~np.isnan(seconds)]
-        usual = float(np.median(told)) if len(told) else 1.0
+        seconds = self.history.values_of(self.history.seconds, clients)
+        durations = seconds[~np.isnan(seconds)]
+        usual = float(np.median(durations)) if len(durations) else 1.0
         # A duration of less than a nanosecond is no more likely than one of it.
         seconds = np.maximum(np.nan_to_num(seconds, nan=usual), 1e-9)
         return draw(clients, 1.0 / seconds, count, rng)

@@ -40,7 +40,7 @@ class PowerOfChoice(Selector):
         self, round_number: int, available: Sequence[int], count: int, rng: np.random.Generator
     ) -> list[int]:
         clients = as_array(available)
-        wanted = min(len(clients), max(count, round(self.candidates * count)))
-        drawn = np.sort(draw(clients, self.history.sizes(clients), wanted, rng))
-        loss = self.history.known(self.history.loss, drawn)
-        return largest(drawn, np.nan_to_num(loss, nan=np.inf), count, rng)
+        size = min(len(clients), max(count, round(self.candidates * count)))
+        candidates = np.sort(draw(clients, self.history.sizes(clients), size, rng))
+        loss = self.history.values_of(self.history.loss, candidates)
+        return largest(candidates, np.nan_to_num(loss, nan=np.inf), count, rng)

@@ -30,6 +30,6 @@ class RoundRobin(Selector):
         self, round_number: int, available: Sequence[int], count: int, rng: np.random.Generator
     ) -> list[int]:
         first = bisect_right(available, self._last)
-        chosen = [available[(first + turn) % len(available)] for turn in range(count)]
-        self._last = chosen[-1]
-        return chosen
+        clients = [available[(first + turn) % len(available)] for turn in range(count)]
+        self._last = clients[-1]
+        return clients
