@@ -1,4 +1,4 @@
-"""The command line as its users meet it: real processes, real exit codes."""
+"""The command line as its users meet it: what is told, and exit codes."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 from tests.results.made import write_made
 
 
-def fsim(*arguments):
+def process(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "fsim", *map(str, arguments)],
         cwd=ROOT,
@@ -21,9 +21,9 @@ def fsim(*arguments):
     )
 
 
-def test_run_writes_everything(tiny_file, tmp_path):
+def test_run_writes_everything(fsim, tiny_file, tmp_path):
     out = tmp_path / "out"
-    done = fsim("run", tiny_file(), "--set", "protocol.rounds=1", "--out", out)
+    done = process("run", tiny_file(), "--set", "protocol.rounds=1", "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "final_accuracy" in done.stdout
@@ -47,10 +47,10 @@ def test_run_writes_everything(tiny_file, tmp_path):
     pd.testing.assert_frame_equal(first, second)
 
 
-def test_compare_writes_a_table_and_figures(tiny_file, tmp_path):
+def test_compare_writes_a_table_and_figures(fsim, tiny_file, tmp_path):
     out = tmp_path / "out"
     policies = "float16,qsgd:bits=2:bucket=64"
-    done = fsim("compare", tiny_file(), "--policies", policies, "--out", out)
+    done = fsim("compare", tiny_file(), "--policies", policies, "--jobs", 1, "--out", out)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(out / "comparison.csv")
     assert table["policy"].tolist() == policies.split(",")
@@ -85,7 +85,7 @@ def test_compare_writes_a_table_and_figures(tiny_file, tmp_path):
         (["plot", "{folder}/nothing"], "found no summary.json"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_line_and_exit_code_2(tiny_file, tmp_path, arguments, message):
+def test_bad_input_is_one_line_and_exit_code_2(fsim, tiny_file, tmp_path, arguments, message):
     names = {"scenario": tiny_file(), "folder": tmp_path}
     arguments = [argument.format(**names) for argument in arguments]
     if arguments[0] != "plot":
@@ -98,7 +98,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tiny_file, tmp_path, arguments, m
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
 
 
-def test_a_folder_with_other_files_is_refused_before_anything_runs(tiny_file, tmp_path):
+def test_a_folder_with_other_files_is_refused_before_anything_runs(fsim, tiny_file, tmp_path):
     out = tmp_path / "thesis"
     out.mkdir()
     (out / "chapter.tex").write_text("x")
@@ -108,7 +108,7 @@ def test_a_folder_with_other_files_is_refused_before_anything_runs(tiny_file, tm
     assert [path.name for path in out.iterdir()] == ["chapter.tex"]
 
 
-def test_a_run_into_which_nothing_enters_says_so(tiny_file, tmp_path):
+def test_a_run_into_which_nothing_enters_says_so(fsim, tiny_file, tmp_path):
     path = tiny_file(training={"optimizer": "adamw", "learning_rate": 1e37, "local_steps": 4,
                                "max_gradient_norm": None})  # fmt: skip
     done = fsim("run", path, "--out", tmp_path / "out")
@@ -121,7 +121,7 @@ def test_a_run_into_which_nothing_enters_says_so(tiny_file, tmp_path):
 def test_a_run_that_cannot_go_on_keeps_the_records_and_exits_1(tiny_file, tmp_path):
     path = tiny_file(fleet__availability={"kind": "dropout", "probability": 0.999999},
                      protocol__stop={"without_update": "1 s"})  # fmt: skip
-    done = fsim("run", path, "--out", tmp_path / "out")
+    done = process("run", path, "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "no update has entered the global adapter for 1.0 s of simulated time" in done.stderr
     assert len(pd.read_parquet(tmp_path / "out" / "records.parquet")) > 0
@@ -145,7 +145,7 @@ def test_a_run_that_cannot_go_on_keeps_the_records_and_exits_1(tiny_file, tmp_pa
         ("devices", ["jetson-orin-nano", "phone-mid", "laptop"]),
     ],
 )
-def test_lists_have_a_line_each(command, names):
+def test_lists_have_a_line_each(fsim, command, names):
     done = fsim(command)
     assert done.returncode == 0, done.stderr
     listed = [line.split()[0] for line in done.stdout.splitlines() if line[0] != " "]
@@ -154,13 +154,20 @@ def test_lists_have_a_line_each(command, names):
     assert "dataclasses" not in done.stdout  # only what may be set is shown, as it is written
 
 
+def test_bad_input_is_exit_code_2_of_the_process(tmp_path):
+    refused = process("run", tmp_path / "none.yaml")
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert refused.stderr == f"fsim: {tmp_path / 'none.yaml'}: No such file or directory\n"
+
+
 def test_help_is_quick_to_import():
     heavy = "import sys, fsim.cli; print([m for m in ('torch', 'pandas') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_partition_tells_and_draws_who_holds_what(tiny_file, tmp_path):
+def test_partition_tells_and_draws_who_holds_what(fsim, tiny_file, tmp_path):
     done = fsim("partition", tiny_file(), "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "examples a client: " in done.stdout
@@ -168,7 +175,7 @@ def test_partition_tells_and_draws_who_holds_what(tiny_file, tmp_path):
     assert (tmp_path / "out" / "tiny-partition.png").stat().st_size > 10_000
 
 
-def test_reference_measures_before_and_after():
+def test_reference_measures_before_and_after(fsim):
     done = fsim("reference", "medical", "--steps", "3", "--max-prompt-tokens", "12")
     assert done.returncode == 0, done.stderr
     assert "nervous system" in done.stdout
@@ -192,7 +199,7 @@ def test_reference_measures_before_and_after():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_does_not_fit_together_is_one_line(tiny_file, tmp_path, changes, message):
+def test_what_does_not_fit_together_is_one_line(fsim, tiny_file, tmp_path, changes, message):
     done = fsim("run", tiny_file(**changes), "--out", tmp_path / "out")
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
@@ -201,7 +208,7 @@ def test_what_does_not_fit_together_is_one_line(tiny_file, tmp_path, changes, me
 
 
 @pytest.mark.parametrize("task", ["multilingual", "code"])
-def test_other_tasks_run_with_accuracy_for_each_label(tiny_file, tmp_path, task):
+def test_other_tasks_run_with_accuracy_for_each_label(fsim, tiny_file, tmp_path, task):
     path = tiny_file(task={"name": task, "max_prompt_tokens": 48}, evaluation__examples=60,
                      protocol__rounds=1)  # fmt: skip
     done = fsim("run", path, "--out", tmp_path / "out")
@@ -212,7 +219,7 @@ def test_other_tasks_run_with_accuracy_for_each_label(tiny_file, tmp_path, task)
     assert all(0 <= share <= 1 for share in shares.values())
 
 
-def test_own_data_from_a_file(tiny_file, tmp_path):
+def test_own_data_from_a_file(fsim, tiny_file, tmp_path):
     data = tmp_path / "own.jsonl"
     rows = [{"prompt": f"What is {i} plus one?", "answer": str(i + 1), "who": "ab"[i % 2]}
             for i in range(300)]  # fmt: skip
@@ -230,7 +237,7 @@ def test_own_data_from_a_file(tiny_file, tmp_path):
     assert other["scenario_sha256"] != summary["scenario_sha256"]
 
 
-def test_timeline_writes_both_forms_or_the_one_that_is_named(tmp_path):
+def test_timeline_writes_both_forms_or_the_one_that_is_named(fsim, tmp_path):
     run = write_made(tmp_path / "run")
     told = fsim("timeline", run)
     assert told.returncode == 0

@@ -29,29 +29,38 @@ COMMANDS = [
 ]
 
 
-def small_files():
-    """In the process of the command: no file of more than 500 bytes."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+@pytest.fixture
+def small_files(monkeypatch):
+    """For now, no file of more than 500 bytes, which no compiled module fits into either."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def scenario(tiny_file):
+    return tiny_file(protocol__rounds=1)
+
+
+@pytest.fixture
+def made(tmp_path):
+    return write_made(tmp_path / "made")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
-def test_a_file_that_cannot_be_written_is_named(tiny_file, tmp_path, command):
-    run = write_made(tmp_path / "made")
-    before = {path: path.stat().st_size for path in run.iterdir()}
-    names = {"scenario": tiny_file(protocol__rounds=1), "folder": tmp_path, "run": run}
-    done = subprocess.run(
-        [sys.executable, "-B", "-m", "fsim", *(part.format(**names) for part in command)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=small_files,
-    )
+def test_a_file_that_cannot_be_written_is_named(
+    fsim, scenario, made, tmp_path, small_files, command
+):
+    before = {path: path.stat().st_size for path in made.iterdir()}
+    names = {"scenario": scenario, "folder": tmp_path, "run": made}
+    done = fsim(*(part.format(**names) for part in command))
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert "cannot be written: " in done.stderr
     assert str(tmp_path) in done.stderr
-    there = {path: path.stat().st_size for path in run.iterdir() if path.name != MANIFEST}
+    there = {path: path.stat().st_size for path in made.iterdir() if path.name != MANIFEST}
     assert there == before
 
 
