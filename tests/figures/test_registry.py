@@ -1,4 +1,6 @@
 import itertools
+import re
+from pathlib import Path
 
 import matplotlib as mpl
 import pytest
@@ -203,3 +205,13 @@ def test_of_many_series_the_best_are_drawn_and_the_figure_says_so(tmp_path):
 
 def test_figures_are_reached_from_the_package(folder):
     assert fsim.FIGURES["pareto"](fsim.load(folder)).axes
+
+
+def test_the_page_on_results_lists_every_figure():
+    page = Path(__file__).parents[2] / "docs" / "results.md"
+    listed = re.findall(r"^\| `(\w+)` \| .* \| .* \|$", section(page, "Figures"), re.MULTILINE)
+    assert listed == [name for name in FIGURES if FIGURES.ships(name)]
+
+
+def section(page, title):
+    return page.read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
