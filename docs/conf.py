@@ -5,6 +5,7 @@ links are checked. A reference to a name that is not there fails the build.
 """
 
 import importlib
+import os
 from typing import Any, TypeVar
 
 from sphinx.ext.autodoc.mock import mock
@@ -26,19 +27,25 @@ html_theme_options = {"page_width": "75em", "fixed_sidebar": True}
 myst_heading_anchors = 4
 
 apidoc_modules = [{"path": "../fsim", "destination": "docs/api", "module_first": True}]
+# Its pages of packages take their options from here alone. Fields are shown as Attributes has them.
+os.environ["SPHINX_APIDOC_OPTIONS"] = "members,show-inheritance"
 autodoc_mock_imports = ["flwr"]
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 # A name has one page: that of the module which defines it.
-autodoc_default_options = {"members": True, "ignore-module-all": True, "show-inheritance": True}
+autodoc_default_options = {"members": True, "ignore-module-all": True}
 napoleon_google_docstring = False
-napoleon_use_ivar = True
 python_use_unqualified_type_names = True
 
 # Other packages' pages are not at hand where this is built. Nothing of fsim's own is listed here.
-_STANDARD = r"(abc|annotationlib|argparse|collections|decimal|enum|fractions|os|pathlib|types|typing)"  # noqa: E501
-_PACKAGES = r"(annotated_types|flwr|matplotlib|numpy|pandas|peft|plotly|pydantic|simpy|tokenizers|torch|transformers)"  # noqa: E501
-nitpick_ignore_regex = [("py:.*", rf"({_STANDARD}|{_PACKAGES})\..+")]
+_PACKAGES = (
+    *("abc", "annotated_types", "annotationlib", "argparse", "babel", "collections", "decimal"),
+    *("enum", "flwr", "fractions", "matplotlib", "numpy", "os", "pandas", "pathlib", "peft"),
+    *("pickle", "plotly", "pydantic", "simpy", "tokenize", "tokenizers", "torch", "transformers"),
+    *("types", "typing"),
+)
+_SHORT = r"pd\.DataFrame|np\.random\.Generator|PreTrainedModel|PreTrainedTokenizerBase|Locale"
+nitpick_ignore_regex = [("py:.*", rf"({'|'.join(_PACKAGES)})(\..+)?|{_SHORT}")]
 
 
 def _evaluate(name: str, module: str) -> Any:
@@ -103,7 +110,24 @@ def _public_bases(_app, _name, _obj, _options, bases):
         bases[at : at + 1] = [base for base in private[0].__bases__ if base not in bases]
 
 
+_IN_LINE = {"attribute", "data", "property"}
+_lines: dict[str, list[str]] = {}
+
+
+def _before_napoleon(_app, what, name, _obj, _options, lines):
+    """Keep what stands below a constant: of ``Bytes: a packet``, napoleon would make a type."""
+    if what in _IN_LINE:
+        _lines[name] = list(lines)
+
+
+def _after_napoleon(_app, what, name, _obj, _options, lines):
+    if what in _IN_LINE:
+        lines[:] = _lines.pop(name)
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", _before_napoleon, priority=400)
+    app.connect("autodoc-process-docstring", _after_napoleon, priority=600)
     app.connect("autodoc-process-bases", _public_bases)
     app.connect("missing-reference", _resolve)

@@ -135,9 +135,11 @@ def wandb_records(content):
 
 @needs("wandb")
 def test_wandb_writes_offline_what_it_is_told(tiny, tmp_path):
+    import wandb
     from wandb.proto.wandb_internal_pb2 import Record
 
     run = simulate(tiny(), trackers=[make_tracker(f"wandb:{tmp_path / 'wb'}")])
+    wandb.teardown()  # as the end of a process does: the file is whole after it
     (path,) = (tmp_path / "wb" / "wandb").glob("offline-run-*/run-*.wandb")
     history, config, hosts = [], {}, set()
     for data in wandb_records(path.read_bytes()):
