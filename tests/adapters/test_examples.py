@@ -1,6 +1,5 @@
 """The examples run, and send what they say."""
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -57,10 +56,7 @@ def test_peft_loop_with_saliency():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not all(importlib.util.find_spec(name) for name in ("flwr", "ray")),
-    reason="flwr[simulation] is not installed",
-)
+@pytest.mark.extras("flwr", "ray")
 def test_flower():
     printed = output_of("flower_client.py")
     assert numbers(r"([\d,]+) bytes of payloads", printed) == [2 * PAYLOAD] * 2

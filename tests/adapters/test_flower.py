@@ -1,5 +1,7 @@
 """The client mod and the strategy, with the real Flower."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -7,31 +9,32 @@ from fsim.adapters import encode_update
 from fsim.compression import POLICIES
 from fsim.core.errors import EncodingFailed, PayloadError, ScenarioError
 
-pytest.importorskip("flwr", reason="flwr is not installed")
+pytestmark = pytest.mark.extras("flwr")
 
-from flwr.app import (
-    Array,
-    ArrayRecord,
-    ConfigRecord,
-    Context,
-    Error,
-    Message,
-    MetricRecord,
-    RecordDict,
-)
-from flwr.clientapp import ClientApp
-from flwr.serverapp.strategy import FedAvg, FedAvgM
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
-from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
-from flwr.supercore.task_identity import TaskIdentity
+if importlib.util.find_spec("flwr"):
+    from flwr.app import (
+        Array,
+        ArrayRecord,
+        ConfigRecord,
+        Context,
+        Error,
+        Message,
+        MetricRecord,
+        RecordDict,
+    )
+    from flwr.clientapp import ClientApp
+    from flwr.serverapp.strategy import FedAvg, FedAvgM
+    from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+    from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+    from flwr.supercore.task_identity import TaskIdentity
 
-from fsim.adapters.flower import (
-    FISHER,
-    PAYLOAD,
-    CompressedStrategy,
-    CompressionMod,
-    decode_arrays,
-)
+    from fsim.adapters.flower import (
+        FISHER,
+        PAYLOAD,
+        CompressedStrategy,
+        CompressionMod,
+        decode_arrays,
+    )
 
 A, B = "base_model.model.x.lora_A.weight", "base_model.model.x.lora_B.weight"
 

@@ -1,8 +1,8 @@
-"""The Ray engine on a cluster of its own; skipped where Ray is not installed."""
+"""The Ray engine on a cluster of its own."""
 
-import importlib.util
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,11 +12,9 @@ import pytest
 from fsim.core.errors import ScenarioError
 from fsim.experiments.sweep import sweep
 
-HAS_RAY = importlib.util.find_spec("ray") is not None
 
-
-@pytest.mark.skipif(HAS_RAY, reason="ray is installed")
-def test_without_ray_it_is_told_how_to_get_it(tiny_file, tmp_path):
+def test_without_ray_it_is_told_how_to_get_it(tiny_file, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ScenarioError, match="not installed: pip install 'fsim"):
         sweep(tiny_file(), seeds=[0], out=tmp_path / "out", store="none", engine="ray")
 
@@ -47,7 +45,7 @@ def kill_a_worker(pids):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_RAY, reason="ray is not installed (pip install fsim[ray])")
+@pytest.mark.extras("ray")
 def test_a_killed_worker_costs_only_its_cells_rerun(tiny_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pids = []
@@ -65,7 +63,7 @@ def test_a_killed_worker_costs_only_its_cells_rerun(tiny_file, tmp_path, monkeyp
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_RAY, reason="ray is not installed (pip install fsim[ray])")
+@pytest.mark.extras("ray")
 def test_workers_share_a_store_at_a_url(tiny_file, tmp_path):
     table = sweep(
         tiny_file(), {"fleet.downlink.rate": ["1 Mbit/s", "2 Mbit/s"]},
@@ -75,7 +73,7 @@ def test_workers_share_a_store_at_a_url(tiny_file, tmp_path):
     assert table["jobs_reused"].tolist() == [0, 6]
 
 
-@pytest.mark.skipif(not HAS_RAY, reason="ray is not installed (pip install fsim[ray])")
+@pytest.mark.extras("ray")
 def test_a_cluster_that_is_not_there_is_told(tiny_file, tmp_path):
     with pytest.raises(ScenarioError, match=r"found 127\.0\.0\.1:1, nobody answers"):
         sweep(

@@ -9,6 +9,7 @@ import time
 import uuid
 from pathlib import Path
 
+import fsspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,8 +29,6 @@ OLD = (1_000_000_000, 1_000_000_000)
 @pytest.fixture(params=["folder", "url"])
 def open_store(request):
     """Open a folder as a store: by its path, and by its URL."""
-    if request.param == "url":
-        pytest.importorskip("fsspec")
     return lambda folder: Store(folder if request.param == "folder" else f"file://{folder}")
 
 
@@ -331,8 +330,6 @@ THINGS = st.one_of(
 @pytest.mark.parametrize("kind", ["folder", "url"])
 @given(things=st.lists(st.tuples(GROUPS, NAMES, THINGS), max_size=12))
 def test_nothing_but_entries_is_ever_removed(tmp_path_factory, kind, things):
-    if kind == "url":
-        pytest.importorskip("fsspec")
     base = tmp_path_factory.mktemp("base")
     root, outside = base / "store", base / "outside"
     write(base, {"outside": MAGIC + b"not to be touched"})
@@ -365,7 +362,6 @@ def test_nothing_but_entries_is_ever_removed(tmp_path_factory, kind, things):
 
 @pytest.mark.parametrize("kind", ["memory", "file"])
 def test_strangers_at_a_url(kind, tmp_path):
-    fsspec = pytest.importorskip("fsspec")
     url = f"memory://{uuid.uuid4().hex}" if kind == "memory" else f"file://{tmp_path}/store"
     files, root = fsspec.core.url_to_fs(url)
     store = Store(url)
@@ -386,7 +382,6 @@ def test_strangers_at_a_url(kind, tmp_path):
 
 @pytest.mark.parametrize("files", [*FOREIGN.values()][:5], ids=[*FOREIGN][:5])
 def test_a_bucket_that_is_no_store_is_refused(files):
-    fsspec = pytest.importorskip("fsspec")
     url = f"memory://{uuid.uuid4().hex}"
     there, root = fsspec.core.url_to_fs(url)
     for name, content in files.items():

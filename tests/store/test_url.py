@@ -7,13 +7,12 @@ import pickle
 import time
 import uuid
 
+import fsspec
 import pytest
 
 from fsim.core.errors import OutputError, ScenarioError
 from fsim.store import Store, key_of, place
 from fsim.store.folder import new_temporary
-
-fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed (pip install fsim[fsspec])")
 
 KEYS = [key_of(n=number) for number in range(4)]
 

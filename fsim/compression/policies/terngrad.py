@@ -2,7 +2,7 @@
 
 Wen et al., "TernGrad: Ternary Gradients to Reduce Communication in Distributed Deep Learning",
 NIPS 2017: layer-wise ternarising (section 3.1 and "layer-wise ternarizing" of section 3.3), where a
-coordinate is sent with probability |g| / s, and clipping at c standard deviations (section 3.3,
+coordinate is sent with probability ``|g| / s``, and clipping at c standard deviations (section 3.3,
 equation 10), which makes s smaller at the price of a bias. Their scaler sharing among workers is
 not needed where a server averages decoded updates.
 

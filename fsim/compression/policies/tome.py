@@ -65,6 +65,6 @@ class Tome(Wrapper, MergingSettings):
         return pack(self.name, layout, unpack(payload, self.policy.name, layout))
 
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
+        """See :class:`~fsim.compression.Policy`."""
         sections = unpack(payload, self.name, layout)
         return self.policy.decode(pack(self.policy.name, layout, sections), layout)

@@ -55,7 +55,7 @@ class Cooked(WritableFormat):
             raise ValueError(f"unit: found {self.unit!r}, allowed are {', '.join(UNITS['rate'])}")
 
     def read(self, path: Path) -> Pieces:
-        """See :class:`Format`."""
+        """See :class:`~fsim.network.formats.Format`."""
         times, rates = self._rows(path)
         if self.alignment == "left":
             first = int(self.skip_first)

@@ -38,7 +38,7 @@ class GenericCsv(WritableFormat):
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
 
     def read(self, path: Path) -> Pieces:
-        """See :class:`Format`."""
+        """See :class:`~fsim.network.formats.Format`."""
         numbered = list(numbered_lines(path))
         header = _header(numbered[0][1]) if numbered else []
         if len(header) != 2 or header[0] != "time_s" or header[1] not in BYTES_PER_UNIT:

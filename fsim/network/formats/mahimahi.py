@@ -66,7 +66,7 @@ class Mahimahi(WritableFormat):
             raise ValueError(f"bin: found {self.bin}, allowed are 1 to 3600000 ms")
 
     def read(self, path: Path) -> Pieces:
-        """See :class:`Format`."""
+        """See :class:`~fsim.network.formats.Format`."""
         stamps = _stamps(path)
         last = int(stamps[-1])
         if last == 0:

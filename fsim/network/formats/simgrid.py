@@ -59,7 +59,7 @@ class SimGrid(WritableFormat):
                 raise ValueError(f"factor_of: {error}") from None
 
     def read(self, path: Path) -> Pieces:
-        """See :class:`Format`."""
+        """See :class:`~fsim.network.formats.Format`."""
         times: list[float] = []
         values: list[float] = []
         loop: tuple[str, float] | None = None

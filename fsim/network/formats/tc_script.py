@@ -71,7 +71,7 @@ class TcScript(WritableFormat):
             raise ValueError(f"dev: found {self.dev!r}, allowed is the name of a network device")
 
     def read(self, path: Path) -> Pieces:
-        """See :class:`Format`."""
+        """See :class:`~fsim.network.formats.Format`."""
         steps: list[tuple[float, float]] = []
         now, device = 0.0, self.dev
         for number, line in numbered_lines(path):

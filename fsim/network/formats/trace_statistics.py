@@ -16,6 +16,7 @@ OUTAGE = 1.0
 """Seconds at zero that are told as an outage, if longer."""
 
 MOST_BINS = 10_000_000
+"""Of a series that is put together."""
 
 
 @dataclass(frozen=True)

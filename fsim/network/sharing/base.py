@@ -2,7 +2,7 @@
 
 What is common to every way of sharing links among uploads. Between two events all rates are
 constant; which rates, and who finishes next, is for the subclasses to say
-(:class:`fsim.network.sharing.uploads.SharedLink`,
+(:class:`fsim.network.sharing.shared_link.SharedLink`,
 :class:`fsim.network.sharing.max_min.SharedNetwork`).
 """
 

@@ -91,8 +91,8 @@ class SharedNetwork(Sharing[_Placed]):
     """Flows that cross any number of shared links each, and their own caps.
 
     All rates are worked out anew whenever flows come or go or a capacity changes, in time linear in
-    the flows that are there. Where only one link is shared, :class:`fsim.network.SharedLink` gives
-    the same in far less.
+    the flows that are there. Where only one link is shared,
+    :class:`~fsim.network.sharing.shared_link.SharedLink` gives the same in far less.
 
     Parameters
     ----------

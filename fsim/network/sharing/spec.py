@@ -1,6 +1,6 @@
 """A set of uploads over one shared link, as a file says it.
 
-JSON or YAML, one mapping:
+JSON or YAML, one mapping::
 
     backhaul_bytes_per_s: 1.25e+6      # what all share
     flows:

@@ -107,7 +107,7 @@ class Transport(ABC):
 
     @abstractmethod
     def wire_bytes(self, size: int) -> float:
-        """Bytes that the link carries for a payload; see :class:`Delivery`."""
+        """Bytes that the link carries for a payload."""
 
     def lost(self, size: int, rng: np.random.Generator) -> npt.NDArray[np.bool_] | None:
         """Draw the packets of a payload that never arrive, shape (packets,).

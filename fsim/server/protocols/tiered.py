@@ -42,7 +42,7 @@ class Tiered(RoundProtocol):
 
     @property
     def of_its_cohort(self) -> bool:
-        """Always: a tier waits for all that it asked."""
+        """True: a tier waits for all that it asked."""
         return True
 
     def check(self, clients: int, clients_per_round: int) -> None:

@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -415,6 +417,36 @@ def test_datasets_is_asked_for_where_it_is_missing(monkeypatch):
     with pytest.raises(ScenarioError) as caught:
         Hub(preset="aya").load(Path)
     assert str(caught.value) == "task hub needs the 'datasets' package: pip install fsim[hub]"
+
+
+CACHED = """
+import json, shutil, sys
+from pathlib import Path
+import datasets
+from fsim.data.tasks.hub import Hub
+
+# As the package keeps a data set of the hub: owner___name/subset/version/hash/name-split.arrow.
+cache = Path(datasets.config.HF_DATASETS_CACHE)
+datasets.load_dataset("json", data_files=sys.argv[1], split="train")
+(made,) = (cache / "json").glob("*/*/*/json-train.arrow")
+kept = shutil.copytree(made.parent, cache / "owner___name" / "default" / "0.0.0" / "0123abcd")
+(kept / made.name).rename(kept / "name-train.arrow")
+data = Hub(dataset="owner/name", context="{q}", question="A:", answer="{a}").load(Path)
+print(json.dumps({each.context: each.answer.strip() for each in [*data.train, *data.test]}))
+"""
+
+
+@pytest.mark.extras("datasets")
+def test_a_name_is_read_from_the_packages_cache(tmp_path):
+    path = write(tmp_path / "rows.jsonl", plain())
+    offline = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", CACHED, str(path)],
+        env=os.environ | offline, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    examples = json.loads(done.stdout.splitlines()[-1])
+    assert examples == {row["q"]: row["a"] for row in plain()}
 
 
 def test_a_path_that_is_not_there_is_not_asked_of_the_hub(tmp_path):

@@ -79,7 +79,8 @@ def for_budget(
 
     Returns
     -------
-    Bits of each coordinate, or None if not even a payload without any coordinate fits.
+    array of uint8, or None
+        Bits of each coordinate; None if not even a payload without any coordinate fits.
     """
     best = np.zeros(len(errors[0]), dtype=np.uint8)
     if length(best) > budget:
