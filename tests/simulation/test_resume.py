@@ -9,10 +9,11 @@ import time
 
 import pandas as pd
 import pytest
+import yaml
 
 from fsim.simulation.run import simulate
 from fsim.store import Store
-from tests.conftest import ROOT
+from tests.conftest import ROOT, tiny_data
 
 CHANGES = {
     "compression": {"policy": "fstq"},
@@ -32,12 +33,22 @@ def entries(store):
     return sum(1 for path in store.glob("??/[!.]*")) if store.exists() else 0
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The scenario's file, and the folder of a run that nobody killed."""
+    folder = tmp_path_factory.mktemp("whole")
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tiny_data(**CHANGES)), encoding="utf-8")
+    ended = command(path, folder / "out", "none")
+    subprocess.run(ended, cwd=ROOT, check=True, capture_output=True)
+    return path, folder / "out"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 4, 9])
-def test_killed_and_run_again_gives_the_identical_result(tiny_file, tmp_path, after):
-    path, store = tiny_file(**CHANGES), tmp_path / "store"
-    whole = tmp_path / "whole"
-    subprocess.run(command(path, whole, "none"), cwd=ROOT, check=True, capture_output=True)
+def test_killed_and_run_again_gives_the_identical_result(whole, tmp_path, after):
+    path, whole = whole
+    store = tmp_path / "store"
     killed = subprocess.Popen(
         command(path, tmp_path / "out", store),
         cwd=ROOT,
