@@ -1,5 +1,7 @@
 import copy
 import os
+import subprocess
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from fsim.cli import main
 from fsim.data.encoding import encode_examples
 from fsim.data.tasks import make_task
 from fsim.model.adapter import AdaptedModel
@@ -113,6 +116,24 @@ def tiny_file(tmp_path):
         return path
 
     return make
+
+
+@pytest.fixture
+def fsim(capsys, monkeypatch):
+    """The command line as a process would run it, exit code and all, but in this one.
+
+    A process of its own takes seconds to import PyTorch; what only it can show has one.
+    """
+
+    def command(*arguments):
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", ["fsim", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, caught.value.code, told.out, told.err)
+
+    return command
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class QuadraticLearner:
         self._examples = examples or [50] * len(curvatures)
         self.initial = self.named(np.zeros(self.targets.shape[1], "f4"))
         self.layout = Layout.of(self.initial)
-        self.facts: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {"adapter_parameters": self.layout.size}
         self.jobs: dict[int, TrainingJob] = {}
 
     def named(self, vector):

@@ -1,7 +1,6 @@
 """A run killed at any moment is run again, and comes to the same end."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,10 +8,14 @@ import time
 
 import pandas as pd
 import pytest
+import yaml
 
+from fsim.cli.options import console
+from fsim.experiments.run import run_to_folder
+from fsim.settings.loading import load_scenario
 from fsim.simulation.run import simulate
 from fsim.store import Store
-from tests.conftest import ROOT
+from tests.conftest import ROOT, tiny_data
 
 CHANGES = {
     "compression": {"policy": "fstq"},
@@ -32,12 +35,21 @@ def entries(store):
     return sum(1 for path in store.glob("??/[!.]*")) if store.exists() else 0
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The scenario's file, and the folder of a run that nobody killed."""
+    folder = tmp_path_factory.mktemp("whole")
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tiny_data(**CHANGES)), encoding="utf-8")
+    run_to_folder(load_scenario(path), folder / "out")
+    return path, folder / "out"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 4, 9])
-def test_killed_and_run_again_gives_the_identical_result(tiny_file, tmp_path, after):
-    path, store = tiny_file(**CHANGES), tmp_path / "store"
-    whole = tmp_path / "whole"
-    subprocess.run(command(path, whole, "none"), cwd=ROOT, check=True, capture_output=True)
+def test_killed_and_run_again_gives_the_identical_result(fsim, whole, tmp_path, after):
+    path, whole = whole
+    store = tmp_path / "store"
     killed = subprocess.Popen(
         command(path, tmp_path / "out", store),
         cwd=ROOT,
@@ -53,10 +65,8 @@ def test_killed_and_run_again_gives_the_identical_result(tiny_file, tmp_path, af
     assert not (tmp_path / "out").exists()
     kept = entries(store)
     assert kept >= after
-    again = subprocess.run(
-        command(path, tmp_path / "out", store), cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    assert again.stderr == ""
+    again = fsim("run", path, "--out", tmp_path / "out", "--store", store)
+    assert (again.returncode, again.stderr) == (0, "")
     for file in FILES:
         assert (tmp_path / "out" / file).read_bytes() == (whole / file).read_bytes(), file
     facts = json.loads((tmp_path / "out" / "summary.json").read_text())["facts"]
@@ -127,29 +137,25 @@ def test_what_cannot_change_training_trains_nothing(tiny, tmp_path, change):
     assert (facts["jobs_trained"], facts["jobs_reused"]) == (0, 3)
 
 
-def test_store_commands(tiny_file, tmp_path):
+def test_store_commands(fsim, tiny_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(console, "_width", 300)
     store = tmp_path / "store"
-    subprocess.run(
-        command(tiny_file(protocol__rounds=1), tmp_path / "out", store),
-        cwd=ROOT, check=True, capture_output=True,
-    )  # fmt: skip
+    path = tiny_file(protocol__rounds=1)
+    assert fsim("run", path, "--out", tmp_path / "out", "--store", store).returncode == 0
 
-    def fsim(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "fsim", "store", *arguments, "--store", str(store)],
-            capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "300"},
-        )  # fmt: skip
+    def told(*arguments):
+        return fsim("store", *arguments, "--store", store)
 
     # Three jobs and two evaluations.
-    assert "5 entries" in fsim("info").stdout
-    assert fsim("verify").returncode == 0
+    assert "5 entries" in told("info").stdout
+    assert told("verify").returncode == 0
     entry = next(store.glob("??/*"))
     entry.write_bytes(entry.read_bytes() + b"x")
-    verified = fsim("verify")
+    verified = told("verify")
     assert verified.returncode == 1
     assert "1 damaged entries" in verified.stdout
-    pruned = fsim("prune", "--limit", "0 B")
+    pruned = told("prune", "--limit", "0 B")
     assert "5 entries removed, 0 B left" in pruned.stdout
-    wrong = fsim("prune", "--limit", "lots")
+    wrong = told("prune", "--limit", "lots")
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("fsim: --limit: found 'lots', allowed is a size with a unit")

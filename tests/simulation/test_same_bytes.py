@@ -86,7 +86,11 @@ def start(folder, environment):
     """Begin all commands in a process that works in the folder."""
     folder.mkdir()
     for name, changes in {
-        "tiny": {"compression": {"policy": "fstq"}, "fleet__availability": AWAY},
+        "tiny": {
+            "compression": {"policy": "fstq"},
+            "fleet__availability": AWAY,
+            "fleet__uplink": {"trace": str(TRACE), "mean": "lognormal(1 Mbit/s, 0.5)"},
+        },
         "short": {"protocol__rounds": 1, "evaluation__examples": 8},
     }.items():
         text = yaml.safe_dump(tiny_data(**changes))
