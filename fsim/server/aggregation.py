@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import ConfigDict
+from typing_extensions import override
 
 from fsim.core.registry import Registry
 from fsim.core.types import Update
@@ -295,6 +296,7 @@ class WeightedMean(Aggregation):
     weights: Literal["examples", "equal"] = "examples"
     denominator: Literal["received", "selected"] = "received"
 
+    @override
     def combine(
         self,
         updates: Sequence[Update],
@@ -303,7 +305,6 @@ class WeightedMean(Aggregation):
         selected: Sequence[float] | None = None,
         scales: Sequence[float] | None = None,
     ) -> Update:
-        """See :class:`Aggregation`."""
         weights, total = self.weigh(examples, selected)
         scales = [1.0] * len(updates) if scales is None else scales
         return fedbuff(updates, weights, scales, total)
@@ -335,6 +336,7 @@ class TrimmedMean(Aggregation):
     def __post_init__(self) -> None:
         _check_share(self.share)
 
+    @override
     def combine(
         self,
         updates: Sequence[Update],
@@ -343,7 +345,6 @@ class TrimmedMean(Aggregation):
         selected: Sequence[float] | None = None,
         scales: Sequence[float] | None = None,
     ) -> Update:
-        """See :class:`Aggregation`."""
         if scales is not None:
             updates = [
                 {name: array * np.float32(scale) for name, array in update.items()}

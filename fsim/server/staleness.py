@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import ConfigDict
+from typing_extensions import override
 
 from fsim.core.registry import Registry
 
@@ -45,8 +46,8 @@ class Constant(Staleness):
 
     name: ClassVar[str] = "constant"
 
+    @override
     def weight(self, staleness: int) -> float:
-        """See :class:`Staleness`."""
         _check(staleness)
         return 1.0
 
@@ -68,8 +69,8 @@ class Polynomial(Staleness):
     def __post_init__(self) -> None:
         _check_option("exponent", self.exponent)
 
+    @override
     def weight(self, staleness: int) -> float:
-        """See :class:`Staleness`."""
         _check(staleness)
         return float((1.0 + staleness) ** -self.exponent)
 
@@ -95,8 +96,8 @@ class Hinge(Staleness):
         _check_option("slope", self.slope)
         _check_option("free", self.free)
 
+    @override
     def weight(self, staleness: int) -> float:
-        """See :class:`Staleness`."""
         _check(staleness)
         return 1.0 / (self.slope * max(0.0, staleness - self.free) + 1.0)
 

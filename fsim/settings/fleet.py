@@ -15,6 +15,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from typing_extensions import override
 
 from fsim.core.distributions import Distribution
 from fsim.core.errors import FsimError, ScenarioError, TraceError
@@ -323,8 +324,8 @@ class TransportSettings(SectionWithOptions):
     kind: str = "tcp"
 
     @classmethod
+    @override
     def make_named(cls, name: str, options: Mapping[str, Any]) -> Transport:
-        """See :class:`SectionWithOptions`."""
         return make_transport(name, options)
 
     def make(self) -> Transport:

@@ -10,6 +10,7 @@ from pydantic import (
     PositiveFloat,
     field_validator,
 )
+from typing_extensions import override
 
 from fsim.core.errors import ScenarioError, shown
 from fsim.core.quantities import Count
@@ -45,8 +46,8 @@ class TaskSettings(SectionWithOptions):
     max_prompt_tokens: Annotated[int, Field(gt=0, le=100_000)] = 64
 
     @classmethod
+    @override
     def make_named(cls, name: str, options: Mapping[str, Any]) -> Task:
-        """See :class:`SectionWithOptions`."""
         return make_task(name, options)
 
     def make(self) -> Task:

@@ -10,6 +10,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from typing_extensions import override
 
 from fsim.algorithms import make_algorithm
 from fsim.compression import POLICIES, Policy, make_policy
@@ -59,8 +60,8 @@ class ProtocolSettings(SectionWithOptions):
     stop: StopSettings = StopSettings()
 
     @classmethod
+    @override
     def make_named(cls, name: str, options: Mapping[str, Any]) -> RoundProtocol:
-        """See :class:`SectionWithOptions`."""
         return make_protocol(name, options)
 
     def make(self) -> RoundProtocol:
@@ -168,8 +169,8 @@ class CompressionSettings(SectionWithOptions):
     upload_seconds: Annotated[Duration, Field(gt=0)] | None = None
 
     @classmethod
+    @override
     def make_named(cls, name: str, options: Mapping[str, Any]) -> Policy:
-        """See :class:`SectionWithOptions`."""
         return make_policy(name, options)
 
     def make(self) -> Policy:

@@ -13,6 +13,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from typing_extensions import override
+
 from fsim.core.errors import OutputError
 
 MARKER = "fsim-store"
@@ -90,7 +92,7 @@ class Files(Protocol):
         ...
 
 
-class FolderFiles:
+class FolderFiles(Files):
     """Files below a folder, which is made when the first is written.
 
     Parameters
@@ -102,12 +104,12 @@ class FolderFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @override
     def place(self, name: str) -> Path:
-        """See :class:`Files`."""
         return self._folder / name
 
+    @override
     def read(self, name: str, end: int | None = None) -> bytes | None:
-        """See :class:`Files`."""
         path = self._folder / name
         try:
             group = path.parent
@@ -125,12 +127,12 @@ class FolderFiles:
         except OSError as error:
             raise OutputError(f"{path}: cannot be read: {error.strerror}") from None
 
+    @override
     def beginnings(self, names: Sequence[str], end: int) -> Iterable[bytes | None]:
-        """See :class:`Files`."""
         return (self.read(name, end) for name in names)
 
+    @override
     def used(self, name: str) -> None:
-        """See :class:`Files`."""
         # Pruned meanwhile, or another user's: it has been read all the same.
         with suppress(OSError):
             os.utime(self._folder / name)
@@ -155,16 +157,16 @@ class FolderFiles:
         except RecursionError:
             raise OutputError(f"{path.parent}: found too many folders within each other") from None
 
+    @override
     def remove(self, name: str) -> None:
-        """See :class:`Files`."""
         path = self._folder / name
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"{path}: cannot be removed: {error.strerror}") from None
 
+    @override
     def listing(self) -> Iterator[StoredFile]:
-        """See :class:`Files`."""
         for item in _listed(self._folder):
             if is_group(item.name) and item.is_dir(follow_symlinks=False):
                 for file in _listed(Path(item.path)):

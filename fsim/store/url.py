@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Any
 
 from fsim.core.errors import OutputError, ScenarioError
-from fsim.store.folder import StoredFile, is_group, kind_of, new_temporary
+from fsim.store.folder import Files, StoredFile, is_group, kind_of, new_temporary
 
 WHOLE_AT_ONCE = ("memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2")
 """Protocols under which a file appears when it has been sent, and not before: elsewhere it is
 written under another name first, and then moved."""
 
 
-class UrlFiles:
+class UrlFiles(Files):
     """Files below a URL, by the names ``AB/CDEF...``.
 
     Parameters

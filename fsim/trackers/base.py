@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from typing_extensions import override
+
 _log = logging.getLogger("fsim.trackers")
 
 Row = Mapping[str, Any]
@@ -67,7 +69,7 @@ class Tracker(Protocol):
         ...
 
 
-class TrackerGroup:
+class TrackerGroup(Tracker):
     """Several trackers as one that never raises.
 
     A tracker that raises is named in one warning, and told no more; the others are, and the run
@@ -82,20 +84,20 @@ class TrackerGroup:
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self._trackers = list(trackers)
 
+    @override
     def start(self, scenario: Row) -> None:
-        """See :class:`Tracker`."""
         self._tell("start", scenario)
 
+    @override
     def evaluation(self, row: Row) -> None:
-        """See :class:`Tracker`."""
         self._tell("evaluation", row)
 
+    @override
     def round(self, row: Row) -> None:
-        """See :class:`Tracker`."""
         self._tell("round", row)
 
+    @override
     def finish(self, summary: Row) -> None:
-        """See :class:`Tracker`."""
         self._tell("finish", summary)
 
     def _tell(self, what: str, content: Row) -> None:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fsim.trackers.base import Row, numbers, run_name, settings
+from typing_extensions import override
+
+from fsim.trackers.base import Row, Tracker, numbers, run_name, settings
 
 EXPERIMENT = "fsim"
 """The experiment that runs belong to; made where there is none."""
@@ -30,7 +32,7 @@ _NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")
 
 
 @dataclass(eq=False)
-class MlflowTracker:
+class MlflowTracker(Tracker):
     """Settings as parameters, ``evaluation/...`` and ``round/...`` as metrics by round.
 
     A metric's time is the run's beginning and the simulated seconds since. The global state of
@@ -53,8 +55,8 @@ class MlflowTracker:
         self._run = ""
         self._client: Any = None
 
+    @override
     def start(self, scenario: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`."""
         # MLflow would otherwise send usage reports.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow.entities import Param
@@ -77,12 +79,12 @@ class MlflowTracker:
         for at in range(0, len(parameters), MOST_PARAMETERS):
             self._client.log_batch(self._run, params=parameters[at : at + MOST_PARAMETERS])
 
+    @override
     def evaluation(self, row: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`."""
         self._write(numbers("evaluation", row), row["time_s"], row["round"])
 
+    @override
     def round(self, row: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`."""
         self._write(numbers("round", row), row["time_s"], row["round"])
 
     def finish(self, summary: Row) -> None:

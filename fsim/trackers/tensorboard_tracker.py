@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fsim.trackers.base import Row, numbers, run_name
+from typing_extensions import override
+
+from fsim.trackers.base import Row, Tracker, numbers, run_name
 
 
 @dataclass(eq=False)
-class TensorBoardTracker:
+class TensorBoardTracker(Tracker):
     """Scalars ``evaluation/...`` and ``round/...`` by round, for ``tensorboard --logdir PLACE``.
 
     The horizontal axis "Relative" shows simulated time: each point's wall time is the run's
@@ -35,8 +37,8 @@ class TensorBoardTracker:
         self._began = 0.0
         self._writer: Any = None
 
+    @override
     def start(self, scenario: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`."""
         from tensorboard.summary import Writer
 
         folder = _new_folder(Path(self.place) / run_name(scenario))
@@ -45,12 +47,12 @@ class TensorBoardTracker:
         self._began = time.time()
         self._writer = Writer(str(folder))
 
+    @override
     def evaluation(self, row: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`."""
         self._write("evaluation", row)
 
+    @override
     def round(self, row: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`."""
         self._write("round", row)
 
     def finish(self, summary: Row) -> None:

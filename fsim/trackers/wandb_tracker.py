@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fsim.trackers.base import Row, numbers, run_name
+from typing_extensions import override
+
+from fsim.trackers.base import Row, Tracker, numbers, run_name
 
 PROJECT = "fsim"
 
 
 @dataclass(eq=False)
-class WandbTracker:
+class WandbTracker(Tracker):
     """Settings as the configuration, ``evaluation/...`` and ``round/...`` by round.
 
     Offline: nothing leaves this machine unless ``wandb sync PLACE/wandb/offline-run-*`` is called.
@@ -34,8 +36,8 @@ class WandbTracker:
     def __post_init__(self) -> None:
         self._run: Any = None
 
+    @override
     def start(self, scenario: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`."""
         import wandb
 
         Path(self.place).mkdir(parents=True, exist_ok=True)
@@ -61,12 +63,12 @@ class WandbTracker:
             ),
         )
 
+    @override
     def evaluation(self, row: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`."""
         self._run.log(numbers("evaluation", row), step=row["round"])
 
+    @override
     def round(self, row: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`."""
         self._run.log(numbers("round", row), step=row["round"])
 
     def finish(self, summary: Row) -> None:

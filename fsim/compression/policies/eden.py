@@ -26,6 +26,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fsim.compression.coding.vectors import finite_array, finite_vector, narrow, share_of
 from fsim.compression.coding.wire import (
@@ -117,8 +118,8 @@ class Eden(Policy):
             },
         )
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
         seed_bytes = sections.get(Section.POSITIONS, b"")
         if len(seed_bytes) != _SEED_BYTES:

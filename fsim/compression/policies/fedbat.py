@@ -27,6 +27,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fsim.compression.coding.signs import mean_magnitudes, pack_signs, unpack_signs
 from fsim.compression.coding.vectors import expand, finite_vector
@@ -97,8 +98,8 @@ class FedBat(Policy):
         negative = context.rng.random(layout.size) >= (ratios + 1) / 2
         return pack_signs(self.name, layout, scales, negative)
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         return unpack_signs(self.name, payload, layout)
 
     def _scales(

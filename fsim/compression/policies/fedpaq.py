@@ -18,6 +18,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fsim.compression.coding.stochastic import round_by_chance
 from fsim.compression.coding.vectors import expand, finite_array, finite_vector, narrow
@@ -54,8 +55,8 @@ class FedPaq(Policy):
     def _levels(self) -> int:
         return int(2 ** (self.bits - 1) - 1)
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`."""
         layout = Layout.of(update)
         vector = finite_vector(self.name, layout, update)
         begins = layout.bounds[:-1] if self.scale == "matrix" else [0]
@@ -68,8 +69,8 @@ class FedPaq(Policy):
             self.name, layout, {Section.SCALES: data, Section.VALUES: pack_bits(codes, self.bits)}
         )
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
         count = len(layout.tensors) if self.scale == "matrix" else 1
         norms = finite_array(sections, Section.SCALES, "<f4", count)

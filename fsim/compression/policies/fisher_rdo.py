@@ -20,6 +20,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fsim.compression.budgets import budget_of, check_budget
 from fsim.compression.coding import rate_distortion as rdo
@@ -124,8 +125,8 @@ class FisherRdo(Policy):
             budget = len(_nothing(task)) + int(self.rate * layout.size / 8)
         return _longest_within(task, budget)
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
         scan = scan_of(layout)
         scales = sections.get(Section.SCALES, b"")

@@ -17,6 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from fsim.compression.coding.vectors import finite_vector, share_of
 from fsim.compression.policies.topk import decode_largest, encode_largest
 from fsim.compression.policy import EncodingContext, Policy
@@ -44,12 +46,12 @@ class Flasc(Policy):
         if not 0 < self.density <= 1:
             raise ValueError(f"density: found {self.density}, allowed is above 0 and at most 1")
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`."""
         layout = Layout.of(update)
         vector = finite_vector(self.name, layout, update)
         return encode_largest(self.name, layout, vector, share_of(self.density, layout.size))
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         return decode_largest(self.name, payload, layout)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fsim.compression.coding.wire import Section, pack, section_array, unpack
 from fsim.compression.policy import EncodingContext, Policy
@@ -20,8 +21,8 @@ class _Floats(Policy):
     limit: ClassVar[float]
     """The largest magnitude that the format has."""
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`."""
         layout = Layout.of(update)
         vector = layout.flatten(update)
         largest = float(np.max(np.abs(vector), initial=0.0))
@@ -29,8 +30,8 @@ class _Floats(Policy):
             raise ValueError(f"{self.name} cannot express {largest:g}, its limit is {self.limit:g}")
         return pack(self.name, layout, {Section.VALUES: self._narrow(vector).tobytes()})
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
         values = self._widen(section_array(sections, Section.VALUES, self.dtype, layout.size))
         if not np.all(np.isfinite(values)):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.compression.coding.vectors import finite_vector
 from fsim.compression.coding.wire import Section, framed_length, pack, unpack
@@ -33,12 +34,12 @@ class _Half(Wrapper):
     def factor(self, round_number: int) -> bytes:
         """Factor that a round trains, ``b"A"`` or ``b"B"``."""
 
+    @override
     def trains(self, name: str, round_number: int) -> bool:
-        """See :class:`Policy`."""
         return (".lora_A" in name) == (self.factor(round_number) == _A)
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`."""
         factor = self.factor(context.round_number)
         names = _names(update, factor)
         if not names:
@@ -56,8 +57,8 @@ class _Half(Wrapper):
         payload = self.policy.encode({name: update[name] for name in names}, part)
         return pack(self.name, layout, {Section.VALUES: factor + payload})
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         values = unpack(payload, self.name, layout).get(Section.VALUES, b"")
         update = {spec.name: np.zeros(spec.shape, dtype=np.float32) for spec in layout.tensors}
         names = _names(update, values[:1])

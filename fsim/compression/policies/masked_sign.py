@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fsim.compression.coding.log_scales import scale_codes, scales_of
 from fsim.compression.coding.signs import mean_magnitudes
@@ -80,8 +81,8 @@ class MaskedSign(Policy):
             },
         )
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
         seed = int(section_array(sections, Section.POSITIONS, "<u4", 1)[0])
         codes = section_array(sections, Section.SCALES, "u1", len(layout.tensors))

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fsim.compression.coding.vectors import finite_array, finite_vector, narrow
 from fsim.compression.coding.wire import Section, pack, unpack
@@ -63,8 +64,8 @@ class PowerSgd(Policy):
         if self.rank < 1:
             raise ValueError(f"rank: found {self.rank}, allowed is 1 or more")
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`."""
         layout = Layout.of(update)
         vector = finite_vector(self.name, layout, update)
         if not self.error_feedback:
@@ -77,8 +78,8 @@ class PowerSgd(Policy):
             lambda corrected: self._encode(layout, corrected, context),
         )
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
         count = sum(self._numbers(spec) for spec in layout.tensors)
         numbers = finite_array(sections, Section.VALUES, self._wire_type, count)

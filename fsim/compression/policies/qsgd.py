@@ -25,6 +25,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fsim.compression.coding.bitstreams import concatenate, omega, read_bits, read_omega, walk
 from fsim.compression.coding.stochastic import round_by_chance
@@ -74,8 +75,8 @@ class Qsgd(Policy):
     def _levels(self) -> int:
         return int(2 ** (self.bits - 1) - 1)
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`."""
         layout = Layout.of(update)
         vector = finite_vector(self.name, layout, update)
         scales = self._scales(vector)
@@ -89,8 +90,8 @@ class Qsgd(Policy):
             {Section.SCALES: data, Section.VALUES: self._write(levels, vector < 0)},
         )
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
         buckets = -(-layout.size // self.bucket)
         scales = finite_array(sections, Section.SCALES, "<f4", buckets)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from fsim.compression.coding.signs import mean_magnitudes, pack_signs, unpack_signs
 from fsim.compression.coding.vectors import finite_vector
 from fsim.compression.feedback import encode_with_feedback
@@ -34,8 +36,8 @@ class SignSgd(Policy):
 
     error_feedback: bool = True
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`."""
         layout = Layout.of(update)
         vector = finite_vector(self.name, layout, update)
         if not self.error_feedback:
@@ -44,8 +46,8 @@ class SignSgd(Policy):
             self, layout, vector, context, lambda corrected: self._encode(layout, corrected)
         )
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         return unpack_signs(self.name, payload, layout)
 
     def _encode(self, layout: Layout, vector: FloatArray) -> bytes:

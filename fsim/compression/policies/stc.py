@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.compression.coding.bitstreams import decode_golomb, encode_golomb
 from fsim.compression.coding.vectors import finite_array, finite_vector, largest, narrow, share_of
@@ -54,8 +55,8 @@ class Stc(Policy):
         if not 0 < self.ratio <= 1:
             raise ValueError(f"ratio: found {self.ratio}, allowed is above 0 and at most 1")
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`."""
         layout = Layout.of(update)
         vector = finite_vector(self.name, layout, update)
         if not self.error_feedback:
@@ -64,8 +65,8 @@ class Stc(Policy):
             self, layout, vector, context, lambda corrected: self._encode(layout, corrected)
         )
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
         count = share_of(self.ratio, layout.size)
         mean = finite_array(sections, Section.SCALES, "<f4", 1)

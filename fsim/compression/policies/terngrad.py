@@ -17,6 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fsim.compression.coding.stochastic import round_by_chance
 from fsim.compression.coding.vectors import expand, finite_array, finite_vector
@@ -48,8 +49,8 @@ class TernGrad(Policy):
         if not 0 <= self.clip < float("inf"):
             raise ValueError(f"clip: found {self.clip}, allowed is 0 or more")
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`."""
         layout = Layout.of(update)
         vector = finite_vector(self.name, layout, update)
         magnitudes = self._clipped(vector, layout)
@@ -62,8 +63,8 @@ class TernGrad(Policy):
             {Section.SCALES: scales.astype("<f4").tobytes(), Section.VALUES: pack_trits(digits)},
         )
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
         scales = finite_array(sections, Section.SCALES, "<f4", len(layout.tensors))
         digits = unpack_trits(sections.get(Section.VALUES, b""), layout.size)

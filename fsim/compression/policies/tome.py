@@ -12,6 +12,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from fsim.compression.coding.vectors import finite_vector
 from fsim.compression.coding.wire import pack, unpack
 from fsim.compression.policy import EncodingContext
@@ -64,7 +66,7 @@ class Tome(Wrapper, MergingSettings):
         payload = self.policy.encode(update, context)
         return pack(self.name, layout, unpack(payload, self.policy.name, layout))
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`~fsim.compression.Policy`."""
         sections = unpack(payload, self.name, layout)
         return self.policy.decode(pack(self.policy.name, layout, sections), layout)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.compression.coding.positions import decode_positions, encode_positions
 from fsim.compression.coding.vectors import finite_array, finite_vector, largest, narrow, share_of
@@ -44,8 +45,8 @@ class TopK(Policy):
         if not 0 < self.ratio <= 1:
             raise ValueError(f"ratio: found {self.ratio}, allowed is above 0 and at most 1")
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`."""
         layout = Layout.of(update)
         vector = finite_vector(self.name, layout, update)
         count = share_of(self.ratio, layout.size)
@@ -59,8 +60,8 @@ class TopK(Policy):
             lambda corrected: encode_largest(self.name, layout, corrected, count),
         )
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         return decode_largest(self.name, payload, layout)
 
 

@@ -6,8 +6,10 @@ import multiprocessing
 from contextlib import suppress
 from multiprocessing.connection import wait
 
+from typing_extensions import override
+
 from fsim.core.processes import exit_text, in_main_thread
-from fsim.experiments.jobs import Job, JobFailed, Outcome, do_job
+from fsim.experiments.jobs import Engine, Job, JobFailed, Outcome, do_job
 from fsim.experiments.worker import serve
 from fsim.simulation.run import Progress
 
@@ -15,19 +17,19 @@ RETRIES = 2
 """Times that a job is begun again whose process was killed."""
 
 
-class Here:
+class Here(Engine):
     """One job at a time, in this process."""
 
     def __init__(self) -> None:
         self._next: tuple[int, Job] | None = None
 
     @property
+    @override
     def room(self) -> int:
-        """See :class:`~fsim.experiments.jobs.Engine`."""
         return 1 if self._next is None else 0
 
+    @override
     def start(self, number: int, job: Job) -> None:
-        """See :class:`~fsim.experiments.jobs.Engine`."""
         self._next = number, job
 
     def wait(self) -> list[tuple[int, Outcome | Progress]]:
@@ -44,8 +46,8 @@ class Here:
         """Nothing is at work between calls."""
 
 
-class Processes:
-    """Jobs in processes of their own, each of which keeps its imports and its last prepared.
+class Processes(Engine):
+    """Jobs in processes of their own, each of which keeps its imports and its last task.
 
     Parameters
     ----------
@@ -59,12 +61,12 @@ class Processes:
         self._busy: dict[int, tuple[_Worker, Job, int]] = {}
 
     @property
+    @override
     def room(self) -> int:
-        """See :class:`~fsim.experiments.jobs.Engine`."""
         return self._count - len(self._busy)
 
+    @override
     def start(self, number: int, job: Job) -> None:
-        """See :class:`~fsim.experiments.jobs.Engine`."""
         self._start(number, job, RETRIES)
 
     def wait(self) -> list[tuple[int, Outcome | Progress]]:
@@ -91,15 +93,15 @@ class Processes:
             events.append((number, event))
         return events
 
+    @override
     def close(self) -> None:
-        """See :class:`~fsim.experiments.jobs.Engine`."""
         workers = [*self._idle, *(worker for worker, _, _ in self._busy.values())]
         for worker in workers:
             worker.stop()
         self._idle, self._busy = [], {}
 
     def _start(self, number: int, job: Job, retries: int) -> None:
-        # The one that was idle last is likeliest to have this job's prepared.
+        # The one that was idle last is likeliest to have this job's task.
         worker = self._idle.pop() if self._idle else _Worker()
         self._busy[number] = worker, job, retries
         worker.give(job)

@@ -13,9 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from fsim.core.errors import ScenarioError
 from fsim.experiments.engines.local import RETRIES
-from fsim.experiments.jobs import Job, JobFailed, Outcome, do_job
+from fsim.experiments.jobs import Engine, Job, JobFailed, Outcome, do_job
 from fsim.experiments.run import run_identity
 from fsim.results.folders import replacing
 from fsim.results.manifest import MANIFEST
@@ -27,7 +29,7 @@ REACHED_WITHIN = 10.0
 """Seconds until a cluster's address must have answered."""
 
 
-class RayEngine:
+class RayEngine(Engine):
     """Jobs as tasks of Ray; one whose worker dies is done again by another.
 
     Parameters
@@ -70,8 +72,8 @@ class RayEngine:
         cores = int(self._ray.cluster_resources().get("CPU", 1))
         return max(1, 2 * cores) - len(self._cells)
 
+    @override
     def start(self, number: int, job: Job) -> None:
-        """See :class:`~fsim.experiments.jobs.Engine`."""
         self._cells[self._task.remote(_everywhere(job))] = number, job
 
     def wait(self) -> list[tuple[int, Outcome | Progress]]:
@@ -90,8 +92,8 @@ class RayEngine:
             events.append((number, outcome))
         return events
 
+    @override
     def close(self) -> None:
-        """See :class:`~fsim.experiments.jobs.Engine`."""
         for task in self._cells:
             self._ray.cancel(task, force=True)
         self._ray.shutdown()

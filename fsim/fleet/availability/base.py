@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, Protocol
 
+from typing_extensions import override
+
 from fsim.core.rng import participation, stream
 
 FURTHEST = 1e12
@@ -75,26 +77,26 @@ class Availability(Protocol):
         ...
 
 
-class _NeverAway:
+class _NeverAway(Availability):
     """Available at all times."""
 
     __slots__ = ()
 
+    @override
     def next_available(self, time: float) -> float:
-        """See :class:`Availability`."""
         return time
 
+    @override
     def available_until(self, time: float) -> float:
-        """See :class:`Availability`."""
         return math.inf
 
+    @override
     def windows(self, start: float) -> Iterator[Window]:
-        """See :class:`Availability`."""
         yield Window(start, math.inf)
 
     @property
+    @override
     def longest_window(self) -> float:
-        """See :class:`Availability`."""
         return math.inf
 
 
@@ -103,8 +105,8 @@ class AlwaysOn(_NeverAway):
 
     __slots__ = ()
 
+    @override
     def drops_out(self, round_number: int, repeat: int = 0) -> Vanishing | None:
-        """See :class:`Availability`."""
         return None
 
 
@@ -133,8 +135,8 @@ class Dropout(_NeverAway):
         self._client = client
         self._moment = moment
 
+    @override
     def drops_out(self, round_number: int, repeat: int = 0) -> Vanishing | None:
-        """See :class:`Availability`."""
         keys = participation(self._client, round_number, repeat)
         rng = stream(self._seed, "fleet.dropout", *keys)
         lost, share = rng.uniform(size=2)
@@ -146,7 +148,7 @@ class Dropout(_NeverAway):
         return Vanishing(moment, float(share))
 
 
-class Intermittent(ABC):
+class Intermittent(Availability, ABC):
     """A client that comes and goes: all answers are read from its windows.
 
     The first window of the last question is kept, since a simulation asks about neighbouring times:
@@ -179,17 +181,17 @@ class Intermittent(ABC):
             raise ValueError(f"found a time of {start:g} s, allowed is 0 to {FURTHEST:g} s")
         return (Window(max(begin, start), end) for begin, end in self._windows(start))
 
+    @override
     def next_available(self, time: float) -> float:
-        """See :class:`Availability`."""
         return self._first_from(time).begin
 
+    @override
     def available_until(self, time: float) -> float:
-        """See :class:`Availability`."""
         first = self._first_from(time)
         return first.end if first.begin == time else time
 
+    @override
     def drops_out(self, round_number: int, repeat: int = 0) -> Vanishing | None:
-        """See :class:`Availability`."""
         return None
 
     def _first_from(self, time: float) -> Window:

@@ -8,6 +8,7 @@ from copy import copy
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fsim.core.errors import TraceError
 from fsim.fleet.availability.base import FURTHEST, SHORTEST, Intermittent, Window, joined
@@ -101,8 +102,8 @@ class Traced(Intermittent):
         return np.append(self._starts[1:], self._period + self._starts[0]) - self._ends
 
     @property
+    @override
     def longest_window(self) -> float:
-        """See :class:`Availability`."""
         apart = np.flatnonzero(self._gaps() >= SHORTEST)
         if not len(apart):
             return math.inf

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.core.errors import TraceError
 from fsim.core.units import UNITS
@@ -54,8 +55,8 @@ class Cooked(WritableFormat):
         if self.unit not in UNITS["rate"]:
             raise ValueError(f"unit: found {self.unit!r}, allowed are {', '.join(UNITS['rate'])}")
 
+    @override
     def read(self, path: Path) -> Pieces:
-        """See :class:`~fsim.network.formats.Format`."""
         times, rates = self._rows(path)
         if self.alignment == "left":
             first = int(self.skip_first)
@@ -71,8 +72,8 @@ class Cooked(WritableFormat):
             raise TraceError(f"{path}: found 1 sample, a right-aligned trace needs another")
         return times[:-1], rates, float(times[-1])
 
+    @override
     def write(self, pieces: Pieces, path: Path) -> None:
-        """See :class:`WritableFormat`."""
         starts, rates, duration = pieces
         if self.alignment == "left":
             times, rates = with_last_halved(pieces)

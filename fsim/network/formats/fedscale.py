@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.core.errors import TraceError
 from fsim.network.formats.base import Format
@@ -48,8 +49,8 @@ class FedScale(Format):
 
     client: str | int | None = None
 
+    @override
     def read(self, path: Path) -> Pieces:
-        """See :class:`Format`."""
         clients = by_client(path, read_plain_pickle(path))
         name = one_client(path, clients, self.client)
         return constant(rates_of(f"{path}: client {name}", clients[name]).up)

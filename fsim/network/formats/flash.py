@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.core.errors import TraceError
 from fsim.network.formats.base import Format
@@ -69,8 +70,8 @@ class FlashSpeed(Format):
     client: str | int | None = None
     direction: Literal["up", "down"] = "up"
 
+    @override
     def read(self, path: Path) -> Pieces:
-        """See :class:`Format`."""
         clients = by_client(path, read_json(path))
         name = one_client(path, clients, self.client)
         rates = rates_of(f"{path}: client {name}", clients[name])

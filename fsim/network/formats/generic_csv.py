@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.core.errors import TraceError
 from fsim.network.formats.base import WritableFormat
@@ -37,8 +38,8 @@ class GenericCsv(WritableFormat):
     name: ClassVar[str] = "csv"
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
 
+    @override
     def read(self, path: Path) -> Pieces:
-        """See :class:`~fsim.network.formats.Format`."""
         numbered = list(numbered_lines(path))
         header = _header(numbered[0][1]) if numbered else []
         if len(header) != 2 or header[0] != "time_s" or header[1] not in BYTES_PER_UNIT:
@@ -63,8 +64,8 @@ class GenericCsv(WritableFormat):
         duration = float(starts[-1] + (starts[-1] - starts[-2]))
         return starts, np.array(rates) * BYTES_PER_UNIT[header[1]], duration
 
+    @override
     def write(self, pieces: Pieces, path: Path) -> None:
-        """See :class:`WritableFormat`."""
         rows = zip(*(column.tolist() for column in with_last_halved(pieces)), strict=True)
         lines = ["time_s,rate_byte_s", *(f"{start!r},{rate!r}" for start, rate in rows)]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")

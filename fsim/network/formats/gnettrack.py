@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.core.errors import TraceError
 from fsim.network.formats.base import Format
@@ -66,8 +67,8 @@ class GNetTrack(Format):
                 "uplink; return_traffic=true reads it all the same"
             )
 
+    @override
     def read(self, path: Path) -> Pieces:
-        """See :class:`Format`."""
         seconds: list[float] = []
         groups: list[list[float]] = []
         rate: float | None = None

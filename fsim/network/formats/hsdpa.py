@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.core.errors import TraceError
 from fsim.network.formats.base import Format
@@ -43,8 +44,8 @@ class Hsdpa(Format):
 
     gap: Literal["error", "zero", "close"] = "error"
 
+    @override
     def read(self, path: Path) -> Pieces:
-        """See :class:`Format`."""
         lengths: list[float] = []
         rates: list[float] = []
         clock = None

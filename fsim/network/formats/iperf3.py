@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.core.errors import TraceError
 from fsim.network.formats.base import Format
@@ -42,8 +43,8 @@ class Iperf3(Format):
 
     side: Literal["sender", "receiver"] | None = None
 
+    @override
     def read(self, path: Path) -> Pieces:
-        """See :class:`Format`."""
         result = read_json(path)
         if not isinstance(result, dict):
             raise TraceError(f"{path}: found {short(result)}, allowed is an iperf3 result")

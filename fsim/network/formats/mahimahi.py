@@ -26,6 +26,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fsim.core.errors import TraceError
 from fsim.network.formats.base import WritableFormat
@@ -65,8 +66,8 @@ class Mahimahi(WritableFormat):
         if not 1 <= self.bin <= 3_600_000:
             raise ValueError(f"bin: found {self.bin}, allowed are 1 to 3600000 ms")
 
+    @override
     def read(self, path: Path) -> Pieces:
-        """See :class:`~fsim.network.formats.Format`."""
         stamps = _stamps(path)
         last = int(stamps[-1])
         if last == 0:
@@ -82,8 +83,8 @@ class Mahimahi(WritableFormat):
         mask = np.stack([silent, np.ones(len(bins), dtype=bool)], axis=1)
         return starts[mask] / 1000, both[mask], last / 1000
 
+    @override
     def write(self, pieces: Pieces, path: Path) -> None:
-        """See :class:`WritableFormat`."""
         edges, delivered = edges_and_bytes(pieces)
         total = float(delivered[-1])
         if total / PACKET > MOST_OPPORTUNITIES:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.core.errors import TraceError
 from fsim.core.units import parse_quantity
@@ -58,8 +59,8 @@ class SimGrid(WritableFormat):
             except ValueError as error:
                 raise ValueError(f"factor_of: {error}") from None
 
+    @override
     def read(self, path: Path) -> Pieces:
-        """See :class:`~fsim.network.formats.Format`."""
         times: list[float] = []
         values: list[float] = []
         loop: tuple[str, float] | None = None
@@ -80,8 +81,8 @@ class SimGrid(WritableFormat):
         unit = 1.0 if self.factor_of is None else parse_quantity(self.factor_of, "rate")
         return np.array(times), np.array(values) * unit, self._end(path, times[-1], loop)
 
+    @override
     def write(self, pieces: Pieces, path: Path) -> None:
-        """See :class:`WritableFormat`."""
         starts, rates, duration = pieces
         unit = 1.0 if self.factor_of is None else parse_quantity(self.factor_of, "rate")
         if unit == 0:

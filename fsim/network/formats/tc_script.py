@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.core.errors import TraceError
 from fsim.network.formats.base import WritableFormat
@@ -70,8 +71,8 @@ class TcScript(WritableFormat):
         if self.dev is not None and re.fullmatch(r"[\w.@-]{1,15}", self.dev, re.ASCII) is None:
             raise ValueError(f"dev: found {self.dev!r}, allowed is the name of a network device")
 
+    @override
     def read(self, path: Path) -> Pieces:
-        """See :class:`~fsim.network.formats.Format`."""
         steps: list[tuple[float, float]] = []
         now, device = 0.0, self.dev
         for number, line in numbered_lines(path):
@@ -114,8 +115,8 @@ class TcScript(WritableFormat):
         starts, rates = zip(*steps, strict=True)
         return np.array(starts), np.array(rates), now
 
+    @override
     def write(self, pieces: Pieces, path: Path) -> None:
-        """See :class:`WritableFormat`."""
         starts, rates, duration = pieces
         slow = rates[(rates > 0) & (rates < 1)]
         if len(slow):

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict
+from typing_extensions import override
 
 from fsim.core.registry import Registry
 from fsim.network.links.capacity import Capacity
@@ -127,20 +128,20 @@ class Fluid(Transport):
 
     name: ClassVar[str] = "fluid"
 
+    @override
     def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
-        """See :class:`Transport`."""
         return Opening(start, float(size), float(size), capacity, 0.0)
 
+    @override
     def sent_by(
         self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
     ) -> int:
-        """See :class:`Transport`."""
         if until <= start:
             return 0
         return math.floor(min(float(size), capacity.bytes_between(start, until)))
 
+    @override
     def wire_bytes(self, size: int) -> float:
-        """See :class:`Transport`."""
         return float(size)
 
 
@@ -156,18 +157,18 @@ class Tcp(Transport):
 
     name: ClassVar[str] = "tcp"
 
+    @override
     def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
-        """See :class:`Transport`."""
         share, cap = self.share, float(self.cap(round_trip))
         link = capacity if share == 1 else capacity.scaled(share)
         wire = with_headers(size)
         time, remaining, _ = slow_start(link, cap, wire, start + round_trip, round_trip)
         return Opening(time, remaining, wire, link.capped(cap), round_trip)
 
+    @override
     def sent_by(
         self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
     ) -> int:
-        """See :class:`Transport`."""
         if until <= start + round_trip:
             return 0
         cap, link = float(self.cap(round_trip)), capacity.scaled(self.share)
@@ -180,8 +181,8 @@ class Tcp(Transport):
             return size
         return math.floor((wire - remaining + streamed) * SEGMENT_PAYLOAD / SEGMENT_WIRE)
 
+    @override
     def wire_bytes(self, size: int) -> float:
-        """See :class:`Transport`."""
         return with_headers(size)
 
     @property
@@ -224,8 +225,8 @@ class Arq(_Lossy, Tcp):
 
     name: ClassVar[str] = "arq"
 
+    @override
     def wire_bytes(self, size: int) -> float:
-        """See :class:`Transport`."""
         return super().wire_bytes(size) / (1 - self.loss)
 
     @property
@@ -258,8 +259,8 @@ class Reno(_Lossy, Tcp):
         if self.formula not in FORMULAS:
             raise ValueError(f"formula: found {self.formula!r}, allowed are {', '.join(FORMULAS)}")
 
+    @override
     def wire_bytes(self, size: int) -> float:
-        """See :class:`Transport`."""
         return super().wire_bytes(size) / (1 - self.loss)
 
     def cap(self, round_trip: float | Floats) -> float | Floats:
@@ -295,8 +296,8 @@ class Datagram(_Lossy):
             return size
         return min(size, math.floor(sent_bytes / PACKET) * DATAGRAM_PAYLOAD)
 
+    @override
     def wire_bytes(self, size: int) -> float:
-        """See :class:`Transport`."""
         return float(size + packets(size) * (PACKET - DATAGRAM_PAYLOAD))
 
     def lost(self, size: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import simpy
+from typing_extensions import override
 
 from fsim.core.registry import choose, parse_choice
 from fsim.core.types import Update
@@ -69,8 +70,8 @@ class Buffered(RoundProtocol):
         """With a buffer of more than one."""
         return self.buffer > 1
 
+    @override
     def check(self, clients: int, clients_per_round: int) -> None:
-        """See :class:`RoundProtocol`."""
         super().check(clients, clients_per_round)
         if self.buffer > clients_per_round:
             raise ValueError(

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import simpy
+from typing_extensions import override
 
 from fsim.core.quantities import Duration
 from fsim.server.protocols.base import ClientResult, ClientUpdate, Inbox, RoundProtocol, World
@@ -64,8 +65,8 @@ class Deadline(RoundProtocol):
         if self.window < 1 or self.minimum < 1:
             raise ValueError("window, minimum: allowed is 1 or more")
 
+    @override
     def check(self, clients: int, clients_per_round: int) -> None:
-        """See :class:`RoundProtocol`."""
         super().check(clients, clients_per_round)
         if (size := self._cohort_size(clients_per_round)) > clients:
             raise ValueError(

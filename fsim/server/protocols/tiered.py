@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import simpy
+from typing_extensions import override
 
 from fsim.core.types import Update
 from fsim.server.aggregation import add, fedat_weights, weighted_sum
@@ -45,8 +46,8 @@ class Tiered(RoundProtocol):
         """True: a tier waits for all that it asked."""
         return True
 
+    @override
     def check(self, clients: int, clients_per_round: int) -> None:
-        """See :class:`RoundProtocol`."""
         super().check(clients, clients_per_round)
         if self.tiers > clients:
             raise ValueError(

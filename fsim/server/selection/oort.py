@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.server.selection.base import Array, Clients, Selector, as_array, draw
 
@@ -79,10 +80,10 @@ class Oort(Selector):
         self._gathered: deque[float] = deque(maxlen=2 * self.pacer_rounds)
         self._round = 0
 
+    @override
     def observe(
         self, client: int, round_number: int, *, loss: float | None, examples: float, seconds: float
     ) -> None:
-        """See :meth:`Selector.observe`."""
         super().observe(client, round_number, loss=loss, examples=examples, seconds=seconds)
         if loss is not None and self._gathered:
             self._gathered[-1] += examples * max(loss, 0.0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import ClassVar, Literal, cast
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.compression.budgets import budget_of, check_budget
 from fsim.compression.coding.positions import index_width
@@ -153,8 +154,8 @@ class Fstq(Policy, SensitivitySettings):
             bits = context.rng.permutation(bits)
         return self._payload(vector, weights, bits, layout)
 
+    @override
     def decode(self, payload: bytes, layout: Layout) -> Update:
-        """See :class:`Policy`."""
         sections = unpack(payload, self.name, layout)
         if self.coding == "entropy":
             quantised = parse_entropy(sections, layout.size)
