@@ -42,6 +42,9 @@ class Vanishing(NamedTuple):
 class Availability(Protocol):
     """The availability of one client. All times are seconds of simulated time, not negative."""
 
+    # A million clients have one each.
+    __slots__ = ()
+
     def next_available(self, time: float) -> float:
         """The earliest time, not before ``time``, at which the client is available; finite."""
         ...
