@@ -47,6 +47,9 @@ _PACKAGES = (
 _SHORT = (
     *("np.random.Generator", "pd.DataFrame", "FieldInfo", "Gt", "Le", "Locale", "NoneType"),
     *("PreTrainedModel", "PreTrainedTokenizerBase"),
+    # matplotlib's, and what pydantic bounds a number by, which stands in the types that it shows.
+    "Figure",
+    "(gt|ge|lt|le)=.+",
 )
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join(_PACKAGES)})(\..+)?|{'|'.join(_SHORT)}")]
 

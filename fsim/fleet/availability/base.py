@@ -166,7 +166,7 @@ class Intermittent(Availability, ABC):
     @property
     @abstractmethod
     def longest_window(self) -> float:
-        """See :class:`Availability`."""
+        """Seconds that no window ever exceeds; ``inf`` where there is no such bound."""
 
     @abstractmethod
     def _windows(self, start: float) -> Iterator[Window]:

@@ -75,7 +75,7 @@ class Transport(ABC):
 
     @abstractmethod
     def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
-        """State at which the payload begins to stream; parameters as for :meth:`finish_time`."""
+        """State as the payload begins to stream; parameters of :meth:`Transport.finish_time`."""
 
     def finish_time(self, capacity: Capacity, size: int, start: float, round_trip: float) -> float:
         """Time at which the transfer is over: the sender knows that all bytes have arrived.

@@ -139,7 +139,7 @@ class Selector(ABC):
         loss
             Its mean training loss in that round, None if it did not tell.
         examples, seconds
-            As for :meth:`register`, the seconds as they were.
+            As for :meth:`Selector.register`, the seconds as they were.
 
         Raises
         ------
