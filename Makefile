@@ -1,6 +1,7 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both install first.
 PYTHON ?= python3
-VENV := .venv
+# An environment for each Python that is asked for: `make test PYTHON=python3.12`.
+VENV := .venv$(addprefix -,$(filter-out python3,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
@@ -42,4 +43,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-extras build docs/api runs *.egg-info
+	rm -rf $(VENV) $(VENV)-extras build docs/api runs *.egg-info

@@ -44,8 +44,11 @@ _PACKAGES = (
     *("pickle", "plotly", "pydantic", "simpy", "tokenize", "tokenizers", "torch", "transformers"),
     *("types", "typing"),
 )
-_SHORT = r"pd\.DataFrame|np\.random\.Generator|PreTrainedModel|PreTrainedTokenizerBase|Locale"
-nitpick_ignore_regex = [("py:.*", rf"({'|'.join(_PACKAGES)})(\..+)?|{_SHORT}")]
+_SHORT = (
+    *("np.random.Generator", "pd.DataFrame", "FieldInfo", "Gt", "Le", "Locale", "NoneType"),
+    *("PreTrainedModel", "PreTrainedTokenizerBase"),
+)
+nitpick_ignore_regex = [("py:.*", rf"({'|'.join(_PACKAGES)})(\..+)?|{'|'.join(_SHORT)}")]
 
 
 def _evaluate(name: str, module: str) -> Any:
@@ -80,17 +83,20 @@ def _means(name: str, meant: Any) -> bool:
 def _resolve(app, env, node, content):
     """Let a role name things as its module does: by an import, or where a package exports them.
 
-    A name of another package that the module knows, and a type variable, need no page.
+    A name of another package that the module knows, a type variable and a private name have no
+    page.
     """
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]
+    if set(target) & set("[<>"):  # a piece of a type that Sphinx could not take apart
+        return content
     with mock(autodoc_mock_imports):
         try:
             meant = _evaluate(target, node.get("py:module") or project)
         except LookupError:
             return None
-    if isinstance(meant, TypeVar):
+    if isinstance(meant, TypeVar) or target.rpartition(".")[2].startswith("_"):
         return content
     last = target.rpartition(".")[2]
     for name, entry in env.get_domain("py").objects.items():

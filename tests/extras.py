@@ -1,7 +1,8 @@
 """The tests that need packages of extras, in an environment of their own: `make test` runs this.
 
 Some of those packages pin others at versions that fsim's own environment does not have, so they lie
-in a second one, `.venv-extras`, on top of the first: what is not in it is taken from there.
+in a second one, `.venv-extras`, on top of the first: what is not in it is taken from there. Run it
+by the Python of the first.
 """
 
 import re
@@ -12,7 +13,7 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / ".venv-extras"
+FOLDER = Path(f"{sys.prefix}-extras")
 PYTHON = FOLDER / "bin" / "python"
 EXTRAS = "flower,fsspec,hub,mlflow,ray,tensorboard,test,wandb"
 RUN = ["-m", "pytest", "-m", "extras"]

@@ -6,7 +6,7 @@ client in a round that makes a :class:`ClientSide`. Whatever a method does not o
 without an algorithm. In the order of a round:
 
 1. :meth:`AlgorithmState.client`: a client is asked, and its side is made;
-2. :attr:`ClientSide.download_bytes`: what goes down beside the adapter;
+2. ``ClientSide.download_bytes``: what goes down beside the adapter;
 3. :meth:`ClientSide.correction`: what is added to each of its gradients;
 4. :meth:`ClientSide.encode`, :meth:`ClientSide.decode`: what goes up beside its update;
 5. :meth:`AlgorithmState.accept`: what the server does once it is known whose updates entered;

@@ -81,7 +81,11 @@ app.add_typer(store_app, name="store")
 
 
 def main() -> None:
-    """Run the command line; an error that a user can meet is one line and an exit code."""
+    """Run the command line and exit.
+
+    An error that a user can meet is one line and an exit code; a reader of the output that closes
+    it (``| head``) ends it without a word, with 1. All else is a fault of fsim, with its traceback.
+    """
     sys.exit(_exit_code())
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 REQUIRED: Final = "required"
+"""In place of a default, where there is none."""
 
 _SECTION = re.compile(r"^(?:Attributes|Parameters)\n-+\n", re.MULTILINE)
 _NEXT_SECTION = re.compile(r"^\w[\w ]*\n-+\n", re.MULTILINE)

@@ -54,7 +54,7 @@ class SharedLinks:
 
         Returns
         -------
-        flow, finished
+        tuple[int, simpy.Event]
             A number to end it by, and the event that it is through, which fails by TraceError where
             the client's own trace ends before.
 

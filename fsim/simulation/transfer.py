@@ -221,7 +221,7 @@ def finish_of_work(
 
     Returns
     -------
-    finish, busy, ended
+    tuple[float | None, float, float]
         Seconds on the clock, None if the work was given up; seconds spent at it, in vain or not;
         and when it was finished or given up.
     """

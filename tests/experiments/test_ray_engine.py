@@ -30,10 +30,9 @@ def parent_of(process):
     return (read(process, "stat").rpartition(")")[2].split() or ["", ""])[1]
 
 
-def kill_a_worker(pids):
-    """Kill the first process of Ray that is at work on a cell."""
-    deadline = time.monotonic() + 100
-    while not pids and time.monotonic() < deadline:
+def kill_a_worker(pids, over):
+    """Kill the first process of Ray that is at work on a cell, unless all is over before."""
+    while not over.is_set():
         for entry in filter(str.isdigit, os.listdir("/proc")):
             # A process of the cluster that this one started: its grandparent is this one.
             ours = parent_of(parent_of(entry)) == str(os.getpid())
@@ -48,14 +47,17 @@ def kill_a_worker(pids):
 @pytest.mark.extras("ray")
 def test_a_killed_worker_costs_only_its_cells_rerun(tiny_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    pids = []
-    killer = threading.Thread(target=kill_a_worker, args=(pids,))
+    pids, over = [], threading.Event()
+    killer = threading.Thread(target=kill_a_worker, args=(pids, over))
     killer.start()
-    table = sweep(
-        tiny_file(), {"compression.policy": ["float16", "topk"]}, [0, 1],
-        out="out", store="store", engine="ray", jobs=2,
-    )  # fmt: skip
-    killer.join()
+    try:
+        table = sweep(
+            tiny_file(), {"compression.policy": ["float16", "topk"]}, [0, 1],
+            out="out", store="store", engine="ray", jobs=2,
+        )  # fmt: skip
+    finally:
+        over.set()
+        killer.join()
     assert pids, "no worker was found to be killed"
     assert table["status"].tolist() == ["completed"] * 4
     for cell in table["cell"]:

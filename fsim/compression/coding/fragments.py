@@ -1,8 +1,10 @@
 """Payloads for a way on which packets get lost: a fragment a matrix, found again after every gap.
 
 An update is encoded matrix by matrix, each by the policy itself, so that what a lost packet takes
-away is the matrices that it held a part of, and no policy has to know. The fragments follow one
-another in packets of a fixed size. As in an MPEG transport stream, every packet begins with a
+away is the matrices that it held a part of. Policies need no code for it, but each is given one
+matrix as if it were all of the update: what it does across matrices elsewhere (the largest
+coordinates of all, one table of codes) it does within each. The fragments follow one another in
+packets of a fixed size. As in an MPEG transport stream, every packet begins with a
 pointer: where in it the first fragment begins, so that after a gap the reader finds its place.
 
 A packet is 2 bytes (little-endian: the offset, counted from behind them, of the first fragment that

@@ -125,7 +125,7 @@ class Diurnal(Intermittent):
 
     @property
     def longest_window(self) -> float:
-        """See :class:`Availability`; two nights may meet."""
+        """See :class:`~fsim.fleet.availability.base.Availability`; two nights may meet."""
         return 2 * LONGEST_NIGHT
 
     def _windows(self, start: float) -> Iterator[Window]:

@@ -68,7 +68,7 @@ class OnOff(Intermittent):
 
     @property
     def longest_window(self) -> float:
-        """See :class:`Availability`; two periods may meet where an epoch ends."""
+        """See :class:`~fsim.fleet.availability.base.Availability`; two periods may meet."""
         return 2 * longest(self._on)
 
     def _windows(self, start: float) -> Iterator[Window]:

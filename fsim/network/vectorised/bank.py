@@ -61,6 +61,9 @@ class FinishTimes:
 class CapacityBank:
     """The capacities of a population.
 
+    Columns are kept in the type that they come in (float32 saves half the memory) and not copied;
+    all arithmetic is in float64.
+
     Parameters
     ----------
     shapes
@@ -71,9 +74,6 @@ class CapacityBank:
         What each client's rates are multiplied by, shape (clients,); 1 if None.
     offsets
         Seconds into the shape at which each client's time 0 lies, shape (clients,); 0 if None.
-
-    Columns are kept in the type that they come in (float32 saves half the memory) and not copied;
-    all arithmetic is in float64.
 
     Raises
     ------

@@ -199,7 +199,7 @@ class RoundProtocol(ABC):
     """Whether its rounds train the same, however long clients take to answer."""
 
     cohort_condition: ClassVar[str | None] = None
-    """With what options an update stays with its cohort (:attr:`of_its_cohort`), as an error says
+    """With what options an update stays with its cohort (``of_its_cohort``), as an error says
     it: empty for any, None for a protocol in which it never does."""
 
     @property

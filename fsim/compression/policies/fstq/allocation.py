@@ -79,8 +79,8 @@ def for_budget(
 
     Returns
     -------
-    array of uint8, or None
-        Bits of each coordinate; None if not even a payload without any coordinate fits.
+    numpy.ndarray or None
+        Bits of each coordinate, uint8; None if not even a payload without any coordinate fits.
     """
     best = np.zeros(len(errors[0]), dtype=np.uint8)
     if length(best) > budget:
