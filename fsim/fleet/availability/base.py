@@ -163,14 +163,14 @@ class Intermittent(Availability, ABC):
     @property
     @abstractmethod
     def longest_window(self) -> float:
-        """See :class:`Availability`."""
+        """See :class:`~fsim.fleet.availability.base.Availability`."""
 
     @abstractmethod
     def _windows(self, start: float) -> Iterator[Window]:
         """As :meth:`windows` has them, for a checked ``start``; begins may lie before it."""
 
     def windows(self, start: float) -> Iterator[Window]:
-        """See :class:`Availability`.
+        """See :class:`~fsim.fleet.availability.base.Availability`.
 
         Raises
         ------
