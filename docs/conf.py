@@ -6,6 +6,7 @@ links are checked. A reference to a name that is not there fails the build.
 
 import importlib
 import os
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from sphinx.ext.autodoc.mock import mock
@@ -45,11 +46,17 @@ _PACKAGES = (
     *("types", "typing"),
 )
 _SHORT = (
-    *("np.random.Generator", "pd.DataFrame", "FieldInfo", "Gt", "Le", "Locale", "NoneType"),
+    *(
+        "np.random.Generator",
+        "pd.DataFrame",
+        "FieldInfo",
+        "Figure",
+        "Gt",
+        "Le",
+        "Locale",
+        "NoneType",
+    ),
     *("PreTrainedModel", "PreTrainedTokenizerBase"),
-    # matplotlib's, and what pydantic bounds a number by, which stands in the types that it shows.
-    "Figure",
-    "(gt|ge|lt|le)=.+",
 )
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join(_PACKAGES)})(\..+)?|{'|'.join(_SHORT)}")]
 
@@ -84,7 +91,7 @@ def _means(name: str, meant: Any) -> bool:
 
 
 def _resolve(app, env, node, content):
-    """Let a role name things as its module does: by an import, or where a package exports them.
+    """Let a role name things as its class and module do, or a package that exports them.
 
     A name of another package that the module knows, a type variable and a private name have no
     page.
@@ -92,13 +99,15 @@ def _resolve(app, env, node, content):
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]
-    if set(target) & set("[<>"):  # a piece of a type that Sphinx could not take apart
+    if set(target) & set("[<>="):  # a piece of a type that Sphinx could not take apart
         return content
-    with mock(autodoc_mock_imports):
-        try:
-            meant = _evaluate(target, node.get("py:module") or project)
-        except LookupError:
-            return None
+    module, kind = node.get("py:module") or project, node.get("py:class")
+    for name in (f"{kind}.{target}", target) if kind else (target,):
+        with mock(autodoc_mock_imports), suppress(LookupError):
+            meant = _evaluate(name, module)
+            break
+    else:
+        return None
     if isinstance(meant, TypeVar) or target.rpartition(".")[2].startswith("_"):
         return content
     last = target.rpartition(".")[2]

@@ -6,7 +6,6 @@ import importlib.util
 import re
 from pathlib import Path
 
-import click
 import pytest
 import typer.main
 
@@ -49,16 +48,12 @@ PROGRAMS = {
 
 
 def commands(group=None, path=()):
-    """Every command -> the options that it takes."""
+    """Every command, by its words -> the options that it takes."""
     group = typer.main.get_command(app) if group is None else group
-    found = {}
-    for name, command in group.commands.items():
-        found[(*path, name)] = {
-            text for each in command.params for text in (*each.opts, *each.secondary_opts)
-        }
-        if isinstance(command, click.Group) or hasattr(command, "commands"):
-            found |= commands(command, (*path, name))
-    return found
+    every = {path: {text for each in group.params for text in (*each.opts, *each.secondary_opts)}}
+    for name, command in getattr(group, "commands", {}).items():
+        every |= commands(command, (*path, name))
+    return every
 
 
 COMMANDS = commands()
@@ -79,7 +74,7 @@ def is_there(name):
             source = ROOT.joinpath(*parts[:at]).with_suffix(".py")
             if not source.is_file():
                 continue
-            return re.search(rf"^(def|class) {parts[at]}\b", source.read_text("utf-8"), re.M)
+            return re.search(rf"^(def |class )?{parts[at]}\b", source.read_text("utf-8"), re.M)
         for part in parts[at:]:
             if not hasattr(found, part):
                 return False

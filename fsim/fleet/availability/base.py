@@ -173,7 +173,7 @@ class Intermittent(Availability, ABC):
         """As :meth:`windows` has them, for a checked ``start``; begins may lie before it."""
 
     def windows(self, start: float) -> Iterator[Window]:
-        """See :class:`Availability`.
+        """See :class:`~fsim.fleet.availability.base.Availability`.
 
         Raises
         ------
