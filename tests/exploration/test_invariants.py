@@ -421,7 +421,7 @@ def test_an_error_that_is_not_of_fsim_is_told():
     other = dataclasses.replace(CASE, learning=Learning(examples=(1, 2)))
     found = explore(other)
     assert found.outcome == "broken off"
-    assert list(found.broken) == [f"{STRAY}:IndexError:world/roster.py"]
+    assert list(found.broken) == [f"{STRAY}:IndexError:simulation/roster.py"]
 
 
 def test_a_clock_that_stands_is_told(monkeypatch):
