@@ -271,6 +271,6 @@ def test_models_and_settings_that_cannot_be(rows):
     qwen2 = AdaptedModel(base_of("qwen2"), LORA["qwen2"], seed=0)
     with pytest.raises(ScenarioError, match=r"compression\.after: found 2, allowed are 1 to 1"):
         qwen2.merging(MergingSettings(after=2))
-    compiled = dataclasses.replace(ADAMW, compile=True)
+    compiled = ADAMW.model_copy(update={"compile": True})
     with pytest.raises(ScenarioError, match=r"training\.compile: found true, allowed is false"):
         train(qwen2, rows, jobs_of(qwen2, rows, 1), 1, HALF, compiled)

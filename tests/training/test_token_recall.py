@@ -66,7 +66,7 @@ def gradients(model, embedding, batch):
 
 
 def test_it_is_what_a_loop_over_tokens_finds(nano, rows):
-    still = dataclasses.replace(SGD, learning_rate=0.0)
+    still = SGD.model_copy(update={"learning_rate": 0.0})
     (job,) = jobs_of(nano, rows, 1, steps=2, size=8)
     (result,) = train(nano, rows, [job], 1, still, SETTINGS, size=8)
     lora = LORA["nano"]
