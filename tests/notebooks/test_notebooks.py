@@ -34,7 +34,7 @@ def test_notebook_is_committed_with_small_outputs_and_nothing_of_a_machine(path)
 def test_notebook_runs_from_top_to_bottom(path):
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=180, kernel_name="python3", resources={"metadata": {"path": ROOT}}
+        notebook, timeout=500, kernel_name="python3", resources={"metadata": {"path": ROOT}}
     )
     client.execute()
     outputs = [cell["outputs"] for cell in notebook.cells if cell["cell_type"] == "code"]
