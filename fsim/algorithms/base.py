@@ -41,7 +41,7 @@ class Conditions:
     transport
         Its name.
     loses_packets
-        Whether it may lose parts of a payload.
+        True if it may lose parts of a payload.
     """
 
     optimizer: str
@@ -62,7 +62,7 @@ class Federation:
     layout
         Of the adapter.
     clients
-        How many there are in all, not how many a round asks.
+        Number of them in all, not of those that a round asks.
     learning_rate
         Of local steps.
     seed
@@ -84,7 +84,7 @@ class ClientSide:
     companion
         The name, in records, of what is sent beside an adapter or an update.
     download_bytes, upload_bytes
-        How long that is, each way, before anything is sent; None where nothing is.
+        Its length each way, known before anything is sent; None where nothing is.
     """
 
     companion: ClassVar[str] = "companion"
@@ -102,7 +102,7 @@ class ClientSide:
         Parameters
         ----------
         delta
-            What training changed, not what compression leaves of it.
+            The change by training, before compression.
         steps
             That training took.
 
@@ -137,7 +137,7 @@ class AlgorithmState:
         trained
             The tensors that it is to train.
         repeat
-            How often it was asked before in this round.
+            Times that it was asked before in this round.
         """
         return ClientSide()
 
@@ -165,7 +165,7 @@ class AlgorithmState:
         updates
             Decoded and screened.
         arrivals
-            Whose they are, in the same order.
+            The arrivals that brought them, in the same order.
         selected, scales
             As for :meth:`fsim.server.aggregation.Aggregation.combine`.
         """

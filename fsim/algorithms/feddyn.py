@@ -53,7 +53,7 @@ class FedDyn(Algorithm):
             raise ValueError(f"alpha: found {self.alpha}, allowed is more than 0")
 
     def check(self, conditions: Conditions) -> None:
-        """Refuse what its two sides do not fit; see :class:`Algorithm`."""
+        """Refuse what its two sides do not fit."""
         aggregation, protocol = conditions.aggregation, conditions.protocol
         if conditions.proximal:
             raise self.contradiction(
@@ -127,7 +127,7 @@ class FedDynState(AlgorithmState):
         selected: Sequence[float] | None = None,
         scales: Sequence[float] | None = None,
     ) -> Update:
-        """The mean less ``h / alpha``; see :class:`AlgorithmState`."""
+        """The mean less ``h / alpha``."""
         mean = super().mean(aggregation, updates, arrivals, selected=selected, scales=scales)
         share = np.float32(1 / self._alpha)
         return {name: values - share * self.gradients.server[name] for name, values in mean.items()}

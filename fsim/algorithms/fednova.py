@@ -27,7 +27,7 @@ class FedNova(Algorithm):
     name: ClassVar[str] = "fednova"
 
     def check(self, conditions: Conditions) -> None:
-        """Refuse what has no weights, another norm, or no mean; see :class:`Algorithm`."""
+        """Refuse what has no weights, another norm, or no mean."""
         aggregation, protocol = conditions.aggregation, conditions.protocol
         if not isinstance(aggregation, WeightedMean):
             raise self.contradiction(f"server.aggregation: {aggregation.name}", "fedavg")
@@ -56,7 +56,7 @@ class FedNovaState(AlgorithmState):
         selected: Sequence[float] | None = None,
         scales: Sequence[float] | None = None,
     ) -> Update:
-        """The normalised average, weighted as the rule says; see :class:`AlgorithmState`.
+        """The normalised average, weighted as the rule says.
 
         Raises
         ------

@@ -34,7 +34,7 @@ from fsim.server.aggregation import WeightedMean, check_layouts
 from fsim.server.protocols.base import ClientUpdate
 
 PLAIN_STEPS = frozenset({"sensitivity", "merging"})
-"""What a policy may ask of training that leaves a local step one along a gradient."""
+"""Requests of a policy to training that leave a local step one along a gradient."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Scaffold(Algorithm):
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
 
     def check(self, conditions: Conditions) -> None:
-        """Refuse what its control variates do not fit; see :class:`Algorithm`."""
+        """Refuse what its control variates do not fit."""
         aggregation, protocol = conditions.aggregation, conditions.protocol
         if conditions.optimizer != "sgd":
             raise self.contradiction(
@@ -98,7 +98,7 @@ class ScaffoldState(AlgorithmState):
     federation
         Of the run.
     policy
-        How they are serialised.
+        Serialises them.
 
     Attributes
     ----------
@@ -184,13 +184,13 @@ class ScaffoldClient(ClientSide):
         )
 
     def encode(self, delta: Update, steps: int) -> bytes:
-        """Serialise how the client's control variate changes; see :class:`ClientSide`."""
+        """Serialise the change of the client's control variate."""
         trained = {name: delta[name] for name in self.server}
         change = control_change(self.server, trained, steps, self.learning_rate)
         return self.policy.encode(change, EncodingContext(self.rng))
 
     def decode(self, companion: bytes) -> Update:
-        """Read the change; see :class:`ClientSide`."""
+        """Read the change of a control variate."""
         return self.policy.decode(companion, Layout.of(self.server))
 
 

@@ -22,7 +22,7 @@ from fsim.core.types import Update
 
 Array = npt.NDArray[np.float64]
 State = dict[str, dict[str, Array]]
-"""Float64 arrays by the name of what is kept (``"momentum"``, ``"variance"``), then by tensor."""
+"""Float64 arrays by the name of the state (``"momentum"``, ``"variance"``), then by tensor."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class ServerOptimizer(ABC):
         Parameters
         ----------
         mean_delta
-            What aggregation gave.
+            The aggregated update.
 
         Raises
         ------

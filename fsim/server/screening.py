@@ -1,6 +1,6 @@
-"""Keeping updates out of the average that would spoil it.
+"""Screening of updates: those that would spoil the average stay out of it.
 
-What a server sees is the decoded update alone, so only that is judged: whether its numbers are
+A server sees the decoded update alone, so only that is judged: whether its numbers are
 numbers, and whether it is absurdly long. Clipping to a norm is that of McMahan et al., "Learning
 Differentially Private Recurrent Language Models", ICLR 2018, without the noise.
 """

@@ -20,7 +20,7 @@ def bytes_within(seconds: float, link: Link, transport: Transport) -> int:
     seconds
         From asking for the transfer until it is over.
     link, transport
-        How the bytes travel.
+        The client's link, and the transport over it.
 
     Returns
     -------

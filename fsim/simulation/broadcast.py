@@ -44,7 +44,7 @@ class Broadcast:
         Parameters
         ----------
         client
-            Who.
+            Its number.
         version, adapter
             The global adapter, and its number.
 

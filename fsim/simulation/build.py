@@ -1,4 +1,4 @@
-"""Building the parts of a world from what a scenario says of them."""
+"""Builders of the parts of a run from its scenario: fleet, links, energy, task."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _availability_law(loaded: LoadedScenario) -> AvailabilityLaw:
 
 
 def build_energy(scenario: Scenario) -> EnergyModel:
-    """The cost of a client's doings in joules."""
+    """The energy model of clients' training and transfers, joules."""
     fleet = scenario.fleet
     transmit: PowerModel = (
         ConstantPower(fleet.transmit_power)
@@ -165,7 +165,7 @@ def _link_law(link: LinkSettings, loaded: LoadedScenario) -> LinkLaw:
 
 @dataclass(frozen=True)
 class PreparedTask:
-    """The model with its adapter, and everyone's data.
+    """The model with its adapter, and the data of all clients.
 
     Attributes
     ----------
@@ -178,7 +178,7 @@ class PreparedTask:
     unseen_labels
         Labels of test examples that no client has an example of.
     cache
-        Results of runs on this task made lately.
+        Recent results of runs on this task.
     """
 
     adapted: AdaptedModel
@@ -256,7 +256,7 @@ def build_partition(scenario: Scenario, examples: Sequence[Example]) -> tuple[Sh
     Returns
     -------
     tuple
-        Each client's indices, and how many examples no client has.
+        Each client's indices, and the number of examples that no client has.
     """
     rng = stream(scenario.seed, "learning.partition")
     settings, clients = scenario.task.partition, scenario.fleet.clients

@@ -65,19 +65,19 @@ class RunContext:
     Attributes
     ----------
     uplink, downlink
-        How their bytes travel.
+        Routes of their bytes.
     encoder
-        What becomes of their updates.
+        Encodes their updates.
     energy
-        What their doings cost.
+        Energy of training and transfers.
     dropout_timeout
         Seconds after a client's last sign of life until the server gives it up.
     uptime
-        When the server is there.
+        Times at which the server is there.
     failures
-        What becomes of payloads on their way.
+        Damage and doubling of payloads on their way.
     upload_seconds
-        What an upload may take, by which each client's budget of bytes is set; None for no budget.
+        Seconds that an upload may take, which set each client's budget of bytes; None for none.
     """
 
     env: simpy.Environment
@@ -105,8 +105,7 @@ class ClientRound:
     job
         Training from what decoding those bytes gives.
     context
-        What the client knows when it encodes, but for the Fisher and the step sizes that training
-        brings.
+        The context of its encoding, but for the Fisher and the step sizes that training brings.
     weight
         Number of its training examples.
     packets
@@ -116,7 +115,7 @@ class ClientRound:
     version
         Of the global adapter.
     repeat
-        How often the client was asked before in this round.
+        Times that the client was asked before in this round.
     """
 
     profile: ClientProfile
@@ -132,7 +131,7 @@ class ClientRound:
     repeat: int = 0
 
     def run(self) -> Generator[simpy.Event, Any, Ending]:
-        """The process; its value is how it ended.
+        """The process of the round; its value is the round's end.
 
         Raises
         ------
@@ -352,7 +351,7 @@ class ClientRound:
     def _give_up(
         self, trouble: Trouble, never: str = "", wasted: int = 0, least: float = 0.0
     ) -> Generator[simpy.Event, Any, ClientLost]:
-        """The server waits for a sign of life, ``least`` seconds at least; what to raise then."""
+        """Wait for a sign of life, ``least`` seconds at least; the exception to raise then."""
         least = LEAST_PATIENCE if never else least
         yield self.run_context.env.timeout(max(self.run_context.dropout_timeout, least))
         self._record(Kind.LOST, size=wasted, details={"reason": trouble})
@@ -364,7 +363,7 @@ class ClientRound:
 
     @property
     def _keys(self) -> tuple[int, ...]:
-        """Of the streams that are this asking's own."""
+        """Keys of the random streams that are this asking's own."""
         return participation(*self._who, self.repeat)
 
     def _record(

@@ -1,4 +1,4 @@
-"""Counts of what became of the clients that were asked: a run's books, which must balance."""
+"""Counts of the clients that a run asked, by how each asking ended."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class ClientCounts:
     unfinished: int = 0
 
     def check(self) -> None:
-        """Refuse books that do not balance.
+        """Refuse counts of ends that do not add up to the clients asked.
 
         Raises
         ------
         RuntimeError
-            They do not: a fault in the simulator.
+            They do not, by a fault in the simulator.
         """
         ends = self.aggregated + self.late + self.rejected + self.dropped + self.unfinished
         if self.selected != ends:
             raise RuntimeError(f"{self.selected} clients were asked, but {ends} accounted for")
 
     def as_dict(self) -> dict[str, int]:
-        """By name."""
+        """The counts by name."""
         return asdict(self)

@@ -26,7 +26,7 @@ class EncodingMemory:
 
     @contextmanager
     def measured(self) -> Iterator[None]:
-        """Around the encoding of one update."""
+        """A context that measures the encoding of one update."""
         already = tracemalloc.is_tracing()
         if not already:
             tracemalloc.start()

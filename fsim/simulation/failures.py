@@ -41,7 +41,7 @@ class PayloadFailures:
     seed
         The scenario's.
     settings
-        How likely what is.
+        Probabilities of each failure.
     """
 
     seed: int

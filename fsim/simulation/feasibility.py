@@ -43,7 +43,7 @@ class LeastRound:
     steps: Callable[[int], float]
 
     def seconds(self, profile: ClientProfile) -> tuple[float, float, float]:
-        """Of download, training and upload."""
+        """Seconds of download, training and upload."""
         training = profile.compute_seconds(
             self.operations(profile.client), self.steps(profile.client)
         )
@@ -220,11 +220,11 @@ def check_presence(rule: Rule, clients: Iterable[ClientProfile], least: LeastRou
     Parameters
     ----------
     rule
-        What going away leaves of a transfer and of training.
+        The part of a transfer and of training that survives going away.
     clients
         Looked at until one is found that is there for long enough.
     least
-        What a round takes at the least.
+        The least time of a round.
 
     Raises
     ------
@@ -265,7 +265,7 @@ def check_window(window: float, clients: Iterable[ClientProfile], least: LeastRo
     clients
         Looked at until one is found that can.
     least
-        What a round takes at the least.
+        The least time of a round.
 
     Raises
     ------

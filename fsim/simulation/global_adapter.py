@@ -1,4 +1,4 @@
-"""The global adapter, and how what clients sent moves it."""
+"""The global adapter, which clients' updates move."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class GlobalAdapter:
     env
         The clock.
     scenario
-        What rules the server goes by.
+        Gives the rules of the server.
     initial
         The adapter to begin with.
     examples
         Client -> number of its training examples.
     accounts, recorder
-        Where what became of each update is told.
+        Count and record the end of each update.
     algorithm
         The scenario's, which follows the updates that enter.
 
@@ -69,11 +69,11 @@ class GlobalAdapter:
         self._waiting: dict[int, ClientUpdate] = {}
 
     def receive(self, arrival: ClientUpdate) -> None:
-        """An update is there, and waits for the protocol to use it or to set it aside."""
+        """Hold an update until the protocol uses it or sets it aside."""
         self._waiting[id(arrival)] = arrival
 
     def close(self) -> int:
-        """The run is over: updates that nobody used. Those that cannot be used count as rejected.
+        """End the run; number of updates that nobody used. Unreadable ones count as rejected.
 
         A protocol may end at the very moment at which others answer.
         """
@@ -87,7 +87,7 @@ class GlobalAdapter:
         selected: Sequence[int],
         aggregate: Aggregate,
     ) -> int:
-        """Aggregate what arrived; how many updates entered. Without any nothing changes."""
+        """Aggregate what arrived; number of updates that entered. Without any the adapter stays."""
         updates, accepted = self._screened(arrivals)
         if updates:
             self._algorithm.accept(accepted)
@@ -118,12 +118,12 @@ class GlobalAdapter:
                 self._accounts.rejected += 1
             else:
                 self._accounts.late += 1
-                self._tell(Kind.LATE, arrival)
+                self._record(Kind.LATE, arrival)
 
     def _screened(
         self, arrivals: Sequence[ClientUpdate]
     ) -> tuple[list[Update], list[ClientUpdate]]:
-        """Updates that may be aggregated, and whose they are."""
+        """Updates that may be aggregated, and the arrivals that brought them."""
         updates, accepted = [], []
         for arrival in arrivals:
             self._waiting.pop(id(arrival), None)
@@ -135,7 +135,7 @@ class GlobalAdapter:
                 rejection = Rejection("not-finite", "what came beside it is not finite")
             if rejection is not None:
                 self._accounts.rejected += 1
-                self._tell(Kind.REJECTED, arrival, rejection.reason)
+                self._record(Kind.REJECTED, arrival, rejection.reason)
                 continue
             updates.append(self._screen.accept(arrival.update))
             accepted.append(arrival)
@@ -143,7 +143,7 @@ class GlobalAdapter:
         return updates, accepted
 
     def _moved(self, updates: Sequence[Update]) -> int:
-        """A version is made; how many updates entered.
+        """Number the new version; number of updates that entered.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class GlobalAdapter:
             )
         return len(updates)
 
-    def _tell(self, kind: Kind, arrival: ClientUpdate, reason: str | None = None) -> None:
+    def _record(self, kind: Kind, arrival: ClientUpdate, reason: str | None = None) -> None:
         details = None if reason is None else {"reason": reason}
         self._recorder.record(
             kind, self._env.now, 0.0, arrival.client, self.version + 1, details=details

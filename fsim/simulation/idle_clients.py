@@ -65,5 +65,5 @@ class Idle(Sequence[int]):
 
     @property
     def busy(self) -> tuple[int, ...]:
-        """Those who have something to do."""
+        """Clients at work, in ascending order."""
         return tuple(self._busy)

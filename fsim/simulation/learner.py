@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from typing_extensions import override
+
 from fsim.core.rng import participation, stream, torch_seed
 from fsim.core.types import GradientCorrection, Layout, Update
 from fsim.data.encoding import BatchShape, draw_batches
@@ -19,7 +21,7 @@ from fsim.training.trainer import Trainer, TrainingJob, TrainingResult, automati
 
 
 class Learner(Protocol):
-    """Everything about models and data that a run needs.
+    """The models and data of a run, as its world uses them.
 
     Attributes
     ----------
@@ -32,7 +34,7 @@ class Learner(Protocol):
     facts
         For the summary.
     cache
-        What runs with this model and data made lately.
+        Recent results of runs with this model and data.
     """
 
     initial: Update
@@ -56,8 +58,8 @@ class Learner(Protocol):
     ) -> TrainingJob:
         """A client's training in a round, from an adapter.
 
-        ``correction`` is added to each of its gradients; ``repeat`` says how often the client was
-        asked before in this round: it draws batches anew.
+        ``correction`` is added to each of its gradients; ``repeat`` is the number of times that the
+        client was asked before in this round: each draws its own batches.
         """
         ...
 
@@ -78,7 +80,7 @@ class Learner(Protocol):
         ...
 
     def final_facts(self) -> dict[str, Any]:
-        """For the summary, known at the end of a run."""
+        """Figures for the summary that are complete at the end of a run."""
         ...
 
     def save(self, adapter: Update, folder: Path) -> None:
@@ -86,15 +88,15 @@ class Learner(Protocol):
         ...
 
 
-class RealLearner:
-    """The scenario's own model and data, really trained (:class:`Learner`).
+class RealLearner(Learner):
+    """The scenario's own model and data, really trained.
 
     Parameters
     ----------
     loaded
         The scenario.
     store
-        Where results are looked up and kept; None computes everything.
+        Holds training results and evaluations for later runs; None computes everything.
     build
         Makes model and data ready.
     workers
@@ -140,12 +142,7 @@ class RealLearner:
         )
         self.initial, self.layout = prepared.adapted.initial, prepared.adapted.layout
         self.parameters = int(prepared.adapted.model.num_parameters())
-        self.operations = self._trainer.operations
-        self.submit = self._trainer.submit
-        self.result = self._trainer.result
-        self.evaluate: Callable[[Update], Evaluation] = self._evaluator.evaluate
-        self.save = prepared.adapted.save
-        self.facts: dict[str, Any] = {
+        self.facts = {
             "adapter_parameters": self.layout.size,
             "cohort_width": self._trainer.width,
             "training_examples": len(rows),
@@ -157,10 +154,11 @@ class RealLearner:
             "labels_in_no_shard": prepared.unseen_labels,
         }
 
+    @override
     def examples(self, client: int) -> int:
-        """See :class:`Learner`."""
         return len(self._shards[client])
 
+    @override
     def job(
         self,
         client: int,
@@ -170,7 +168,6 @@ class RealLearner:
         correction: GradientCorrection | None = None,
         repeat: int = 0,
     ) -> TrainingJob:
-        """See :class:`Learner`."""
         keys = participation(client, round_number, repeat)
         batches = draw_batches(
             self._shards[client],
@@ -189,13 +186,33 @@ class RealLearner:
             torch_seed(self._scenario.seed, "learning.binarisation", *keys),
         )
 
+    @override
+    def operations(self, job: TrainingJob) -> float:
+        return self._trainer.operations(job)
+
+    @override
+    def submit(self, job: TrainingJob) -> int:
+        return self._trainer.submit(job)
+
+    @override
+    def result(self, ticket: int) -> TrainingResult:
+        return self._trainer.result(ticket)
+
+    @override
+    def evaluate(self, adapter: Update) -> Evaluation:
+        return self._evaluator.evaluate(adapter)
+
+    @override
+    def save(self, adapter: Update, folder: Path) -> None:
+        self._adapted.save(adapter, folder)
+
     def close(self) -> None:
         """End the other processes."""
         self._trainer.close()
         self._evaluator.close()
 
+    @override
     def final_facts(self) -> dict[str, Any]:
-        """See :class:`Learner`."""
         trainer = self._trainer
         facts = {"jobs_trained": trainer.trained, "jobs_reused": trainer.reused}
         if trainer.memory is not None:

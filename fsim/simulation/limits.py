@@ -31,9 +31,9 @@ class Limits:
     env
         The clock.
     stop
-        When to end.
+        The scenario's limits of a run.
     accounts
-        What became of them so far.
+        Counts of how each asking ended so far.
     clients_per_round
         The scenario's cohort: a hundred whole ones may come to nothing, however large they are.
 
@@ -43,7 +43,7 @@ class Limits:
         Succeeds at ``stop.after``. Fails, by NothingLeft, when no update has entered the global
         adapter for ``stop.without_update``, or in :data:`MOST_IN_VAIN` askings.
     troubles
-        How often which trouble was met in the run.
+        Number of clients' rounds that each trouble ended.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class EncodedUpdate:
     pieces
         The payload, or its packets in the order of sending, None for one that was lost.
     in_packets
-        Whether the update was encoded so that it can be read with packets missing.
+        True if the update was encoded so that it can be read with packets missing.
     """
 
     policy: Policy
@@ -106,7 +106,7 @@ class EncodedUpdate:
 
 
 class PayloadEncoder:
-    """Encodes updates, and knows again what it has encoded lately.
+    """Encodes updates, each once for all runs that send it.
 
     Runs that differ in what cannot change learning send the same payloads.
 
@@ -115,7 +115,7 @@ class PayloadEncoder:
     policy, transport
         Of the run.
     cache
-        Where encoded updates are kept.
+        Holds encoded updates for runs that send the same.
     memory
         Measures what encoding takes, if anything does.
     """
@@ -132,13 +132,13 @@ class PayloadEncoder:
         self._key = (type(policy), repr(policy), transport.loses_packets)
 
     def of(self, update: Update, context: EncodingContext, origin: str) -> EncodedUpdate:
-        """An update's encoded.
+        """The encoded form of an update.
 
         Parameters
         ----------
         origin
-            What its training is stored under; empty if it is not. What a client's memory has a part
-            in is encoded every time.
+            The key that its training is stored under; empty if it is not. An update in which a
+            client's memory has a part is encoded every time.
         """
         if not origin or context.memory:
             return self._encode(update, context)

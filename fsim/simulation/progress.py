@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 EVERY_S = 0.5
-"""Seconds, of the user's own clock, between two tellings while nothing is evaluated."""
+"""Seconds, of the user's own clock, between two reports while nothing is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Progress:
 
 
 class ProgressReport:
-    """Tells of a run after each evaluation, and now and then while no round closes.
+    """Reports a run's progress after each evaluation, and now and then while none is made.
 
     Parameters
     ----------
     listener
-        Called each time; nobody is if None.
+        Called with each report; None for no reports.
     rounds
-        How many there are to be.
+        Number of rounds that there are to be.
     """
 
     def __init__(self, listener: Callable[[Progress], None] | None, rounds: int) -> None:
@@ -54,25 +54,25 @@ class ProgressReport:
         return self._state.round_number
 
     def close_round(self, round_number: int) -> None:
-        """A round has closed; told with what comes next."""
+        """Note that a round has closed; the next report says so."""
         self._state = replace(self._state, round_number=round_number)
 
     def evaluation(self, row: Mapping[str, Any]) -> None:
-        """Tell of an evaluation, a row of the evaluations table."""
+        """Report an evaluation, a row of the evaluations table."""
         self._state = Progress(
             row["round"], self._state.rounds, row["time_s"], row["accuracy"], row["uplink_bytes"]
         )
-        self._tell()
+        self._report()
 
     def meanwhile(self, simulated_s: float, uplink_bytes: int, at_once: bool = False) -> None:
-        """Tell how far the clock and the bytes are, if it has been a while, or at once."""
+        """Report the clock and the bytes if the last report is a while ago, or at once."""
         if self._state.simulated_s == simulated_s:
             return
         if at_once or time.monotonic() - self._last >= EVERY_S:
             self._state = replace(self._state, simulated_s=simulated_s, uplink_bytes=uplink_bytes)
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         self._last = time.monotonic()
         if self._listener is not None:
             self._listener(self._state)

@@ -53,9 +53,9 @@ class Ending:
         The update as the server decodes it, or without one where it cannot be used; None for a
         client that is lost.
     trouble
-        Why there is no update.
+        The reason why there is no update.
     never
-        Why a transfer of it would never end; empty where that was not the trouble.
+        The reason why a transfer of it would never end; empty where that was not the trouble.
     """
 
     arrival: ClientUpdate | None

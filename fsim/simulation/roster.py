@@ -28,13 +28,13 @@ class Roster:
     env
         The clock.
     scenario
-        What the rule is, and who may be asked.
+        Gives the selection rule, and the clients that may be asked (``protocol.ask``).
     population
         The clients.
     examples
         Client -> number of its training examples, which it registers with.
     uptime
-        When the server is there to ask.
+        The times at which the server is there to ask.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Roster:
         self._uptime = uptime
         self.population = population
         self._idle = Idle(len(population))
-        self._someone_is_through = env.event()
+        self._client_back = env.event()
         self._choices: dict[int, int] = {}
-        self._nobody_left = ""
+        self._dead_links = ""
         self._first_alive = 0
         self._anyone = scenario.protocol.ask == "all" or isinstance(
             scenario.fleet.availability, AlwaysSettings | DropoutSettings
@@ -75,7 +75,7 @@ class Roster:
         return selector
 
     def __getitem__(self, client: int) -> ClientProfile:
-        """A client by its number."""
+        """The profile of a client by its number."""
         return self.population[client]
 
     def select(
@@ -90,7 +90,7 @@ class Roster:
     def wait_for_client(
         self, among: Sequence[int] | None = None
     ) -> Generator[simpy.Event, Any, None]:
-        """See :class:`fsim.server.protocols.base.World`.
+        """Wait until the server is there and one of these clients, or of all, may be asked.
 
         Raises
         ------
@@ -103,18 +103,18 @@ class Roster:
                 yield env.timeout(back - env.now)
             if self._available(among):
                 return
-            if self._nobody_left and not self._idle.busy:
-                raise NothingLeft(self._nobody_left)
+            if self._dead_links and not self._idle.busy:
+                raise NothingLeft(self._dead_links)
             idle = self._idle if among is None else [c for c in among if c in self._idle]
             comes = math.inf
-            if not self._nobody_left:
+            if not self._dead_links:
                 comes = min(
                     (self.population[one].availability.next_available(env.now) for one in idle),
                     default=math.inf,
                 )
             if math.isinf(comes) and not self._idle.busy:
                 raise NothingLeft("no client is at work and none will ever be available again")
-            waits = [self._someone_is_through]
+            waits = [self._client_back]
             if comes < math.inf:
                 waits.append(env.timeout(comes - env.now))
             yield env.any_of(waits)
@@ -126,11 +126,11 @@ class Roster:
     def come_back(self, client: int) -> None:
         """The client has nothing to do any more; whoever waits for one is woken."""
         self._idle.come_back(client)
-        through, self._someone_is_through = self._someone_is_through, self._env.event()
-        through.succeed()
+        event, self._client_back = self._client_back, self._env.event()
+        event.succeed()
 
     def observe(self, arrival: ClientUpdate, round_number: int) -> None:
-        """Tell the rule of a client that answered."""
+        """Report a client that answered to the selection rule."""
         self._selector.observe(
             arrival.client,
             round_number,
@@ -140,7 +140,7 @@ class Roster:
         )
 
     def note_dead_link(self, trouble: str) -> None:
-        """A client's transfer will never end; where no link carries anything, nobody is asked more.
+        """Note a transfer that never ends; where all links are dead, no client is asked any more.
 
         The server would go on asking. But nothing could come of it, and the run ends once what has
         arrived is dealt with.
@@ -148,7 +148,7 @@ class Roster:
         Parameters
         ----------
         trouble
-            What to say then.
+            The message's beginning, for the error that ends such a run.
         """
         now = self._env.now
         # Who is dead stays dead: each client is looked at once.
@@ -158,16 +158,16 @@ class Roster:
             if uplink.capacity.dies_at + uplink.round_trip >= now:
                 return
             self._first_alive += 1
-        self._nobody_left = f"{trouble}; nobody is left who could ever answer"
+        self._dead_links = f"{trouble}; nobody is left who could ever answer"
 
     @property
     def busy(self) -> tuple[int, ...]:
-        """Those who have something to do."""
+        """Clients at work, in ascending order."""
         return self._idle.busy
 
     def _available(self, among: Sequence[int] | None) -> Sequence[int]:
         """Clients with nothing to do who may be asked now, in ascending order."""
-        if self._nobody_left:
+        if self._dead_links:
             return ()
         if among is None and self._anyone:
             return self._idle

@@ -40,7 +40,7 @@ class RunResult:
     adapter
         The global adapter at the end.
     failure
-        Why the run could not go on, None if it did to its end.
+        The reason why the run could not go on, None if it did to its end.
     facts
         About the model and data: adapter parameters, shard sizes, prompts shortened.
     save_adapter
@@ -85,13 +85,13 @@ def simulate(
         Training results and evaluations found there are not computed again: a run that was killed
         goes on where it was, to the same result.
     build
-        Makes model and data ready; for callers who keep them from run to run.
+        Makes model and data ready; for callers with one of them for many runs.
     workers
         Processes that share training and evaluation, this one included; on Linux and without a GPU,
         elsewhere there is one. No result depends on their number.
     trackers
-        Told of the run while it goes on (:class:`fsim.trackers.Tracker`). No result depends
-        on them; one that raises is named in a warning, and told no more.
+        Follow the run while it goes on (:class:`fsim.trackers.Tracker`). No result depends on
+        them; one that raises is named in a warning, and called no more.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def simulate(
     # Sums are split among threads: their number is part of the result.
     torch.set_num_threads(threads)
     tracker = TrackerGroup(trackers)
-    with closing(RealLearner(loaded, store, build, workers)) as learner, _stop_told(tracker):
+    with closing(RealLearner(loaded, store, build, workers)) as learner, _stop_reported(tracker):
         tracker.start(loaded.scenario.model_dump(mode="json"))
         result = run_world(SimulatedWorld(loaded, learner, on_progress, tracker))
     tracker.finish(
@@ -127,8 +127,8 @@ def simulate(
 
 
 @contextmanager
-def _stop_told(tracker: TrackerGroup) -> Iterator[None]:
-    """Whatever ends a run before its end is the last that trackers are told of it."""
+def _stop_reported(tracker: TrackerGroup) -> Iterator[None]:
+    """Report an exception that ends a run before its end to trackers, as the last of it."""
     try:
         yield
     except BaseException as error:

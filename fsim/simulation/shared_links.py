@@ -1,4 +1,4 @@
-"""Shared links on the clock: who uploads side by side, and when each is through.
+"""Shared links on the clock: transfers side by side, and the time at which each is through.
 
 The network room works out how a shared link is divided (:mod:`fsim.network.sharing.uploads`); this
 is the SimPy process that asks it when the next transfer ends and wakes whoever waits for that.
@@ -17,7 +17,7 @@ from fsim.network.sharing.max_min import SharedNetwork
 from fsim.network.sharing.shared_link import SharedLink
 
 NO_FLOW = -1
-"""Of one that did not begin, since the run is about to end."""
+"""Number of a transfer that did not begin, since the run is about to end."""
 
 
 class SharedLinks:
@@ -48,7 +48,7 @@ class SharedLinks:
         size
             Bytes on the wire.
         path
-            Which shared links it goes over.
+            Indices of the shared links that it goes over.
         cap
             The client's own link.
 
@@ -70,7 +70,7 @@ class SharedLinks:
             else:
                 flow = self._network.add(self._env.now, size, path, cap)
         except TraceError as error:
-            self._tell(error)
+            self._fail(error)
             return NO_FLOW, finished
         self._waiting[flow] = finished
         self._set_alarm()
@@ -87,14 +87,14 @@ class SharedLinks:
         try:
             delivered = self._network.remove(self._env.now, flow)
         except TraceError as error:
-            self._tell(error, flow)
+            self._fail(error, flow)
             return 0.0
         del self._waiting[flow]
         self._set_alarm()
         return delivered
 
-    def _tell(self, error: TraceError, mine: int | None = None) -> None:
-        """Tell the client whose trace has ended, whoever's coming or going has brought it up.
+    def _fail(self, error: TraceError, mine: int | None = None) -> None:
+        """Fail the transfer of the client whose trace has ended, whoever's coming has shown it.
 
         Of one's own flow, and of one that is only about to begin, it is raised. It ends the run:
         what is on the links at that moment is not to be gone on with.
@@ -119,7 +119,7 @@ class SharedLinks:
         try:
             finishers = self._network.advance(self._env.now)
         except TraceError as error:
-            self._tell(error)
+            self._fail(error)
             return
         for flow, _ in finishers:
             # One that was broken off at the very moment of its finish waits no more.

@@ -24,7 +24,7 @@ class Transferred:
     Attributes
     ----------
     arrived
-        Whether it was finished; if not, it ended when the client went away, or when its last byte
+        True if it was finished; if not, it ended when the client went away, or when its last byte
         was sent if it never ends.
     sent_bytes, wasted
         Payload bytes put on the link, those sent again counted again; and those of them that were
@@ -32,7 +32,7 @@ class Transferred:
     active_s
         Seconds that the client was there for it.
     never
-        Why it would never end; empty for one that was finished, or that the client left.
+        The reason why it would never end; empty for one that was finished or broken off.
     """
 
     arrived: bool
@@ -49,15 +49,16 @@ class Route:
     Attributes
     ----------
     rule
-        What an interruption leaves (:func:`fsim.network.transports.interruption.interrupted`).
-    medium
+        The part of a transfer that survives an interruption
+        (:func:`fsim.network.transports.interruption.interrupted`).
+    shared_links
         The shared links; None where every client has the way for itself.
     """
 
     env: simpy.Environment
     transport: Transport
     rule: Rule
-    medium: SharedLinks | None = None
+    shared_links: SharedLinks | None = None
 
     def transfer(
         self, size: int, link: Link, availability: Availability
@@ -76,9 +77,9 @@ class Route:
         TraceError
             See :meth:`fsim.network.Transport.finish_time`.
         """
-        if self.medium is None or not link.path:
+        if self.shared_links is None or not link.path:
             return (yield from self._alone(size, link, availability))
-        return (yield from self._shared(self.medium, size, link, availability))
+        return (yield from self._shared(self.shared_links, size, link, availability))
 
     def _alone(
         self, size: int, link: Link, availability: Availability
@@ -104,7 +105,7 @@ class Route:
         )
 
     def _shared(
-        self, medium: SharedLinks, size: int, link: Link, availability: Availability
+        self, shared_links: SharedLinks, size: int, link: Link, availability: Availability
     ) -> Generator[simpy.Event, Any, Transferred]:
         """Connections one after another, each until it is through or the client goes away."""
         progress, wasted, active, begin = 0, 0, 0.0, self.env.now
@@ -115,7 +116,7 @@ class Route:
             until = availability.available_until(began)
             rest = size - progress
             try:
-                part = yield from self._connection(medium, rest, link, until)
+                part = yield from self._connection(shared_links, rest, link, until)
             except TransferNeverEnds as error:
                 active += self.env.now - began
                 total = progress + wasted + error.sent_bytes
@@ -134,12 +135,12 @@ class Route:
         return Transferred(False, total, total, active, str(never))
 
     def _connection(
-        self, medium: SharedLinks, size: int, link: Link, until: float
+        self, shared_links: SharedLinks, size: int, link: Link, until: float
     ) -> Generator[simpy.Event, Any, int | None]:
         """One connection; payload bytes sent if it was broken off, None if it was finished.
 
         Set-up and slow start wait for round trips, not for capacity: they are billed on the
-        client's own link, and what follows shares the medium.
+        client's own link, and what follows goes over the shared ones.
 
         Raises
         ------
@@ -169,13 +170,13 @@ class Route:
             part = self.transport.sent_by(link.capacity, size, began, last, link.round_trip)
             return broken_off(part)
         yield env.timeout(opened - began)
-        flow, finished = medium.begin(opening.wire, link.path, opening.link)
+        flow, finished = shared_links.begin(opening.wire, link.path, opening.link)
         if math.isinf(last):
             yield finished
         else:
             yield finished | env.timeout(last - env.now)
             if not finished.triggered:
-                delivered = medium.end(flow)
+                delivered = shared_links.end(flow)
                 if last == until or delivered < opening.wire:
                     through = opening.total - opening.wire + delivered
                     return broken_off(math.floor(size * min(1.0, through / opening.total)))
@@ -212,18 +213,18 @@ def finish_of_work(
     seconds
         Of undisturbed work.
     start
-        When it begins, seconds.
+        The time at which it begins, seconds.
     rule
-        What going away leaves of the work: ``"resume"`` all, ``"restart"`` nothing, and
-        ``"lost"`` nothing and the work is not taken up again.
+        The part of the work that survives going away: ``"resume"`` all, ``"restart"`` nothing,
+        and ``"lost"`` nothing and the work is not taken up again.
     most_windows
-        How many times to try.
+        Attempts at the most.
 
     Returns
     -------
     tuple[float | None, float, float]
         Seconds on the clock, None if the work was given up; seconds spent at it, in vain or not;
-        and when it was finished or given up.
+        and the time at which it was finished or given up.
     """
     rest, busy, end = seconds, 0.0, start
     for tried, window in enumerate(availability.windows(start)):

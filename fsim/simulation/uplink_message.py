@@ -46,11 +46,11 @@ class UplinkMessage:
     encoded
         The encoded update.
     companion
-        What an algorithm sends beside it, serialised; None where nothing is.
+        The algorithm's own payload beside it; None where there is none.
     companion_name
         In records.
     damaged
-        Whether the two cannot be told apart any more.
+        True if the two cannot be separated any more.
     """
 
     encoded: EncodedUpdate
@@ -98,7 +98,7 @@ class UplinkMessage:
         return replace(self, encoded=self.encoded.changed(lambda _: update), companion=companion)
 
     def read(self) -> tuple[EncodedUpdate, bytes | None]:
-        """The two apart.
+        """The encoded update and its companion.
 
         Raises
         ------

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import simpy
+from typing_extensions import override
 
 from fsim.algorithms import make_algorithm
 from fsim.algorithms.base import Federation
@@ -17,7 +18,7 @@ from fsim.core.types import Update
 from fsim.fleet import batteries
 from fsim.fleet.population import DrawnPopulation
 from fsim.records import SERVER, Kind, Recorder
-from fsim.server.protocols.base import Aggregate, ClientResult, ClientUpdate, average
+from fsim.server.protocols.base import Aggregate, ClientResult, ClientUpdate, World, average
 from fsim.settings.loading import LoadedScenario
 from fsim.simulation.broadcast import Broadcast
 from fsim.simulation.build import (
@@ -42,8 +43,8 @@ from fsim.simulation.transfer import Route
 from fsim.trackers import Tracker, TrackerGroup
 
 
-class SimulatedWorld:
-    """The world as a round protocol sees it (:class:`fsim.server.protocols.base.World`).
+class SimulatedWorld(World):
+    """The world of one run on its clock: clients, learner, global adapter and records.
 
     Parameters
     ----------
@@ -54,9 +55,9 @@ class SimulatedWorld:
     on_progress
         Called after each evaluation, and about twice a second while none is made.
     tracker
-        Told of the run while it goes on.
+        Follows the run while it goes on.
     population
-        The scenario's clients, for callers who keep them from run to run; drawn if None.
+        The scenario's clients, for callers with one population for many runs; drawn if None.
     """
 
     def __init__(
@@ -153,18 +154,18 @@ class SimulatedWorld:
             self._progress.meanwhile(self.env.now, self.recorder.uplink_bytes, at_once=True)
 
     @property
+    @override
     def version(self) -> int:
-        """Updates of the global adapter made so far."""
         return self._global.version
 
     @property
+    @override
     def adapter(self) -> Update:
-        """The global adapter."""
         return self._global.value
 
     @property
     def facts(self) -> dict[str, Any]:
-        """About model, data and what became of everyone, for the summary."""
+        """Figures of the model, the data and the clients' ends, for the summary."""
         memory = self._run_context.encoder.memory
         measured: dict[str, Any] = {}
         if memory is not None:
@@ -205,8 +206,8 @@ class SimulatedWorld:
             (billing.model_parameters or own.parameters) / own.parameters,
         )
 
+    @override
     def stopped(self) -> bool:
-        """See :class:`fsim.server.protocols.base.World`."""
         stop = self.scenario.protocol.stop
         return (
             (stop.at_target and self._at_target())
@@ -220,24 +221,24 @@ class SimulatedWorld:
         full = len(self._lately) == target.window
         return full and sum(self._lately) / target.window >= target.value
 
+    @override
     def select(
         self, round_number: int, count: int, among: Sequence[int] | None = None
     ) -> list[int]:
-        """See :class:`fsim.server.protocols.base.World`."""
         return self._roster.select(round_number, count, among)
 
+    @override
     def wait_for_client(
         self, among: Sequence[int] | None = None
     ) -> Generator[simpy.Event, Any, None]:
-        """See :class:`fsim.server.protocols.base.World`, and :meth:`Roster.wait_for_client`."""
         yield from self._roster.wait_for_client(among)
 
+    @override
     def clients_by_speed(self) -> list[int]:
-        """By device and mean rates, as far as they can be known beforehand."""
         return sorted(range(len(self._roster.population)), key=self._expected_seconds)
 
+    @override
     def start(self, client: int, round_number: int) -> simpy.Process:
-        """Begin a client's round: see :class:`fsim.simulation.client.ClientRound`."""
         self.accounts.selected += 1
         self._roster.leave(client)
         last, repeat = self._askings.get(client, (0, 0))
@@ -285,14 +286,16 @@ class SimulatedWorld:
             self._roster.note_dead_link(f"client {client}, round {round_number}: {ending.never}")
         return ClientResult(client, round_number, arrival)
 
+    @override
     def is_late(self, arrival: ClientUpdate, deadline: float) -> bool:
-        """See :class:`fsim.server.protocols.base.World`; by the client's own clock."""
+        # The time of an answer is stamped by its client's own clock.
         return self.env.now + self._run_context.failures.clock_offset(arrival.client) > deadline
 
+    @override
     def set_aside(self, arrivals: Sequence[ClientUpdate]) -> None:
-        """See :class:`fsim.server.protocols.base.World`."""
         self._global.set_aside(arrivals)
 
+    @override
     def close_round(
         self,
         round_number: int,
@@ -302,7 +305,6 @@ class SimulatedWorld:
         selected: Sequence[int] = (),
         aggregate: Aggregate = average,
     ) -> None:
-        """See :class:`fsim.server.protocols.base.World`; without arrivals nothing changes."""
         received = self._global.move(arrivals, selected, aggregate)
         if received:
             self._limits.moved()
@@ -316,7 +318,7 @@ class SimulatedWorld:
             self.evaluate(round_number)
 
     def close(self) -> None:
-        """The run is over: whoever is still at work is counted, and the books are checked."""
+        """End the run: count the clients still at work, and check that every count adds up."""
         at_work = set(self._roster.busy)
         for (client, round_number), size in sorted(self.recorder.unaccounted().items()):
             if client in at_work:
@@ -334,6 +336,7 @@ class SimulatedWorld:
         self.recorder.check_conservation()
 
     def _expected_seconds(self, client: int) -> float:
+        """Seconds of a client's round by its device and its links' mean rates."""
         profile = self._roster[client]
         steps = self.scenario.training.steps(self.learner.examples(client))
         job = self.learner.job(client, 0, self.adapter, 1)

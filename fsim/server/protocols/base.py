@@ -29,13 +29,13 @@ class ClientUpdate:
     version
         Of that adapter: updates that the server had made until then.
     started, seconds
-        When the client was started, and how long it took.
+        Time of the client's start, and the length of its round, seconds.
     loss
         Its last training loss.
     steps
         Local steps that it made.
     companion
-        What the client sent beside it, where an algorithm has it do so.
+        The client's own payload of an algorithm, decoded; None where there is none.
     """
 
     client: int
@@ -80,12 +80,12 @@ class RoundUpdates:
     updates
         Decoded and screened, at least one.
     arrivals
-        Whose they are, in the same order.
+        The arrivals that brought them, in the same order.
     mean
         The one update that they become, by the scenario's aggregation and algorithm, given the
         scale of each by its staleness, or None if none is stale.
     step
-        What the server's optimiser makes of such an update: what the adapter moves by.
+        The server optimiser's step along such an update, by which the adapter moves.
     """
 
     adapter: Update
@@ -149,7 +149,10 @@ class World(Protocol):
         ...
 
     def clients_by_speed(self) -> list[int]:
-        """All clients in the order of how long a round is expected to take, the fastest first."""
+        """All clients by the expected length of a round, the fastest first.
+
+        Expected of devices and links' mean rates, as far as they can be known beforehand.
+        """
         ...
 
     def start(self, client: int, round_number: int) -> simpy.Process:
@@ -160,11 +163,14 @@ class World(Protocol):
         ...
 
     def is_late(self, arrival: ClientUpdate, deadline: float) -> bool:
-        """True if an arrival of this moment counts as after a deadline (seconds)."""
+        """True if an arrival of this moment counts as after a deadline (seconds).
+
+        Its client's own clock decides.
+        """
         ...
 
     def set_aside(self, arrivals: Sequence[ClientUpdate]) -> None:
-        """Updates that came too late are counted and forgotten."""
+        """Count updates that came too late, and forget them."""
         ...
 
     def close_round(
@@ -176,14 +182,14 @@ class World(Protocol):
         selected: Sequence[int] = (),
         aggregate: Aggregate = average,
     ) -> None:
-        """Aggregate what arrived, evaluate, and record the round that ``started`` then.
+        """Aggregate arrivals, evaluate, and record the round that ``started`` then (seconds).
 
         Parameters
         ----------
         selected
             All clients that the round had asked.
         aggregate
-            What becomes of the global adapter; not called if no update enters.
+            Makes the next global adapter; without updates it is not called, and the adapter stays.
         """
         ...
 
@@ -196,7 +202,7 @@ class RoundProtocol(ABC):
     name: ClassVar[str]
 
     timeless: ClassVar[bool] = False
-    """Whether its rounds train the same, however long clients take to answer."""
+    """True if its rounds train the same, however long clients take to answer."""
 
     cohort_condition: ClassVar[str | None] = None
     """With what options an update stays with its cohort (``of_its_cohort``), as an error says
@@ -268,10 +274,10 @@ class Inbox:
         self._pending: Any = None
 
     def watch(self, process: simpy.Process) -> None:
-        """Have a process told when it ends."""
-        process.callbacks.append(self._tell)
+        """Put the process's value into the inbox when it ends."""
+        process.callbacks.append(self._put)
 
-    def _tell(self, event: simpy.Event) -> None:
+    def _put(self, event: simpy.Event) -> None:
         self._events.put(event.value)
 
     def next(self) -> Any:

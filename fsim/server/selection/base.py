@@ -24,7 +24,7 @@ class History:
     examples
         Training examples, by client.
     seconds
-        How long its last round took, before the first an estimate if it gave one.
+        Length of its last round, before the first an estimate if it gave one.
     loss
         Last training loss.
     last_round
@@ -35,7 +35,13 @@ class History:
         self.examples = self.seconds = self.loss = self.last_round = np.empty(0)
 
     def register(self, client: int, examples: float, seconds: float | None) -> None:
-        """See :meth:`Selector.register`."""
+        """Write down a client's examples, and its estimate of a round's seconds, if it gave one.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`Selector.register`.
+        """
         if not 1 <= examples < math.inf:
             raise ValueError(f"client {client}: found {examples} examples, allowed is 1 or more")
         self._make_room(client)
@@ -46,7 +52,13 @@ class History:
     def observe(
         self, client: int, round_number: int, loss: float | None, examples: float, seconds: float
     ) -> None:
-        """See :meth:`Selector.observe`."""
+        """Write down the figures of a client that answered.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`Selector.observe`.
+        """
         self.register(client, examples, seconds)
         if loss is not None:
             if not math.isfinite(loss):
@@ -103,7 +115,7 @@ class Selector(ABC):
     name: ClassVar[str]
 
     timeless: ClassVar[bool] = False
-    """Whether whom it chooses does not depend on how long clients take."""
+    """True if its choices do not depend on how long clients take."""
 
     def __post_init__(self) -> None:
         self.history = History()
@@ -135,9 +147,9 @@ class Selector(ABC):
         Parameters
         ----------
         client, round_number
-            Who, and in which round, from 1.
+            Its number, and that of the round, from 1.
         loss
-            Its mean training loss in that round, None if it did not tell.
+            Its mean training loss in that round, None if it sent none.
         examples, seconds
             As for :meth:`Selector.register`, the seconds as they were.
 
@@ -151,7 +163,7 @@ class Selector(ABC):
     def select(
         self, round_number: int, available: Sequence[int], count: int, rng: np.random.Generator
     ) -> list[int]:
-        """A rule of who takes part.
+        """Choose clients for a round.
 
         Parameters
         ----------
@@ -161,7 +173,7 @@ class Selector(ABC):
             Clients that are available now and have nothing to do, different, in ascending order; a
             ``range`` will do.
         count
-            How many are wanted, 0 or more.
+            Number of clients to choose, 0 or more.
         rng
             A stream of this choice alone.
 
@@ -208,7 +220,7 @@ def draw(clients: Clients, weights: Array, count: int, rng: np.random.Generator)
 
 
 def largest(clients: Clients, scores: Array, count: int, rng: np.random.Generator) -> list[int]:
-    """The clients of the highest scores; equal ones are told apart by lot.
+    """The clients of the highest scores; ties are broken by lot.
 
     Parameters
     ----------

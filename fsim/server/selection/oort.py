@@ -142,7 +142,7 @@ class Oort(Selector):
         return draw(clients, 1.0 / seconds, count, rng)
 
     def _pace(self, round_number: int) -> None:
-        """Open a round's account of utility; with both windows full, compare them."""
+        """Begin the sum of a round's utility; with both windows full, compare them."""
         if round_number == self._round:
             return
         self._round = round_number
