@@ -79,17 +79,17 @@ def _train() -> dict[str, Any]:
     from fsim.training.trainer import Trainer, TrainingJob
 
     loaded = load_scenario(SCENARIO)
-    bench, training = prepare_task(loaded), loaded.scenario.training
-    rows = [row for shard in bench.shards for row in shard]
+    prepared, training = prepare_task(loaded), loaded.scenario.training
+    rows = [row for shard in prepared.shards for row in shard]
     shape = BatchShape.of(rows, training.batch_size)
-    trainer = Trainer(bench.adapted, shape, training, TrainingRequest(SensitivitySettings()), 4)
-    adapter, found = bench.adapted.initial, {}
+    trainer = Trainer(prepared.adapted, shape, training, TrainingRequest(SensitivitySettings()), 4)
+    adapter, found = prepared.adapted.initial, {}
     for number in range(1, 6):
         tickets = []
         for client in range(4):
-            place = (7 * number + 9 * client) % len(bench.shards)
+            place = (7 * number + 9 * client) % len(prepared.shards)
             rng = stream(0, "learning.batches", place, number)
-            shard = bench.shards[place]
+            shard = prepared.shards[place]
             batches = draw_batches(shard, training.steps(len(shard)), training.batch_size, rng)
             tickets.append(trainer.submit(TrainingJob(place, number, adapter, batches)))
         results = [trainer.result(ticket) for ticket in tickets]

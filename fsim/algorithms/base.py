@@ -15,7 +15,7 @@ without an algorithm. In the order of a round:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ from pydantic import ConfigDict
 
 from fsim.compression import Policy
 from fsim.core.types import GradientCorrection, Layout, Update
-from fsim.server.aggregation import Aggregation, check_layouts, fedavg
+from fsim.server.aggregation import Aggregation, WeightedMean, check_layouts, fedavg
 from fsim.server.protocols.base import ClientUpdate, RoundProtocol
 
 
@@ -128,7 +128,7 @@ class AlgorithmState:
     """An algorithm in one run: what the server keeps, and each client from round to round."""
 
     def client(
-        self, client: int, round_number: int, trained: Sequence[str], repeat: int
+        self, client: int, round_number: int, trained: Iterable[str], repeat: int
     ) -> ClientSide:
         """A client's side in a round that it is asked in now.
 
@@ -192,6 +192,38 @@ class Algorithm:
     def contradiction(self, other: str, allowed: str) -> ValueError:
         """The error that this algorithm does not go with another setting."""
         return ValueError(f"server.correction: found {self.name} and {other}, allowed is {allowed}")
+
+    def check_client_values(self, conditions: Conditions, weighed: str, whole: str) -> None:
+        """Refuse what :class:`ClientValues`, and the mean of them, do not fit.
+
+        Parameters
+        ----------
+        weighed
+            What weighs all clients alike.
+        whole
+            What may not arrive in part.
+
+        Raises
+        ------
+        ValueError
+            Updates that are weighed unlike, come in a later round, or may lose a part.
+        """
+        aggregation, protocol = conditions.aggregation, conditions.protocol
+        if not (isinstance(aggregation, WeightedMean) and aggregation.weights == "equal"):
+            raise self.contradiction(
+                f"server.aggregation: {aggregation.name}",
+                f"fedavg with weights: equal, as {weighed}",
+            )
+        if not protocol.in_its_round:
+            raise self.contradiction(
+                f"protocol.kind: {protocol.name}",
+                "synchronous, or deadline with late: discard, where no update is of an earlier "
+                "round",
+            )
+        if conditions.loses_packets:
+            raise self.contradiction(
+                f"transport.kind: {conditions.transport}", f"one that loses no part of {whole}"
+            )
 
     def begin(self, federation: Federation) -> AlgorithmState:
         """The algorithm at the beginning of a run."""

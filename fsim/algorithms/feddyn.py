@@ -15,7 +15,7 @@ if its update entered the global adapter, for the same reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,7 +30,7 @@ from fsim.algorithms.base import (
     Federation,
 )
 from fsim.core.types import GradientCorrection, Update
-from fsim.server.aggregation import Aggregation, WeightedMean
+from fsim.server.aggregation import Aggregation
 from fsim.server.protocols.base import ClientUpdate
 
 
@@ -54,27 +54,15 @@ class FedDyn(Algorithm):
 
     def check(self, conditions: Conditions) -> None:
         """Refuse what its two sides do not fit."""
-        aggregation, protocol = conditions.aggregation, conditions.protocol
         if conditions.proximal:
             raise self.contradiction(
                 f"training.proximal: {conditions.proximal:g}", "0, as alpha pulls already"
             )
-        if not (isinstance(aggregation, WeightedMean) and aggregation.weights == "equal"):
-            raise self.contradiction(
-                f"server.aggregation: {aggregation.name}",
-                "fedavg with weights: equal, as the server's state weighs clients",
-            )
-        if not protocol.in_its_round:
-            raise self.contradiction(
-                f"protocol.kind: {protocol.name}",
-                "synchronous, or deadline with late: discard, where no update is of an earlier "
-                "round",
-            )
-        if conditions.loses_packets:
-            raise self.contradiction(
-                f"transport.kind: {conditions.transport}",
-                "one that loses no part of an update, whose sender has to know what arrived",
-            )
+        self.check_client_values(
+            conditions,
+            weighed="the server's state weighs clients",
+            whole="an update, whose sender has to know what arrived",
+        )
 
     def begin(self, federation: Federation) -> FedDynState:
         """All gradients at zero."""
@@ -102,7 +90,7 @@ class FedDynState(AlgorithmState):
         self._alpha = alpha
 
     def client(
-        self, client: int, round_number: int, trained: Sequence[str], repeat: int
+        self, client: int, round_number: int, trained: Iterable[str], repeat: int
     ) -> FedDynClient:
         """The client with its own gradient."""
         return FedDynClient(gradient=self.gradients.of(client), alpha=self._alpha)

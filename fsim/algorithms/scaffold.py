@@ -13,7 +13,7 @@ only if its update entered the global adapter; one that was lost, late or reject
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
@@ -30,7 +30,7 @@ from fsim.algorithms.base import (
 from fsim.compression import EncodingContext, Policy, make_policy
 from fsim.core.rng import participation, stream
 from fsim.core.types import GradientCorrection, Layout, Update
-from fsim.server.aggregation import WeightedMean, check_layouts
+from fsim.server.aggregation import check_layouts
 from fsim.server.protocols.base import ClientUpdate
 
 PLAIN_STEPS = frozenset({"sensitivity", "merging"})
@@ -54,29 +54,17 @@ class Scaffold(Algorithm):
 
     def check(self, conditions: Conditions) -> None:
         """Refuse what its control variates do not fit."""
-        aggregation, protocol = conditions.aggregation, conditions.protocol
         if conditions.optimizer != "sgd":
             raise self.contradiction(
                 f"training.optimizer: {conditions.optimizer}", "sgd, whose steps it corrects"
             )
         if conditions.proximal:
             raise self.contradiction(f"training.proximal: {conditions.proximal:g}", "0")
-        if not (isinstance(aggregation, WeightedMean) and aggregation.weights == "equal"):
-            raise self.contradiction(
-                f"server.aggregation: {aggregation.name}",
-                "fedavg with weights: equal, as its control variates weigh clients",
-            )
-        if not protocol.in_its_round:
-            raise self.contradiction(
-                f"protocol.kind: {protocol.name}",
-                "synchronous, or deadline with late: discard, where no update is of an earlier "
-                "round",
-            )
-        if conditions.loses_packets:
-            raise self.contradiction(
-                f"transport.kind: {conditions.transport}",
-                "one that loses no part of a control variate",
-            )
+        self.check_client_values(
+            conditions,
+            weighed="its control variates weigh clients",
+            whole="a control variate",
+        )
         request = conditions.policy.training_request()
         requested = {f.name for f in fields(request) if getattr(request, f.name) is not None}
         if requested - PLAIN_STEPS:
@@ -111,7 +99,7 @@ class ScaffoldState(AlgorithmState):
         self._federation, self._policy = federation, policy
 
     def client(
-        self, client: int, round_number: int, trained: Sequence[str], repeat: int = 0
+        self, client: int, round_number: int, trained: Iterable[str], repeat: int = 0
     ) -> ScaffoldClient:
         """Send a client the server's control variate of the tensors that it is to train."""
         federation = self._federation
@@ -124,7 +112,7 @@ class ScaffoldState(AlgorithmState):
             download_bytes=len(payload),
             upload_bytes=len(payload),
             server=self._policy.decode(payload, Layout.of(content)),
-            own={name: own[name] for name in trained},
+            own={name: own[name] for name in content},
             layout=federation.layout,
             learning_rate=federation.learning_rate,
             policy=self._policy,

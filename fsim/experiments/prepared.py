@@ -1,4 +1,4 @@
-"""One prepared kept from run to run: what reading the task and the model costs is paid once."""
+"""The last prepared task of a process: reading task and model is paid once for several runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import json
 from fsim.core.registry import additions
 from fsim.settings.effects import Effect, keys_with
 from fsim.settings.loading import LoadedScenario
-from fsim.simulation import build as assembly
-from fsim.simulation.build import PreparedTask
+from fsim.simulation.build import PreparedTask, prepare_task
 
 
 class LastPreparedTask:
@@ -27,7 +26,7 @@ class LastPreparedTask:
         key = task_key(loaded)
         if self._task is None or key != self._key:
             self._task = None  # its memory is free before the next is built
-            self._task = assembly.prepare_task(loaded)
+            self._task = prepare_task(loaded)
             self._key = key
         return self._task
 

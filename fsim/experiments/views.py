@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from fsim.core.errors import OutputError, shown
+from fsim.core.errors import OutputError
 from fsim.results import loading
 from fsim.results.loading import Results
 
@@ -51,17 +51,11 @@ class Viewable(ABC):
         OutputError
             An unknown name, or a figure that the runs do not have the data for.
         """
-        from fsim.figures.content import FigureImpossible
+        from fsim.figures.drawing import content_of
         from fsim.figures.registry import FIGURES
+        from fsim.figures.static.figure import draw
 
-        if figure not in FIGURES:
-            raise FigureImpossible(
-                f"figure: found {shown(figure)}, allowed are {', '.join(FIGURES)}"
-            )
-        try:
-            return FIGURES[figure](self.results, **options)
-        except FigureImpossible as error:
-            raise FigureImpossible(f"figure {figure}: {error}") from None
+        return draw(content_of(FIGURES, figure, self.results, **options))
 
     def _repr_html_(self) -> str:
         from fsim.report.notebook import notebook_html

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fsim.core.errors import shown
 from fsim.core.sources import summary_of
 from fsim.figures.content import Content, FigureImpossible
 from fsim.results.loading import Results
@@ -77,6 +79,24 @@ class Drawing:
         return draw(self.content(runs, **options))
 
 
+def content_of(
+    drawings: Mapping[str, Drawing], name: str, results: Results, **options: Any
+) -> Content:
+    """The content of a figure by its name, which errors tell.
+
+    Raises
+    ------
+    FigureImpossible
+        An unknown name, or one that the data cannot give.
+    """
+    if name not in drawings:
+        raise FigureImpossible(f"figure: found {shown(name)}, allowed are {', '.join(drawings)}")
+    try:
+        return drawings[name].content(results, **options)
+    except FigureImpossible as error:
+        raise FigureImpossible(f"figure {name}: {error}") from None
+
+
 def contents(
     drawings: Mapping[str, Drawing], results: Results, names: Sequence[str] | None = None
 ) -> dict[str, Content]:
@@ -87,13 +107,10 @@ def contents(
     FigureImpossible
         An unknown name, or one asked for that the data cannot give.
     """
+    if names:
+        return {name: content_of(drawings, name, results) for name in names}
     by_name = {}
-    for name in names or drawings:
-        if name not in drawings:
-            raise FigureImpossible(f"figure: found {name!r}, allowed are {', '.join(drawings)}")
-        try:
-            by_name[name] = drawings[name].content(results)
-        except FigureImpossible as error:
-            if names is not None:
-                raise FigureImpossible(f"figure {name}: {error}") from None
+    for name, drawing in drawings.items():
+        with suppress(FigureImpossible):
+            by_name[name] = drawing.content(results)
     return by_name

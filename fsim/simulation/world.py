@@ -254,7 +254,7 @@ class SimulatedWorld(World):
         size, adapter = self._broadcast.send(client, self.version, self.adapter)
         steps = self.scenario.training.steps(examples)
         trains, layout = self._run_context.encoder.policy.trains, self.learner.layout
-        trained = [spec.name for spec in layout.tensors if trains(spec.name, round_number)]
+        trained = (spec.name for spec in layout.tensors if trains(spec.name, round_number))
         side = self._algorithm.client(client, round_number, trained, repeat)
         # What error feedback keeps is the client's only once the server has the update.
         memory = copy.deepcopy(self._memories.get(client, {}))

@@ -26,23 +26,23 @@ SCAFFOLD = {
 def test_scaffold_really_trained_is_algorithm_1(tiny, tmp_path):
     loaded = tiny(**SCAFFOLD)
     run = simulate(loaded, store=Store(tmp_path))
-    bench = prepare_task(loaded)
-    layout = bench.adapted.layout
-    rows = [row for shard in bench.shards for row in shard]
+    prepared = prepare_task(loaded)
+    layout = prepared.adapted.layout
+    rows = [row for shard in prepared.shards for row in shard]
     cohort = Cohort(
-        bench.adapted,
+        prepared.adapted,
         1,
         BatchShape.of(rows, 4),
         TrainingSettings(optimizer="sgd", learning_rate=RATE),
     )
-    x = layout.flatten(bench.adapted.initial)
+    x = layout.flatten(prepared.adapted.initial)
     c, own = np.zeros_like(x), np.zeros((6, len(x)), "f4")
     received = run.records[run.records["kind"] == "receive"]
     for number, arrived in received.groupby("round"):
         deltas, changes = [], []
         for i in arrived["client"]:
             rng = stream(0, "learning.batches", i, number)
-            batches = draw_batches(bench.shards[i], 2, 4, rng)
+            batches = draw_batches(prepared.shards[i], 2, 4, rng)
             (result,) = cohort.train([SlotJob(x, batches, correction=SlotCorrection(c - own[i]))])
             new = own[i] - c + (x - result.end) / (2 * RATE)
             changes.append(new - own[i])
@@ -51,7 +51,7 @@ def test_scaffold_really_trained_is_algorithm_1(tiny, tmp_path):
         x = x + np.mean(deltas, axis=0)
         c = c + np.sum(changes, axis=0) / 6
     assert c.any()
-    expected = layout.flatten(bench.adapted.initial)
+    expected = layout.flatten(prepared.adapted.initial)
     moved = layout.flatten(run.adapter) - expected
     assert np.linalg.norm(moved - (x - expected)) <= 1e-4 * np.linalg.norm(x - expected)
     again = simulate(loaded, store=Store(tmp_path))

@@ -114,11 +114,11 @@ def test_float32_federation_of_one_client_is_local_training(tiny):
         training={"optimizer": "sgd", "learning_rate": 0.5, "local_steps": 2, "batch_size": 4},
     )
     run = simulate(loaded)
-    bench = prepare_task(loaded)
-    (shard,), layout = bench.shards, bench.adapted.layout
+    prepared = prepare_task(loaded)
+    (shard,), layout = prepared.shards, prepared.adapted.layout
     assert len(shard) == run.facts["training_examples"] > 9000
-    cohort = Cohort(bench.adapted, 1, BatchShape.of(shard, 4), loaded.scenario.training)
-    start = adapter = layout.flatten(bench.adapted.initial)
+    cohort = Cohort(prepared.adapted, 1, BatchShape.of(shard, 4), loaded.scenario.training)
+    start = adapter = layout.flatten(prepared.adapted.initial)
     for number in (1, 2, 3):
         batches = draw_batches(shard, 2, 4, stream(0, "learning.batches", 0, number))
         (result,) = cohort.train([SlotJob(adapter, batches)])

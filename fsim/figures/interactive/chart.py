@@ -150,7 +150,7 @@ def _write_in(figure: go.Figure, panel: Panel, number: int, room: int) -> None:
 
 
 def _run(axis: Axis, side: str, panel: Panel, labels: bool) -> dict[str, Any]:
-    """An axis in plotly's terms; ``written`` with its title and numbers."""
+    """An axis in plotly's terms; ``labels`` writes its title and numbers."""
     own: dict[str, Any] = {}
     if axis.log and axis.span is not None:
         own |= logarithmic(*axis.span)

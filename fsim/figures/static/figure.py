@@ -111,7 +111,7 @@ def _finish(axes: Axes, panel: Panel, room: int) -> None:
 
 
 def _run(axes: Axes, side: Side, axis: Axis, labels: bool) -> None:
-    """Let an axis, ``x`` or ``y``, run as it should; ``written`` with its title and numbers."""
+    """Let an axis, ``x`` or ``y``, run as it should; ``labels`` writes its title and numbers."""
     ticks = axes.xaxis if side == "x" else axes.yaxis
     limit = axes.set_xlim if side == "x" else axes.set_ylim
     if axis.log and axis.span is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import singledispatch
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,6 @@ from fsim.network.vectorised.bank import CapacityBank, FinishTimes
 from fsim.network.vectorised.followers import Floats, Integers, columns
 
 
-@singledispatch
 def finish_times(
     transport: Transport,
     bank: CapacityBank,
@@ -42,53 +40,25 @@ def finish_times(
     NotImplementedError
         A transport that has no closed form here.
     """
-    raise NotImplementedError(f"found transport {transport.name}, allowed are those of fsim")
-
-
-@finish_times.register
-def _(
-    transport: Fluid,
-    bank: CapacityBank,
-    clients: Integers,
-    sizes: npt.ArrayLike,
-    starts: npt.ArrayLike,
-    round_trips: npt.ArrayLike,
-) -> FinishTimes:
-    return bank.finish_times(clients, starts, sizes)
-
-
-@finish_times.register
-def _(
-    transport: Tcp,
-    bank: CapacityBank,
-    clients: Integers,
-    sizes: npt.ArrayLike,
-    starts: npt.ArrayLike,
-    round_trips: npt.ArrayLike,
-) -> FinishTimes:
     who, (size, start, round_trip) = columns(clients, sizes, starts, round_trips)
-    share, caps = transport.share, np.broadcast_to(transport.cap(round_trip), who.shape)
-    links = bank if share == 1 else bank.scaled(share)
-    time, remaining = _slow_starts(links, who, caps, with_headers(size), start, round_trip)
-    ends = np.isfinite(time)
-    rest = links.finish_times(who[ends], time[ends], remaining[ends], caps[ends])
-    seconds = np.full(who.shape, math.inf)
-    seconds[ends] = rest.seconds + round_trip[ends]
-    return FinishTimes(seconds, who, start, size)
-
-
-@finish_times.register
-def _(
-    transport: Datagram,
-    bank: CapacityBank,
-    clients: Integers,
-    sizes: npt.ArrayLike,
-    starts: npt.ArrayLike,
-    round_trips: npt.ArrayLike,
-) -> FinishTimes:
-    who, (size, start, round_trip) = columns(clients, sizes, starts, round_trips)
-    wire = size + np.ceil(size / DATAGRAM_PAYLOAD) * (PACKET - DATAGRAM_PAYLOAD)
-    seconds = bank.finish_times(who, start, wire).seconds + round_trip / 2
+    match transport:
+        case Fluid():
+            seconds = bank.finish_times(who, start, size).seconds
+        case Datagram():
+            wire = size + np.ceil(size / DATAGRAM_PAYLOAD) * (PACKET - DATAGRAM_PAYLOAD)
+            seconds = bank.finish_times(who, start, wire).seconds + round_trip / 2
+        case Tcp():
+            share, caps = transport.share, np.broadcast_to(transport.cap(round_trip), who.shape)
+            links = bank if share == 1 else bank.scaled(share)
+            time, remaining = _slow_starts(links, who, caps, with_headers(size), start, round_trip)
+            ends = np.isfinite(time)
+            rest = links.finish_times(who[ends], time[ends], remaining[ends], caps[ends])
+            seconds = np.full(who.shape, math.inf)
+            seconds[ends] = rest.seconds + round_trip[ends]
+        case _:
+            raise NotImplementedError(
+                f"found transport {transport.name}, allowed are those of fsim"
+            )
     return FinishTimes(seconds, who, start, size)
 
 
