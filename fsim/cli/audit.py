@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from fsim.cli.options import console
+from fsim.cli.options import console, print_path
 
 if TYPE_CHECKING:
     from fsim.audit.measured import Measurement
@@ -65,7 +65,7 @@ def audit(
     if not paths:
         _print_all(measurements)
     for path in paths:
-        console.print(f"Written: {path}", soft_wrap=True, highlight=False)
+        print_path("Written", path)
 
 
 def _print_all(measurements: list[Measurement]) -> None:

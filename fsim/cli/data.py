@@ -10,8 +10,9 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsim.cli.options import Out, Overrides, ScenarioFile, console, within
+from fsim.cli.options import Out, Overrides, ScenarioFile, console, print_path, within
 from fsim.core.errors import ScenarioError
+from fsim.core.quantities import MOST_STEPS
 
 
 def reference(
@@ -25,7 +26,6 @@ def reference(
     from fsim.data.tasks import make_task
     from fsim.evaluation.reference import reference as measure
     from fsim.settings import find_file
-    from fsim.training.settings import MOST_STEPS
 
     within("--steps", steps, MOST_STEPS)
     within("--max-prompt-tokens", max_prompt_tokens, 100_000)
@@ -67,4 +67,4 @@ def partition(scenario: ScenarioFile, override: Overrides = None, out: Out = Non
     path = folder / f"{loaded.scenario.name}-partition.png"
     with replacing_file(path) as temporary:
         partition_figure(counts).savefig(temporary, dpi=150, format="png")
-    console.print(f"Figure: {path}")
+    print_path("Figure", path)

@@ -10,7 +10,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsim.cli.options import Out, Overrides, ScenarioFile, console
+from fsim.cli.options import Out, Overrides, ScenarioFile, console, print_path
 from fsim.core.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def fleet(
     console.print(_devices(description))
     console.print(_links(description))
     console.print(_availability(description))
-    console.print(f"Figure: {path}", soft_wrap=True)
+    print_path("Figure", path)
 
 
 def _devices(description: Description) -> Table:

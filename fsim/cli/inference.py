@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fsim.cli.options import StorePlace, console, plain_table, within
+from fsim.cli.options import StorePlace, console, plain_table, print_path, within
 from fsim.core.errors import InferenceError, ScenarioError
 from fsim.core.quantities import LARGEST_SEED
 from fsim.core.units import format_bytes
@@ -180,7 +180,7 @@ def infer_bench(
     for line in _sentences(facts):
         console.print(line, highlight=False)
     for path in paths:
-        console.print(f"Written: {path}", soft_wrap=True, highlight=False)
+        print_path("Written", path)
 
 
 def _check_counts(**counts: int) -> None:

@@ -86,6 +86,11 @@ def print_billing(summary: pd.DataFrame) -> None:
         console.print(f"As a larger model's: {note}.")
 
 
+def print_path(label: str, path: Path | str) -> None:
+    """Print where something is, in one line however long, so that it can be copied."""
+    console.print(f"{label}: {path}", soft_wrap=True, highlight=False)
+
+
 def plain_table(title: str, caption: str | None = None) -> Table:
     """A table of figures: title above, what is to be known of them below, no lines but one."""
     return Table(

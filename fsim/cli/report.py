@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fsim.cli.options import console
+from fsim.cli.options import print_path
 from fsim.core.errors import OutputError
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder of results.")]
@@ -29,7 +29,7 @@ def report(
         adopt(folder)
     path = folder / REPORT if out is None else out
     write_report(results, path)
-    console.print(f"Report: {path}", soft_wrap=True, highlight=False)
+    print_path("Report", path)
 
 
 def timeline(
@@ -68,7 +68,7 @@ def timeline(
     for path in paths:
         write = writers[path.suffix]
         events = write(selection.records, selection.evaluations, path, selection.label)
-        console.print(f"Time line of {events:,} events: {path}", soft_wrap=True, highlight=False)
+        print_path(f"Time line of {events:,} events", path)
 
 
 def _some(names: list[str], most: int = 12) -> str:

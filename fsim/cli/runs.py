@@ -22,6 +22,7 @@ from fsim.cli.options import (
     cores,
     out_option,
     print_billing,
+    print_path,
     within,
 )
 from fsim.core.errors import FsimError
@@ -93,7 +94,7 @@ def run(
     _save_figures(folder)
     if summary["failure"] is not None:
         raise RunFailed(f"{summary['failure']}; what was recorded is in {folder}")
-    console.print(f"Tables and figures: {folder}")
+    print_path("Tables and figures", folder)
 
 
 def compare(
@@ -165,8 +166,8 @@ def compare(
     failed = table.loc[table["status"] != "completed", "policy"].tolist()
     if failed:
         raise RunFailed(f"{', '.join(failed)} could not go on; see summary.json in {folder}")
-    console.print(f"Tables: {folder}/*.csv and *.parquet in the folders beside them")
-    console.print(f"Figures: {folder}/*.png and *.svg")
+    print_path("Tables", f"{folder}/*.csv and *.parquet in the folders beside them")
+    print_path("Figures", f"{folder}/*.png and *.svg")
 
 
 def plot(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fsim.cli.options import StorePlace, console
+from fsim.cli.options import StorePlace, console, print_path
 from fsim.core.errors import ScenarioError
 from fsim.core.units import format_bytes
 from fsim.store import State, Store, as_store
@@ -19,7 +19,9 @@ store_app = typer.Typer(help="The store of results of learning.", no_args_is_hel
 def store_info(store: StorePlace = None) -> None:
     """Say where the store is and what it holds."""
     info = _required_store(store).info()
-    console.print(f"{info.folder}: {info.entries} entries, {format_bytes(info.size)}")
+    console.print(
+        f"{info.folder}: {info.entries} entries, {format_bytes(info.size)}", soft_wrap=True
+    )
 
 
 @store_app.command("verify")
@@ -32,7 +34,7 @@ def store_verify(store: StorePlace = None) -> None:
     counts = Counter[State]()
     for fault in _required_store(store).faults():
         counts[fault.state] += 1
-        console.print(f"{fault.state}: {fault.place}", soft_wrap=True)
+        print_path(str(fault.state), fault.place)
     console.print(
         f"{counts[State.STRANGER]} strangers, {counts[State.SWAPPED]} swapped entries, "
         f"{counts[State.DAMAGED]} damaged entries"

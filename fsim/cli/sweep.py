@@ -19,6 +19,7 @@ from fsim.cli.options import (
     cores,
     out_option,
     plain_table,
+    print_path,
     within,
 )
 from fsim.core.errors import FsimError
@@ -89,7 +90,7 @@ def sweep(
     console.print(f"Training jobs: {trained} trained, {reused} reused from the store")
     if any(cell.loaded.scenario.billing.scales for cell in cells):
         console.print("Billed as a larger model's: the factors are in each cell's summary.json")
-    console.print(f"Table: {folder / TABLE}; a folder for each cell beside it", soft_wrap=True)
+    print_path("Table", f"{folder / TABLE}; a folder for each cell beside it")
     failed = table[table["status"] != "completed"]
     for row in failed.to_dict("records"):
         console.print(f"failed: {row['cell']}: {row['error']}", soft_wrap=True)

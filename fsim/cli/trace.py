@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fsim.cli import lists
-from fsim.cli.options import console
+from fsim.cli.options import console, print_path
 from fsim.core.errors import OutputError, ScenarioError, TraceError
 from fsim.core.units import format_duration
 
@@ -89,7 +89,7 @@ def trace_plot(
     metadata = {"Date": None} if kind == "svg" else None
     with replacing_file(out) as temporary, mpl.rc_context(STYLE):
         trace_figure(traces).savefig(temporary, dpi=150, format=kind, metadata=metadata)
-    console.print(f"Figure: {out}", soft_wrap=True, highlight=False)
+    print_path("Figure", out)
 
 
 @trace_app.command("convert")
@@ -118,7 +118,7 @@ def trace_convert(
             write_trace(pieces, temporary, name, **options)
         except TraceError as error:
             raise TraceError(str(error).replace(str(temporary), str(out))) from None
-    console.print(f"{name}: {out}", soft_wrap=True, highlight=False)
+    print_path(name, out)
 
 
 @trace_app.command("transfer")

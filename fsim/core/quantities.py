@@ -15,6 +15,9 @@ T = TypeVar("T")
 LARGEST_SEED: Final = 2**63 - 1
 """Tables keep whole numbers in 64 bits."""
 
+MOST_STEPS: Final = 100_000
+"""Steps of training in a row, whose batches are drawn before the first."""
+
 BOUNDS: Final = {
     "rate": (1e-6, 1e15),
     "duration": (1e-12, 1e12),

@@ -27,7 +27,7 @@ from fsim.fleet.availability import Moment
 from fsim.fleet.availability.renewal import check_law
 from fsim.network import Capacity, Transport
 from fsim.network.formats import read_availability, read_trace
-from fsim.network.links.capacity import PastEnd
+from fsim.network.links.staircase import PastEnd
 from fsim.network.transports.interruption import Rule
 from fsim.network.transports.transports import TRANSPORTS, make_transport
 from fsim.settings.base import SectionWithOptions, find_file, folders, one_of

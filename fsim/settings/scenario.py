@@ -13,6 +13,7 @@ from fsim.algorithms.base import Conditions
 from fsim.core.quantities import Seed
 from fsim.core.validation import Settings, kinds_allowed
 from fsim.server.aggregation import make_aggregation
+from fsim.server.optimizers import FedAvg, make_optimizer
 from fsim.server.protocols import PROTOCOLS
 from fsim.server.selection import make_selector
 from fsim.settings.effects import Effect
@@ -84,6 +85,13 @@ class Scenario(Settings):
     def _protocol_fits(self) -> Scenario:
         protocol = self.protocol.make()
         protocol.check(self.fleet.clients, self.protocol.clients_per_round)
+        if not protocol.uses_optimizer and self.server.optimizer.make(make_optimizer) != FedAvg():
+            others = ", ".join(name for name, kind in PROTOCOLS.items() if kind.uses_optimizer)
+            raise ValueError(
+                f"server.optimizer: found {self.server.optimizer.name} and protocol.kind: "
+                f"{self.protocol.kind}, which makes the global adapter without one; allowed is "
+                f"fedavg with lr 1, or one of {others}"
+            )
         aggregation = self.server.aggregation.make(make_aggregation)
         if getattr(aggregation, "denominator", "") == "selected" and not protocol.of_its_cohort:
             conditions = {name: kind.cohort_condition for name, kind in PROTOCOLS.items()}

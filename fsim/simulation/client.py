@@ -21,41 +21,18 @@ from fsim.fleet.availability import Vanishing
 from fsim.records import Kind, Recorder
 from fsim.server.protocols.base import ClientUpdate
 from fsim.simulation.allowance import bytes_within
+from fsim.simulation.billing import Billing
 from fsim.simulation.failures import PayloadFailures, ServerUptime
-from fsim.simulation.learner import Learner
+from fsim.simulation.learner import Learner, check_result
 from fsim.simulation.payload import PayloadEncoder
 from fsim.simulation.reasons import ClientLost, Ending, NoUpdate, Trouble
 from fsim.simulation.transfer import Route, Transferred, finish_of_work
 from fsim.simulation.uplink_message import UplinkMessage, joined_length
 from fsim.training.trainer import TrainingJob, TrainingResult
 
-LARGEST = float(np.finfo(np.float16).max)
-"""The largest coordinate that an update may have. Beyond, half precision ends, and no training that
-goes well gets there: such an update is refused under every policy, be it one that could send it."""
-
 LEAST_PATIENCE = 1.0
 """Seconds that the server waits at the least for a client that is lost in no time, or whose
 transfer never ends, so that to ask it again and again takes time."""
-
-
-@dataclass(frozen=True)
-class Billing:
-    """Factors by which a small model's round is billed as a larger one's.
-
-    Attributes
-    ----------
-    bytes_factor
-        On the length of every payload, up and down.
-    operations_factor
-        On the operations of training, and on measured seconds a step.
-    """
-
-    bytes_factor: float = 1.0
-    operations_factor: float = 1.0
-
-    def size(self, length: int) -> int:
-        """Bytes that are billed for a payload of that length."""
-        return round(length * self.bytes_factor)
 
 
 @dataclass(frozen=True)
@@ -216,7 +193,7 @@ class ClientRound:
         yield env.timeout(finish - began)
         try:
             result = run_context.learner.result(ticket)
-            self._check(result)
+            check_result(result, f"client {self._who[0]}, round {self._who[1]}")
         except TrainingDiverged as error:
             details = {"operations": operations}
             self._record(Kind.COMPUTE, env.now - began, energy=energy, details=details)
@@ -312,20 +289,6 @@ class ClientRound:
             steps=len(self.job.batches),
             companion=companion,
         )
-
-    def _check(self, result: TrainingResult) -> None:
-        """Refuse what no server could use, whatever the policy makes of it, by TrainingDiverged."""
-        where = f"client {self._who[0]}, round {self._who[1]}"
-        if not np.isfinite(result.losses).all():
-            raise TrainingDiverged(f"{where}: the training loss is not finite")
-        for name, values in result.delta.items():
-            # Written so that a NaN is too large as well.
-            within = np.abs(values) <= LARGEST
-            if not within.all():
-                raise TrainingDiverged(
-                    f"{where}: {name} changed by {values[~within][0]:g}, allowed is {LARGEST:g} at "
-                    "most"
-                )
 
     def _vanish_while_uploading(self, size: int, share: float) -> Generator[simpy.Event, Any, None]:
         """Send for a share of the time that the upload would take alone, then fall silent.

@@ -19,7 +19,7 @@ from fsim.network import Capacity, Transport
 from fsim.network.transports.interruption import Rule
 from fsim.settings import Scenario
 from fsim.simulation.allowance import bytes_within
-from fsim.simulation.client import Billing
+from fsim.simulation.billing import Billing
 from fsim.simulation.learner import Learner
 from fsim.simulation.payload import EncodedUpdate
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from typing_extensions import override
 
+from fsim.core.errors import TrainingDiverged
 from fsim.core.rng import participation, stream, torch_seed
 from fsim.core.types import GradientCorrection, Layout, Update
 from fsim.data.encoding import BatchShape, draw_batches
@@ -18,6 +20,10 @@ from fsim.simulation.build import PreparedTask, prepare_task
 from fsim.store import Store
 from fsim.store.memory_cache import MemoryCache
 from fsim.training.trainer import Trainer, TrainingJob, TrainingResult, automatic_width
+
+LARGEST = float(np.finfo(np.float16).max)
+"""The largest coordinate that an update may have. Beyond, half precision ends, and no training that
+goes well gets there: such an update is refused under every policy, be it one that could send it."""
 
 
 class Learner(Protocol):
@@ -218,3 +224,27 @@ class RealLearner(Learner):
         if trainer.memory is not None:
             facts["training_memory_bytes"] = trainer.memory.peak
         return facts
+
+
+def check_result(result: TrainingResult, where: str) -> None:
+    """Refuse what no server could use, whatever the policy makes of it.
+
+    Parameters
+    ----------
+    where
+        Whose result it is, as the error begins.
+
+    Raises
+    ------
+    TrainingDiverged
+        A loss is not finite, or a coordinate has changed by more than :data:`LARGEST`.
+    """
+    if not np.isfinite(result.losses).all():
+        raise TrainingDiverged(f"{where}: the training loss is not finite")
+    for name, values in result.delta.items():
+        # Written so that a NaN is too large as well.
+        within = np.abs(values) <= LARGEST
+        if not within.all():
+            raise TrainingDiverged(
+                f"{where}: {name} changed by {values[~within][0]:g}, allowed is {LARGEST:g} at most"
+            )

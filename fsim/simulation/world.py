@@ -20,13 +20,14 @@ from fsim.fleet.population import DrawnPopulation
 from fsim.records import SERVER, Kind, Recorder
 from fsim.server.protocols.base import Aggregate, ClientResult, ClientUpdate, World, average
 from fsim.settings.loading import LoadedScenario
+from fsim.simulation.billing import Billing
 from fsim.simulation.broadcast import Broadcast
 from fsim.simulation.build import (
     build_energy,
     build_population,
     build_shared_links,
 )
-from fsim.simulation.client import Billing, ClientRound, RunContext
+from fsim.simulation.client import ClientRound, RunContext
 from fsim.simulation.client_counts import ClientCounts
 from fsim.simulation.encoding_memory import EncodingMemory
 from fsim.simulation.failures import PayloadFailures, ServerUptime

@@ -137,8 +137,9 @@ class FolderFiles(Files):
         with suppress(OSError):
             os.utime(self._folder / name)
 
+    @override
     def write(self, name: str, content: bytes) -> None:
-        """See :class:`Files`; it is on the disk when this returns."""
+        """Write a file whole; it is on the disk when this returns."""
         path = self._folder / name
         temporary = path.parent / new_temporary()
         try:

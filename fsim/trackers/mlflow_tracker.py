@@ -87,8 +87,9 @@ class MlflowTracker(Tracker):
     def round(self, row: Row) -> None:
         self._write(numbers("round", row), row["time_s"], row["round"])
 
+    @override
     def finish(self, summary: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`; the metrics are ``summary/...``."""
+        """Write the metrics as ``summary/...``."""
         metrics = summary.get("metrics", {})
         self._write(numbers("summary", metrics), metrics.get("simulated_s") or 0.0, 0)
         if summary.get("failure"):

@@ -55,8 +55,9 @@ class TensorBoardTracker(Tracker):
     def round(self, row: Row) -> None:
         self._write("round", row)
 
+    @override
     def finish(self, summary: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`; the metrics are ``summary/...``, at step 0."""
+        """Write the metrics as ``summary/...``, at step 0."""
         for name, value in numbers("summary", summary.get("metrics", {})).items():
             self._writer.add_scalar(name, value, 0)
         self._writer.close()

@@ -71,8 +71,9 @@ class WandbTracker(Tracker):
     def round(self, row: Row) -> None:
         self._run.log(numbers("round", row), step=row["round"])
 
+    @override
     def finish(self, summary: Row) -> None:
-        """See :class:`~fsim.trackers.Tracker`; the metrics are ``summary/...`` of the summary."""
+        """Write the metrics as ``summary/...`` of the summary."""
         self._run.summary.update(numbers("summary", summary.get("metrics", {})))
         self._run.summary.update({"status": summary["status"], "failure": summary.get("failure")})
         self._run.finish(exit_code=0 if summary["status"] == "completed" else 1)

@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from fsim.core.quantities import MOST_STEPS
 from fsim.core.validation import Settings
-
-MOST_STEPS = 100_000
-"""Local steps, whose batches are drawn before the first."""
 
 
 class TrainingSettings(Settings):

@@ -16,11 +16,11 @@ from fsim.algorithms import ALGORITHMS
 from fsim.compression import POLICIES, make_policy
 from fsim.fleet import DEVICES, UPLINK_POWER
 from fsim.fleet.availability import Moment
-from fsim.network.links.capacity import PastEnd
+from fsim.network.links.staircase import PastEnd
 from fsim.network.transports.interruption import Rule
 from fsim.network.transports.transports import TRANSPORTS
 from fsim.server.aggregation import AGGREGATIONS
-from fsim.server.optimizers import OPTIMIZERS
+from fsim.server.optimizers import OPTIMIZERS, FedAvg
 from fsim.server.protocols import PROTOCOLS, RoundProtocol
 from fsim.server.screening import Screen
 from fsim.server.selection import SELECTORS
@@ -221,6 +221,12 @@ def _servers(draw: st.DrawFn, tagged: bool, protocol: RoundProtocol) -> Data:
         if getattr(aggregation, "denominator", "") == "selected" and not protocol.of_its_cohort:
             raise ValueError("updates of several cohorts")
 
+    optimizers = OPTIMIZERS if protocol.uses_optimizer else {"fedavg": FedAvg}
+
+    def moves(optimizer: Any) -> None:
+        if not protocol.uses_optimizer and optimizer != FedAvg():
+            raise ValueError("a step that nobody takes")
+
     downlink = {name: POLICIES[name] for name in EXACT} if tagged else POLICIES
     crash = st.fixed_dictionaries(
         {
@@ -232,7 +238,7 @@ def _servers(draw: st.DrawFn, tagged: bool, protocol: RoundProtocol) -> Data:
     )
     return {
         "aggregation": draw(chosen_from(AGGREGATIONS, fits=averages)),
-        "optimizer": draw(chosen_from(OPTIMIZERS)),
+        "optimizer": draw(chosen_from(optimizers, fits=moves)),
         "screen": draw(sometimes(options_of(Screen), {})),
         "downlink": draw(st.sampled_from(("adapter", "delta"))),
         "downlink_policy": draw(sometimes(chosen_from(downlink), {"kind": "float32"})),

@@ -14,7 +14,7 @@ import numpy as np
 from fsim.core.errors import TrainingDiverged
 from fsim.core.types import FloatArray, GradientCorrection, Layout, TrainingRequest, Update
 from fsim.evaluation.evaluation import Evaluation
-from fsim.simulation.client import LARGEST
+from fsim.simulation.learner import LARGEST
 from fsim.store.memory_cache import MemoryCache
 from fsim.training.trainer import TrainingJob, TrainingResult
 

@@ -52,8 +52,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     | {"failures": {"clock_skew": "5 s"}},
     "buffered": _protocol("buffered", buffer=3, rounds=6) | {"compression": {"policy": "topk"}},
     "asynchronous": _protocol("asynchronous", mixing=0.5, rounds=10, staleness="polynomial"),
-    "tiered": _protocol("tiered", tiers=2, clients_per_round=2, rounds=8)
-    | {"server__optimizer": "fedadam"},
+    "tiered": _protocol("tiered", tiers=2, clients_per_round=2, rounds=8),
     "scaffold": {"server": {"aggregation": _EQUAL, "correction": "scaffold"}},
     "fednova": {
         "server": {"correction": "fednova", "optimizer": {"kind": "fedavgm", "momentum": 0.5}},

@@ -92,8 +92,9 @@ class Eden(Policy):
         positive = np.array(CENTROIDS[self._width])
         return np.concatenate([-positive[::-1], positive])
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`; the context must bring the seed of client and round."""
+        """Rotated and rounded; the context must bring the seed of client and round."""
         if not 0 <= context.seed < 2 ** (8 * _SEED_BYTES):
             raise ValueError(f"seed: found {context.seed}, allowed are integers of 64 bits from 0")
         layout = Layout.of(update)

@@ -79,8 +79,9 @@ class FedBat(Policy):
             )
         )
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`; step sizes are ``context.scales``, or else the mean magnitudes.
+        """Signs and step sizes: ``context.scales``, or else the mean magnitudes.
 
         Raises
         ------

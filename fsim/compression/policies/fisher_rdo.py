@@ -105,8 +105,9 @@ class FisherRdo(Policy):
         """The Fisher is measured; training stays as it is."""
         return TrainingRequest(sensitivity=SensitivitySettings())
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`; the context must bring the Fisher.
+        """Bits where they count most by the context's Fisher, which must be there.
 
         Raises
         ------

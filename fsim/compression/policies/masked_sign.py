@@ -64,8 +64,9 @@ class MaskedSign(Policy):
         if not 0 < self.gain < float("inf"):
             raise ValueError(f"gain: found {self.gain}, allowed is above 0")
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`; ``context.seed`` says which coordinates."""
+        """Signs of the coordinates that ``context.seed`` chooses."""
         layout = Layout.of(update)
         vector = finite_vector(self.name, layout, update)
         seed = context.seed & 0xFFFFFFFF

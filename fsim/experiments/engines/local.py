@@ -32,8 +32,9 @@ class Here(Engine):
     def start(self, number: int, job: Job) -> None:
         self._next = number, job
 
+    @override
     def wait(self) -> list[tuple[int, Outcome | Progress]]:
-        """See :class:`~fsim.experiments.jobs.Engine`; evaluations come with the end."""
+        """Do the job that waits; its evaluations come with its end."""
         if self._next is None:
             return []
         number, job = self._next
@@ -69,8 +70,9 @@ class Processes(Engine):
     def start(self, number: int, job: Job) -> None:
         self._start(number, job, RETRIES)
 
+    @override
     def wait(self) -> list[tuple[int, Outcome | Progress]]:
-        """See :class:`~fsim.experiments.jobs.Engine`; a killed process costs its job's rerun."""
+        """Block until a process reports; the job of one that was killed is run again."""
         owners = {worker.connection: number for number, (worker, _, _) in self._busy.items()}
         events: list[tuple[int, Outcome | Progress]] = []
         for connection in wait(list(owners)):

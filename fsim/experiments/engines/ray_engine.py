@@ -67,8 +67,9 @@ class RayEngine(Engine):
         self._cells: dict[Any, tuple[int, Job]] = {}
 
     @property
+    @override
     def room(self) -> int:
-        """See :class:`~fsim.experiments.jobs.Engine`; what waits, Ray keeps in its queue."""
+        """Two jobs a core: Ray keeps the waiting ones in its queue."""
         cores = int(self._ray.cluster_resources().get("CPU", 1))
         return max(1, 2 * cores) - len(self._cells)
 
@@ -76,8 +77,9 @@ class RayEngine(Engine):
     def start(self, number: int, job: Job) -> None:
         self._cells[self._task.remote(_everywhere(job))] = number, job
 
+    @override
     def wait(self) -> list[tuple[int, Outcome | Progress]]:
-        """See :class:`~fsim.experiments.jobs.Engine`; only ends are told."""
+        """Block until a task ends; progress in between is not reported."""
         ready, _ = self._ray.wait(list(self._cells), num_returns=1)
         events: list[tuple[int, Outcome | Progress]] = []
         for task in ready:

@@ -172,8 +172,9 @@ class Intermittent(Availability, ABC):
     def _windows(self, start: float) -> Iterator[Window]:
         """As :meth:`windows` has them, for a checked ``start``; begins may lie before it."""
 
+    @override
     def windows(self, start: float) -> Iterator[Window]:
-        """See :class:`~fsim.fleet.availability.base.Availability`.
+        """Windows in order, the first one cut at ``start``.
 
         Raises
         ------

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.core.errors import ScenarioError
 from fsim.core.rng import stream
@@ -124,8 +125,9 @@ class Diurnal(Intermittent):
         return self._zone
 
     @property
+    @override
     def longest_window(self) -> float:
-        """See :class:`~fsim.fleet.availability.base.Availability`; two nights may meet."""
+        """Twice the longest night: two may meet."""
         return 2 * LONGEST_NIGHT
 
     def _windows(self, start: float) -> Iterator[Window]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from typing_extensions import override
 
 from fsim.core.distributions import Distribution
 from fsim.core.errors import ScenarioError
@@ -67,8 +68,9 @@ class OnOff(Intermittent):
         self._client = client
 
     @property
+    @override
     def longest_window(self) -> float:
-        """See :class:`~fsim.fleet.availability.base.Availability`; two periods may meet."""
+        """Twice the longest period: two may meet."""
         return 2 * longest(self._on)
 
     def _windows(self, start: float) -> Iterator[Window]:

@@ -280,15 +280,17 @@ class Datagram(_Lossy):
     name: ClassVar[str] = "datagram"
     loses_packets: ClassVar[bool] = True
 
+    @override
     def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
-        """Over when the last packet has, or would have, arrived. See :class:`Transport`."""
+        """Over when the last packet has, or would have, arrived."""
         wire = self.wire_bytes(size)
         return Opening(start, wire, wire, capacity, round_trip / 2)
 
+    @override
     def sent_by(
         self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
     ) -> int:
-        """See :class:`Transport`; a packet counts once all of it has been sent."""
+        """A packet counts once all of it has been sent."""
         if until <= start:
             return 0
         sent_bytes = capacity.bytes_between(start, until)
@@ -300,8 +302,9 @@ class Datagram(_Lossy):
     def wire_bytes(self, size: int) -> float:
         return float(size + packets(size) * (PACKET - DATAGRAM_PAYLOAD))
 
+    @override
     def lost(self, size: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-        """See :class:`Transport`; one uniform number a packet is drawn, whatever the loss."""
+        """One uniform number a packet is drawn, whatever the loss."""
         return rng.random(packets(size)) < self.loss
 
 

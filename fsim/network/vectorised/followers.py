@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fsim.core.errors import TraceError
-from fsim.network.links.capacity import Staircase
+from fsim.network.links.staircase import Staircase
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.integer[Any]]

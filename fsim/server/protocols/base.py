@@ -204,6 +204,9 @@ class RoundProtocol(ABC):
     timeless: ClassVar[bool] = False
     """True if its rounds train the same, however long clients take to answer."""
 
+    uses_optimizer: ClassVar[bool] = True
+    """True if the global adapter moves by the step of the server's optimiser."""
+
     cohort_condition: ClassVar[str | None] = None
     """With what options an update stays with its cohort (``of_its_cohort``), as an error says
     it: empty for any, None for a protocol in which it never does."""

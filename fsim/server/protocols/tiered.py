@@ -33,6 +33,7 @@ class Tiered(RoundProtocol):
     """
 
     name: ClassVar[str] = "tiered"
+    uses_optimizer: ClassVar[bool] = False
     cohort_condition: ClassVar[str | None] = ""
 
     tiers: int = 3

@@ -314,6 +314,10 @@ def test_the_downlink_can_be_a_delta(tiny):
          "protocol.over_selection: found 2.1, which asks 7 with protocol.clients_per_round: 3; the "
          "fleet has 6 (fleet.clients)"),
         ({"protocol__kind": "tiered", "protocol__tiers": 99}, "protocol.tiers: found 99"),
+        ({"protocol__kind": "tiered", "protocol__tiers": 2, "server__optimizer": "fedavg:lr=0.5"},
+         "server.optimizer: found fedavg and protocol.kind: tiered, which makes the global adapter "
+         "without one; allowed is fedavg with lr 1, or one of synchronous, deadline, buffered, "
+         "asynchronous"),
         ({"protocol__kind": "buffered", "protocol__staleness": "cubic"},
          "found staleness 'cubic', allowed are constant, polynomial, hinge"),
         ({"protocol__selection": "best"}, "found selection 'best', allowed are uniform"),

@@ -133,8 +133,9 @@ class Fstq(Policy, SensitivitySettings):
             options |= {"token_ratio": 1.0, "weights": "hard"}
         return TrainingRequest(sensitivity=SensitivitySettings(**options))
 
+    @override
     def encode(self, update: Update, context: EncodingContext) -> bytes:
-        """See :class:`Policy`.
+        """Coordinates at 16, 4 and 2 bits by their sensitivity, the rest left out.
 
         Raises
         ------
