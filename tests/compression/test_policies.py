@@ -209,6 +209,36 @@ def test_damaged_payloads_raise_one_error(name, data):
 
 
 @pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("qsgd", {"bits": 16, "bucket": 1}),
+        ("fedpaq", {"bits": 2}),
+        ("fedpaq", {"bits": 16}),
+        ("topk", {"ratio": 1}),
+        ("stc", {"ratio": 1}),
+        ("flasc", {"density": 1}),
+        ("powersgd", {"rank": 1}),
+        ("eden", {"block": 2}),
+        ("eden", {"block": 65536}),
+        ("terngrad", {"clip": 0}),
+        ("masked-sign", {"share": 1, "share_a": 0, "gain": 1}),
+        ("masked-sign", {"share": 1, "share_a": 1, "gain": 1}),
+        ("fedbat", {"warmup": 0, "coefficient": 0, "smallest": 1, "largest": 1}),
+        ("fedbat", {"warmup": 1}),
+        ("tome", {"keep": 1}),
+        ("tome", {"keep": 0.5}),
+        ("fisher-rdo", {"rate": 8, "floor": 0}),
+        ("fstq", {"token_ratio": 1, "share16": 1, "share4": 0, "share2": 0}),
+        ("fstq", {"smoothing": 0, "recall": 0, "refresh_every": 1}),
+        ("fstq", {"recall": 1}),
+    ],
+)
+def test_the_ends_of_what_options_allow_are_allowed(name, options):
+    policy = make_policy(name, options)
+    assert Layout.of(policy.decode(*payload_of(policy))) == Layout.of(example()[0])
+
+
+@pytest.mark.parametrize(
     ("name", "options", "message"),
     [
         ("gzip", {}, "found policy 'gzip', allowed are float32"),
@@ -219,9 +249,11 @@ def test_damaged_payloads_raise_one_error(name, data):
         ("qsgd", {"coding": "huffman"}, "coding: found 'huffman'"),
         ("topk", {"ratio": 0}, "ratio: found 0"),
         ("topk", {"ratio": float("nan")}, "ratio: found nan"),
+        ("stc", {"ratio": 0}, "ratio: found 0.0, allowed is above 0 and at most 1"),
         ("stc", {"ratio": 1.5}, "ratio: found 1.5, allowed is above 0 and at most 1"),
         ("flasc", {"density": 0}, "density: found 0"),
         ("terngrad", {"clip": -1}, "clip: found -1.0, allowed is 0 or more"),
+        ("terngrad", {"clip": float("inf")}, "clip: found inf"),
         ("fedpaq", {"bits": 17}, "bits: found 17, allowed are 2 to 16"),
         ("fedpaq", {"scale": "bucket"}, "scale: found 'bucket'"),
         ("powersgd", {"rank": 0}, "rank: found 0, allowed is 1 or more"),
