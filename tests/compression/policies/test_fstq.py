@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from fsim.compression import EncodingContext, make_policy
-from fsim.compression.coding.wire import Section, framed_length, unpack
-from fsim.compression.policies.fstq.payloads import parse_entropy, parse_plain
+from fsim.compression.coding.wire import Section, framed_length, pack, unpack
+from fsim.compression.policies.fstq.allocation import errors_of, for_budget
+from fsim.compression.policies.fstq.payloads import parse_entropy, parse_plain, plain_sections
+from fsim.compression.policies.fstq.quantiser import quantise
 from fsim.core.types import Layout, SensitivitySettings, TrainingRequest
 
 RNG = np.random.default_rng(0)
@@ -152,6 +154,45 @@ def test_a_budget_raises_the_coordinate_of_greatest_gain_first_worked_by_hand():
     assert decoded["w"][7] == pytest.approx(4, rel=1e-3)
 
 
+@pytest.mark.parametrize("budget", [120, 400, 900])
+def test_of_two_guesses_of_prices_the_better_allocation_is_sent(budget):
+    # A coordinate costs its bits, two for its tag and its place: nothing in a bitmap, else 14.
+    update, fisher = sample()
+    layout = Layout.of(update)
+    vector, weights = layout.flatten(update), layout.flatten(fisher)
+
+    def length(bits):
+        quantised = quantise(vector, weights, bits, layout, "max")
+        return len(pack("fstq", layout, plain_sections(quantised, tagged=True)))
+
+    errors = errors_of(vector, weights, layout, "max")
+    guesses = [
+        for_budget(errors, {16: 18 + place, 4: 6 + place, 2: 4 + place}, length, budget)
+        for place in (0, 14)
+    ]
+    left = [sum(error[bits == tier].sum() for tier, error in errors.items()) for bits in guesses]
+    _, decoded = coded(update, fisher, allocation="budget", budget=budget)
+    whole = errors[0].sum()
+    assert remaining_error(update, fisher, decoded) == pytest.approx(min(left) / whole, rel=1e-5)
+
+
+def test_a_budget_goes_to_random_coordinates_too():
+    update, fisher = sample()
+    options = {"allocation": "budget", "budget": 1000}
+    payload, decoded = coded(update, fisher, random_support=True, **options)
+    assert len(payload) <= 1000
+    assert remaining_error(update, fisher, coded(update, fisher, **options)[1]) < 0.6
+    assert remaining_error(update, fisher, decoded) > 0.8
+
+
+@pytest.mark.parametrize("allocation", ["percentile", "budget"])
+def test_only_the_ratios_of_the_fisher_count(allocation):
+    update, fisher = sample()
+    options = {"allocation": allocation, "budget": 900 if allocation == "budget" else None}
+    tiny = {name: array * np.float32(2.0**-60) for name, array in fisher.items()}
+    assert coded(update, tiny, **options)[0] == coded(update, fisher, **options)[0]
+
+
 def test_the_context_sets_a_budget_too():
     update, fisher = sample()
     policy = make_policy("fstq", {"allocation": "budget", "budget": 3000})
@@ -171,6 +212,21 @@ def test_least_squares_scales_leave_less_error():
         assert remaining_error(update, fisher, fitted) < 0.8 * remaining_error(
             update, fisher, largest
         )
+
+
+def test_least_squares_scales_are_as_fine_as_their_matrix_is_small():
+    update, fisher = sample()
+    a = update["a"]
+    small = {"a": a, "b": a * np.float32(2.0**-6), "c": a * np.float32(2.0**-12)}
+    alike = dict.fromkeys(small, fisher["a"])
+    options = {"share16": 0, "share4": 1, "share2": 0, "scales": "least-squares"}
+    payload, decoded = coded(small, alike, **options)
+    assert np.array_equal(decoded["b"] * 2**6, decoded["a"])
+    assert np.array_equal(decoded["c"] * 2**12, decoded["a"])
+    # The unit is a seventh of the largest magnitude, a code a sixteenth of an octave.
+    scales = unpack(payload, "fstq", Layout.of(small))[Section.SCALES]
+    assert np.frombuffer(scales[:4], "<f4")[0] == pytest.approx(np.abs(a).max() / 7)
+    assert [code - scales[4] for code in scales[4:7]] == [0, 96, 192]
 
 
 def test_the_least_squares_scale_of_two_bits_is_the_mean_magnitude():
