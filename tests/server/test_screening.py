@@ -95,9 +95,20 @@ def test_accepting_clips_and_remembers_the_length_as_it_came():
     assert screen.usual_norm() == 4.0
 
 
+def test_a_window_and_a_ratio_at_the_ends_of_what_is_allowed():
+    assert Screen(window=10_000).usual_norm() is None
+    screen = Screen(most_ratio=1, window=2)
+    screen.accept(update(3.0, 4.0))
+    assert screen.check(update(4.0, 3.0)) is None
+    assert screen.check(update(4.0, 3.1)) is not None
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"most_norm": float("inf")}, "most_norm: found inf"),
+        ({"most_ratio": float("inf")}, "most_ratio: found inf"),
+        ({"window": 10_001}, "window: found 10001, allowed are 2 to 10000"),
         ({"most_norm": 0}, r"most_norm: found 0\.0, allowed is more than 0"),
         ({"clip_norm": float("nan")}, "clip_norm: found nan"),
         ({"most_ratio": 0.5}, r"most_ratio: found 0\.5, allowed is 1 or more"),
