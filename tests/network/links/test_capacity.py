@@ -154,6 +154,16 @@ def test_no_transfer_begins_outside_time(start):
         Capacity.constant(1.0).finish_time(start, 1)
 
 
+@pytest.mark.parametrize("size", [-1.0, math.nan, math.inf])
+def test_no_transfer_has_such_a_size(size):
+    with pytest.raises(ValueError, match=f"cannot transfer {size} bytes"):
+        Capacity.constant(1.0).finish_time(0, size)
+
+
+def test_nothing_is_transferred_at_once():
+    assert Capacity.constant(0.0).finish_time(3, 0) == 3
+
+
 def test_a_transfer_that_takes_longer_than_numbers_go_never_ends():
     with pytest.raises(TransferNeverEnds):
         Capacity.constant(1e-300).finish_time(0, 1e10)

@@ -75,6 +75,39 @@ def test_finishes_at_one_instant_come_by_number(shared_hundred):
     assert [flow for flow, _ in link.advance(4.0)] == [3, 5, 7]
 
 
+def test_arrivals_departures_and_changes_are_counted():
+    # Down until 1 s, up until 2 s, and so on.
+    link = SharedLink(on_off(1.0, 2.0))
+    link.add(0.0, 50.0)
+    gone = link.add(0.5, 1000.0)
+    assert link.events == 2
+    link.remove(0.75, gone)
+    assert link.events == 3
+    # The link comes up, and the first one finishes.
+    assert link.advance(1.5) == [(0, 1.5)]
+    assert link.events == 5
+    # Nothing to send comes and goes at once.
+    link.add(1.5, 0.0)
+    assert link.events == 7
+
+
+def test_a_clock_may_begin_anywhere():
+    for link in (SharedLink(constant(100.0), 7.0), SharedNetwork([constant(100.0)], 7.0)):
+        assert link.now == 7.0
+        with pytest.raises(ValueError, match=r"found a time of 6\.0 s, allowed is 7 s or later"):
+            link.advance(6.0)
+
+
+@pytest.mark.parametrize("path", [[], [0, 0], [2], [-1], [0, 1, 2]])
+def test_a_path_names_links_that_there_are_each_once(path):
+    network = SharedNetwork([constant(1.0), constant(1.0)])
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 -- the message is checked below
+        network.add(0.0, 1.0, path)
+    assert str(caught.value) == (
+        f"found the path {path}, allowed are links from 0 to 1, each at most once"
+    )
+
+
 def test_the_clock_does_not_go_back(shared_hundred):
     link, add = shared_hundred
     add(5.0, 10.0, flow=1)
