@@ -80,8 +80,11 @@ def test_the_fisher_is_asked_for_and_needed():
         "fstq", {"token_ratio": 0.3}
     ).training_request().sensitivity == SensitivitySettings(0.3)
     assert make_policy("float16", {}).training_request() == TrainingRequest()
+    update = {"w": np.ones(3, np.float32)}
     with pytest.raises(ValueError, match="needs the client's Fisher"):
-        make_policy("fstq", {}).encode({"w": np.ones(3, np.float32)}, EncodingContext(RNG))
+        make_policy("fstq", {}).encode(update, EncodingContext(RNG))
+    with pytest.raises(ValueError, match="fstq cannot express nan"):
+        coded(update, {"w": np.full(3, np.nan, np.float32)})
 
 
 def sample(seed=0, size=(8, 512)):
@@ -90,6 +93,11 @@ def sample(seed=0, size=(8, 512)):
     update = {k: (1e-3 * rng.laplace(size=size)).astype(np.float32) for k in names}
     fisher = {k: rng.lognormal(sigma=2, size=size).astype(np.float32) for k in names}
     return update, fisher
+
+
+def bits_of(payload, update):
+    layout = Layout.of(update)
+    return parse_plain(unpack(payload, "fstq", layout), layout.size, tagged=True).bits
 
 
 def remaining_error(update, fisher, decoded):
@@ -251,6 +259,12 @@ def test_without_fisher_the_policy_is_random():
     assert not np.array_equal(decoded[0]["a"], decoded[2]["a"])
     # 22% of the coordinates, whatever their Fisher, take away at most about that share.
     assert 0.6 < remaining_error(update, fisher, decoded[0]) < 1
+    # Where one seed sends, another does as often as anywhere.
+    sent = [
+        bits_of(policy.encode(update, EncodingContext(np.random.default_rng(seed))), update) > 0
+        for seed in range(2)
+    ]
+    assert np.mean(sent[0] & sent[1]) == pytest.approx(0.22**2, abs=0.01)
 
 
 def test_uniform_fisher_ranks_by_magnitude():
@@ -264,8 +278,7 @@ def test_uniform_fisher_ranks_by_magnitude():
 def test_random_support_has_as_many_of_each_precision_elsewhere():
     update, fisher = sample()
     payloads = [coded(update, fisher, random_support=random)[0] for random in (False, True)]
-    found = [parse_plain(unpack(each, "fstq", Layout.of(update)), 12_288, tagged=True).bits
-             for each in payloads]  # fmt: skip
+    found = [bits_of(payload, update) for payload in payloads]
     assert np.array_equal(*(np.bincount(bits, minlength=17) for bits in found))
     assert np.mean((found[0] > 0) & (found[1] > 0)) == pytest.approx(0.22**2, abs=0.01)
 
@@ -277,6 +290,7 @@ def test_without_quantising_what_is_sent_is_float16():
     sections = unpack(payload, "fstq", Layout.of(update))
     assert set(sections) == {Section.POSITIONS, Section.SCALES, Section.VALUES}
     assert not sections[Section.SCALES]
+    assert len(sections[Section.VALUES]) == 2 * round(0.22 * 12_288)
     for key, values in update.items():
         sent = decoded[key] != 0
         assert np.array_equal(decoded[key][sent], values.astype(np.float16)[sent])
