@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsim.compression import POLICIES, EncodingContext, make_policy
+from fsim.compression.coding.wire import pack, unpack
 from fsim.core.errors import PayloadError
 from fsim.core.types import Layout
 
@@ -190,6 +191,19 @@ def test_a_payload_of_another_policy_or_layout_is_refused(policy):
         policy.decode(payload, Layout.of(update))
 
 
+def test_a_payload_without_one_of_its_sections_is_refused(policy):
+    rng = np.random.default_rng(0)
+    # Signs of 32 coordinates are four bytes, as a scale is.
+    update = {f"x.lora_{side}": rng.laplace(size=(4, 4)).astype("f4") for side in "AB"}
+    fisher = {name: array**2 for name, array in update.items()}
+    layout = Layout.of(update)
+    sections = unpack(policy.encode(update, context(fisher)), policy.name, layout)
+    for missing in [kind for kind, data in sections.items() if data]:
+        rest = {kind: data for kind, data in sections.items() if kind is not missing}
+        with pytest.raises(PayloadError):
+            policy.decode(pack(policy.name, layout, rest), layout)
+
+
 @settings(max_examples=300)
 @given(st.sampled_from(sorted(POLICIES)), st.data())
 def test_damaged_payloads_raise_one_error(name, data):
@@ -253,7 +267,7 @@ def test_the_ends_of_what_options_allow_are_allowed(name, options):
         ("stc", {"ratio": 1.5}, "ratio: found 1.5, allowed is above 0 and at most 1"),
         ("flasc", {"density": 0}, "density: found 0"),
         ("terngrad", {"clip": -1}, "clip: found -1.0, allowed is 0 or more"),
-        ("terngrad", {"clip": float("inf")}, "clip: found inf"),
+        ("terngrad", {"clip": float("inf")}, "clip: found inf, allowed is 0 or more"),
         ("fedpaq", {"bits": 17}, "bits: found 17, allowed are 2 to 16"),
         ("fedpaq", {"scale": "bucket"}, "scale: found 'bucket'"),
         ("powersgd", {"rank": 0}, "rank: found 0, allowed is 1 or more"),

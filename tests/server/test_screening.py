@@ -106,8 +106,8 @@ def test_a_window_and_a_ratio_at_the_ends_of_what_is_allowed():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"most_norm": float("inf")}, "most_norm: found inf"),
-        ({"most_ratio": float("inf")}, "most_ratio: found inf"),
+        ({"most_norm": float("inf")}, "most_norm: found inf, allowed is more than 0"),
+        ({"most_ratio": float("inf")}, "most_ratio: found inf, allowed is 1 or more"),
         ({"window": 10_001}, "window: found 10001, allowed are 2 to 10000"),
         ({"most_norm": 0}, r"most_norm: found 0\.0, allowed is more than 0"),
         ({"clip_norm": float("nan")}, "clip_norm: found nan"),

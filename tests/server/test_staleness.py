@@ -38,5 +38,5 @@ def test_chosen_by_name_with_options():
         choose("staleness", STALENESS, "polynomial", {"exponent": -1})
     with pytest.raises(ValueError, match="free: found nan"):
         choose("staleness", STALENESS, "hinge", {"free": float("nan")})
-    with pytest.raises(ValueError, match="slope: found inf"):
+    with pytest.raises(ValueError, match="slope: found inf, allowed is 0 or more"):
         choose("staleness", STALENESS, "hinge", {"slope": float("inf")})

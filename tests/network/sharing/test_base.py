@@ -185,6 +185,14 @@ def test_under_a_simpy_clock():
 # What it costs
 
 
+def test_a_stall_is_known_after_few_common_periods():
+    # Up from 0.05 s on of every 0.1 s, its own for 0.04 s of every 0.3 s.
+    link = SharedLink(on_off(0.05, 0.1))
+    link.add(0.0, 10.0, Capacity([0.0, 0.04], [100.0, 0.0], 0.3))
+    assert link.drain() == []
+    assert 0.3 <= link.now < 3 * 0.3
+
+
 def test_flows_of_one_cap_cross_the_level_together():
     """As many flows as fill the link, then one more and one less in turn: all cross each time."""
     count = 2000

@@ -184,11 +184,14 @@ class Later(AlwaysOn):
 
 def test_a_tier_waits_for_clients_of_its_own(tiny):
     """While only the other tier's are there, it asks nobody and ends no round."""
-    loaded = tiny(**{**COMMON, **protocol(kind="tiered", tiers=2, rounds=40)})
+    loaded = tiny(
+        **{**COMMON, **protocol(kind="tiered", tiers=2, rounds=40)},
+        fleet__availability={"kind": "on-off", "on": "1 h", "off": "1 h"},
+    )
     drawn = build_population(loaded)
     slow = sorted(range(6), key=lambda client: drawn[client].uplink.capacity.mean)[:3]
     profiles = [
-        dataclasses.replace(profile, availability=Later()) if client in slow else profile
+        dataclasses.replace(profile, availability=Later() if client in slow else AlwaysOn())
         for client, profile in enumerate(drawn)
     ]
     population = DrawnPopulation(6, lambda clients: [profiles[client] for client in clients])

@@ -177,6 +177,18 @@ def test_oorts_pacer_worked_by_hand():
     assert selector.preferred_seconds() == 17.5
 
 
+@pytest.mark.parametrize(("second", "quantile"), [(2.0, 17.5), (3.0, 15.0)])
+def test_oorts_pacer_wants_less_in_the_second_round_than_in_the_first(second, quantile):
+    selector = Oort(preferred=0.5, pacer_rounds=1, pacer_step=0.25)
+    rng = np.random.default_rng(0)
+    for client, loss in enumerate((3.0, second)):
+        selector.select(client + 1, range(2), 1, rng)
+        seconds = (10.0, 20.0)[client]
+        selector.observe(client, client + 1, loss=loss, examples=10, seconds=seconds)
+    selector.select(3, range(2), 1, rng)
+    assert selector.preferred_seconds() == quantile
+
+
 @pytest.mark.parametrize("end", [0, 1])
 def test_oorts_ends_of_what_is_allowed_are_allowed(end):
     shares = dict.fromkeys(("exploration", "decay", "least_exploration", "pacer_step"), end)
@@ -196,8 +208,12 @@ def test_oorts_ends_of_what_is_allowed_are_allowed(end):
         ("oort", {"preferred": 0}, r"preferred: found 0\.0, allowed are more than 0 to 1"),
         ("oort", {"least_exploration": 1.01}, r"least_exploration: found 1\.01"),
         ("oort", {"pacer_step": -0.01}, r"pacer_step: found -0\.01"),
-        ("power-of-choice", {"candidates": float("inf")}, "candidates: found inf"),
-        ("oort", {"alpha": float("inf")}, "alpha: found inf"),
+        (
+            "power-of-choice",
+            {"candidates": float("inf")},
+            "candidates: found inf, allowed is 1 or more",
+        ),
+        ("oort", {"alpha": float("inf")}, "alpha: found inf, allowed is 0 or more"),
         ("oort", {"alpha": -1}, r"alpha: found -1\.0"),
         ("oort", {"exploration": 2}, r"exploration: found 2\.0, allowed are 0 to 1"),
         ("oort", {"cutoff": 0}, r"cutoff: found 0\.0, allowed are more than 0 to 1"),
