@@ -58,6 +58,18 @@ def test_a_flow_that_goes_leaves_its_share(shared_hundred):
         link.remove(7.0, first)
 
 
+def test_a_flow_of_enormous_weight_leaves_nothing_behind():
+    # In float64, 1e17 + 1 - 1e17 is 0.
+    link = SharedLink(constant(100.0))
+    light = link.add(0.0, 1000.0)
+    heavy = link.add(1.0, 1e6, constant(1e20), weight=1e17)
+    assert link.rates()[heavy] == pytest.approx(100.0)
+    link.remove(2.0, heavy)
+    assert link.rates() == {light: 100.0}
+    # 100 bytes by 1 s, next to none until 2 s.
+    assert link.next_event() == pytest.approx(11.0)
+
+
 def test_a_flow_that_has_finished_cannot_be_taken_back(shared_hundred):
     link, add = shared_hundred
     flow = add(0.0, 100.0)
