@@ -4,8 +4,13 @@ import pytest
 from fsim.compression import EncodingContext, make_policy
 from fsim.compression.coding.wire import Section, framed_length, pack, unpack
 from fsim.compression.policies.fstq.allocation import errors_of, for_budget
-from fsim.compression.policies.fstq.payloads import parse_entropy, parse_plain, plain_sections
-from fsim.compression.policies.fstq.quantiser import quantise
+from fsim.compression.policies.fstq.payloads import (
+    entropy_prices,
+    parse_entropy,
+    parse_plain,
+    plain_sections,
+)
+from fsim.compression.policies.fstq.quantiser import Quantised, quantise
 from fsim.core.types import Layout, SensitivitySettings, TrainingRequest
 
 RNG = np.random.default_rng(0)
@@ -130,6 +135,27 @@ def test_coded_size_is_the_entropy():
     bits += 11 * len(quantised.exact)
     bound = bits / 8 + len(sections[Section.SCALES]) + len(sections[Section.TABLES])
     assert bound - 1 <= len(payload) <= 1.005 * bound
+
+
+def test_prices_of_entropy_coded_coordinates_worked_by_hand():
+    # Of 16 coordinates 8 are not sent, 4 have two bits, 2 four, 2 sixteen: tags of 1, 2, 3 and 3
+    # bits. Levels -1, 0, 0, 1 take 1.5 bits and 3, -3 one; a float16 takes 11 bits as they are and
+    # about 3 of exponent.
+    bits = np.repeat(np.array([0, 2, 4, 16], np.uint8), [8, 4, 2, 2])
+    levels = {2: np.array([-1, 0, 0, 1]), 4: np.array([3, -3])}
+    often = 10_000
+    quantised = Quantised(
+        np.tile(bits, often),
+        np.ones(2 * often, "<f2"),
+        {tier: np.tile(each, often) for tier, each in levels.items()},
+        b"",
+    )
+    expected = {2: 2 - 1 + 1.5, 4: 3 - 1 + 1, 16: 3 - 1 + 14}
+    assert entropy_prices(quantised) == pytest.approx(expected, abs=0.02)
+    # Of a tier that is frequent and certain the price is small, but never nothing.
+    ones = Quantised(np.full(often, 2, np.uint8), quantised.exact[:0],
+                     {2: np.ones(often, int), 4: np.empty(0, int)}, b"")  # fmt: skip
+    assert 0 < entropy_prices(ones)[2] < 1
 
 
 @pytest.mark.parametrize("coding", ["plain", "entropy"])
