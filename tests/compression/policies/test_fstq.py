@@ -138,19 +138,19 @@ def test_coded_size_is_the_entropy():
 
 
 def test_prices_of_entropy_coded_coordinates_worked_by_hand():
-    # Of 16 coordinates 8 are not sent, 4 have two bits, 2 four, 2 sixteen: tags of 1, 2, 3 and 3
-    # bits. Levels -1, 0, 0, 1 take 1.5 bits and 3, -3 one; a float16 takes 11 bits as they are and
-    # about 3 of exponent.
-    bits = np.repeat(np.array([0, 2, 4, 16], np.uint8), [8, 4, 2, 2])
+    # Of 15 coordinates 8 are not sent, 4 have two bits, 2 four, 1 sixteen: their tags take 1, 2 and
+    # 3 bits more than that of one not sent. Levels -1, 0, 0, 1 take 1.5 bits and 3, -3 one; a
+    # float16 takes 11 bits as they are and about 3 of exponent.
+    bits = np.repeat(np.array([0, 2, 4, 16], np.uint8), [8, 4, 2, 1])
     levels = {2: np.array([-1, 0, 0, 1]), 4: np.array([3, -3])}
     often = 10_000
     quantised = Quantised(
         np.tile(bits, often),
-        np.ones(2 * often, "<f2"),
+        np.ones(often, "<f2"),
         {tier: np.tile(each, often) for tier, each in levels.items()},
         b"",
     )
-    expected = {2: 2 - 1 + 1.5, 4: 3 - 1 + 1, 16: 3 - 1 + 14}
+    expected = {2: 1 + 1.5, 4: 2 + 1, 16: 3 + 14}
     assert entropy_prices(quantised) == pytest.approx(expected, abs=0.02)
     # Of a tier that is frequent and certain the price is small, but never nothing.
     ones = Quantised(np.full(often, 2, np.uint8), quantised.exact[:0],
