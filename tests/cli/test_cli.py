@@ -207,6 +207,7 @@ def test_what_does_not_fit_together_is_one_line(fsim, tiny_file, tmp_path, chang
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("task", ["multilingual", "code"])
 def test_other_tasks_run_with_accuracy_for_each_label(fsim, tiny_file, tmp_path, task):
     path = tiny_file(task={"name": task, "max_prompt_tokens": 48}, evaluation__examples=60,
@@ -219,6 +220,7 @@ def test_other_tasks_run_with_accuracy_for_each_label(fsim, tiny_file, tmp_path,
     assert all(0 <= share <= 1 for share in shares.values())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_own_data_from_a_file(fsim, tiny_file, tmp_path):
     data = tmp_path / "own.jsonl"
     rows = [{"prompt": f"What is {i} plus one?", "answer": str(i + 1), "who": "ab"[i % 2]}
