@@ -118,10 +118,11 @@ def test_a_run_into_which_nothing_enters_says_so(fsim, tiny_file, tmp_path):
     assert "6 times: its training diverged, training.learning_rate" in told
 
 
-def test_a_run_that_cannot_go_on_keeps_the_records_and_exits_1(tiny_file, tmp_path):
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_that_cannot_go_on_keeps_the_records_and_exits_1(fsim, tiny_file, tmp_path):
     path = tiny_file(fleet__availability={"kind": "dropout", "probability": 0.999999},
                      protocol__stop={"without_update": "1 s"})  # fmt: skip
-    done = process("run", path, "--out", tmp_path / "out")
+    done = fsim("run", path, "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "no update has entered the global adapter for 1.0 s of simulated time" in done.stderr
     assert len(pd.read_parquet(tmp_path / "out" / "records.parquet")) > 0
