@@ -290,6 +290,7 @@ def test_a_fault_in_a_policy_shows_its_own_file_and_line(where, fault, kind, cau
         fsim.simulate(tiny_data(), set={**SHORT, "compression": policy})
     assert "\n" not in str(told.value)
     assert type(told.value.__cause__) is cause
+    assert {"type": "has no len()", "value": "could not be broadcast"}[fault] in str(told.value)
     line = int(str(told.value).rpartition(":")[2][:-1])
     assert "np.zeros(3) + np.zeros(4)" in Path(__file__).read_text().splitlines()[line - 1]
 

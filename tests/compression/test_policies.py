@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsim.compression import POLICIES, EncodingContext, make_policy
+from fsim.compression.coding.wire import pack, unpack
 from fsim.core.errors import PayloadError
 from fsim.core.types import Layout
 
@@ -190,6 +191,19 @@ def test_a_payload_of_another_policy_or_layout_is_refused(policy):
         policy.decode(payload, Layout.of(update))
 
 
+def test_a_payload_without_one_of_its_sections_is_refused(policy):
+    rng = np.random.default_rng(0)
+    # Signs of 32 coordinates are four bytes, as a scale is.
+    update = {f"x.lora_{side}": rng.laplace(size=(4, 4)).astype("f4") for side in "AB"}
+    fisher = {name: array**2 for name, array in update.items()}
+    layout = Layout.of(update)
+    sections = unpack(policy.encode(update, context(fisher)), policy.name, layout)
+    for missing in [kind for kind, data in sections.items() if data]:
+        rest = {kind: data for kind, data in sections.items() if kind is not missing}
+        with pytest.raises(PayloadError):
+            policy.decode(pack(policy.name, layout, rest), layout)
+
+
 @settings(max_examples=300)
 @given(st.sampled_from(sorted(POLICIES)), st.data())
 def test_damaged_payloads_raise_one_error(name, data):
@@ -209,26 +223,81 @@ def test_damaged_payloads_raise_one_error(name, data):
 
 
 @pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("qsgd", {"bits": 16, "bucket": 1}),
+        ("fedpaq", {"bits": 2}),
+        ("fedpaq", {"bits": 16}),
+        ("topk", {"ratio": 1}),
+        ("stc", {"ratio": 1}),
+        ("flasc", {"density": 1}),
+        ("powersgd", {"rank": 1}),
+        ("eden", {"block": 2}),
+        ("eden", {"block": 65536}),
+        ("terngrad", {"clip": 0}),
+        ("masked-sign", {"share": 1, "share_a": 0, "gain": 1}),
+        ("masked-sign", {"share": 1, "share_a": 1, "gain": 1}),
+        ("fedbat", {"warmup": 0, "coefficient": 0, "smallest": 1, "largest": 1}),
+        ("fedbat", {"warmup": 1}),
+        ("tome", {"keep": 1}),
+        ("tome", {"keep": 0.5}),
+        ("fisher-rdo", {"rate": 8, "floor": 0}),
+        ("fstq", {"token_ratio": 1, "share16": 1, "share4": 0, "share2": 0}),
+        ("fstq", {"smoothing": 0, "recall": 0, "refresh_every": 1}),
+        ("fstq", {"recall": 1}),
+    ],
+)
+def test_the_ends_of_what_options_allow_are_allowed(name, options):
+    policy = make_policy(name, options)
+    assert Layout.of(policy.decode(*payload_of(policy))) == Layout.of(example()[0])
+
+
+@pytest.mark.parametrize(
     ("name", "options", "message"),
     [
         ("gzip", {}, "found policy 'gzip', allowed are float32"),
         ("qsgd", {"bits": 1}, "bits: found 1, allowed are 2 to 16"),
+        ("qsgd", {"bits": 17}, "bits: found 17, allowed are 2 to 16"),
         ("qsgd", {"bucket": 0}, "bucket: found 0"),
         ("qsgd", {"bit": 4}, "bit: unknown key, allowed are bits, bucket, coding, scale"),
         ("qsgd", {"bits": "many"}, "bits: found 'many', allowed is a valid integer"),
         ("qsgd", {"coding": "huffman"}, "coding: found 'huffman'"),
         ("topk", {"ratio": 0}, "ratio: found 0"),
+        ("topk", {"ratio": 1.01}, "ratio: found 1.01"),
         ("topk", {"ratio": float("nan")}, "ratio: found nan"),
+        ("stc", {"ratio": 0}, "ratio: found 0.0, allowed is above 0 and at most 1"),
         ("stc", {"ratio": 1.5}, "ratio: found 1.5, allowed is above 0 and at most 1"),
         ("flasc", {"density": 0}, "density: found 0"),
+        ("flasc", {"density": 1.01}, "density: found 1.01"),
+        ("masked-sign", {"share": 0}, "share: found 0.0"),
+        ("masked-sign", {"share": 1.01}, "share: found 1.01"),
+        ("masked-sign", {"share_a": -0.01}, "share_a: found -0.01, allowed is 0 to 1"),
+        ("masked-sign", {"share_a": 1.01}, "share_a: found 1.01"),
+        ("masked-sign", {"gain": 0}, "gain: found 0.0, allowed is above 0"),
+        ("fedbat", {"warmup": -0.01}, "warmup: found -0.01, allowed are 0 to 1"),
+        ("fedbat", {"warmup": 1.01}, "warmup: found 1.01"),
+        ("fedbat", {"coefficient": -0.01}, "coefficient: found -0.01, allowed is 0 or more"),
+        ("fedbat", {"smallest": 0}, "smallest: found 0.0, allowed is above 0"),
+        ("fedbat", {"smallest": 2, "largest": 1}, "largest: found 1.0, allowed is 2.0 or more"),
         ("terngrad", {"clip": -1}, "clip: found -1.0, allowed is 0 or more"),
+        ("terngrad", {"clip": float("inf")}, "clip: found inf, allowed is 0 or more"),
+        ("fedpaq", {"bits": 1}, "bits: found 1, allowed are 2 to 16"),
         ("fedpaq", {"bits": 17}, "bits: found 17, allowed are 2 to 16"),
         ("fedpaq", {"scale": "bucket"}, "scale: found 'bucket'"),
         ("powersgd", {"rank": 0}, "rank: found 0, allowed is 1 or more"),
         ("powersgd", {"dtype": "float64"}, "dtype: found 'float64'"),
         ("eden", {"bits": 1.5}, "bits: found 1.5, allowed are 1, 2, 3, 4 and above 0 below 1"),
+        ("eden", {"bits": 0}, "bits: found 0.0, allowed are 1, 2, 3, 4 and above 0 below 1"),
+        ("eden", {"block": 1}, "block: found 1, allowed are powers of two, 2 to 65536"),
+        ("eden", {"block": 131072}, "block: found 131072, allowed are powers of two, 2 to 65536"),
         ("eden", {"block": 100}, "block: found 100, allowed are powers of two, 2 to 65536"),
+        ("tome", {"keep": 1.01}, "keep: found 1.01, allowed are 0.5 to 1"),
+        ("fstq", {"token_ratio": 0}, "token_ratio: found 0.0, allowed is above 0 and at most 1"),
         ("fstq", {"token_ratio": 1.5}, "token_ratio: found 1.5"),
+        ("fstq", {"share16": 0, "share4": 0, "share2": 0}, "sum to more than 0 and at most 1"),
+        ("fstq", {"share16": -0.01}, "allowed are shares of 0 or more"),
+        ("fstq", {"recall": 1.01}, "recall: found 1.01, allowed is 0 to 1"),
+        ("fstq", {"smoothing": -0.01}, "smoothing: found -0.01, allowed is 0 or more, below 1"),
         ("fstq", {"share16": 0.5, "share4": 0.6}, "sum to more than 0 and at most 1"),
         ("fstq", {"refresh_every": 0}, "refresh_every: found 0"),
         ("fstq", {"smoothing": 1}, "smoothing: found 1"),

@@ -71,6 +71,7 @@ def test_a_bound_by_the_median_of_recent_updates_worked_by_hand():
     assert screen.check(update(4.5)) is None
     rejection = screen.check(update(4.6))
     assert rejection is not None
+    assert rejection.kind == "norm"
     assert rejection.reason == ("norm 4.6, allowed is 3 times the median of recent updates, 1.5")
     # Only the last four count.
     for _ in range(4):
@@ -95,9 +96,21 @@ def test_accepting_clips_and_remembers_the_length_as_it_came():
     assert screen.usual_norm() == 4.0
 
 
+def test_a_window_and_a_ratio_at_the_ends_of_what_is_allowed():
+    assert Screen(window=10_000).usual_norm() is None
+    screen = Screen(most_ratio=1, window=2)
+    screen.accept(update(3.0, 4.0))
+    assert screen.check(update(4.0, 3.0)) is None
+    assert screen.check(update(4.0, 3.1)) is not None
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"clip_norm": float("inf")}, "clip_norm: found inf, allowed is more than 0"),
+        ({"most_norm": float("inf")}, "most_norm: found inf, allowed is more than 0"),
+        ({"most_ratio": float("inf")}, "most_ratio: found inf, allowed is 1 or more"),
+        ({"window": 10_001}, "window: found 10001, allowed are 2 to 10000"),
         ({"most_norm": 0}, r"most_norm: found 0\.0, allowed is more than 0"),
         ({"clip_norm": float("nan")}, "clip_norm: found nan"),
         ({"most_ratio": 0.5}, r"most_ratio: found 0\.5, allowed is 1 or more"),

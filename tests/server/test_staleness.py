@@ -14,6 +14,11 @@ def test_weights_worked_by_hand():
     assert [Hinge().weight(s) for s in (0, 4, 5, 6)] == [1.0, 1.0, 1 / 11, 1 / 21]
 
 
+def test_rules_that_cost_nothing_or_at_once():
+    assert Polynomial(0).weight(1000) == Hinge(slope=0).weight(1000) == 1.0
+    assert Hinge(slope=1, free=0).weight(1) == 0.5
+
+
 @pytest.mark.parametrize("kind", STALENESS)
 @given(staleness=st.integers(0, 10**9))
 def test_older_never_counts_more(kind, staleness):
@@ -33,3 +38,5 @@ def test_chosen_by_name_with_options():
         choose("staleness", STALENESS, "polynomial", {"exponent": -1})
     with pytest.raises(ValueError, match="free: found nan"):
         choose("staleness", STALENESS, "hinge", {"free": float("nan")})
+    with pytest.raises(ValueError, match="slope: found inf, allowed is 0 or more"):
+        choose("staleness", STALENESS, "hinge", {"slope": float("inf")})

@@ -34,6 +34,13 @@ def test_omega_codewords_worked_by_hand(number, code):
     assert text(number) == code
 
 
+def test_omega_codewords_are_the_same_side_by_side():
+    # The shorter ones are through while the longer ones go on; no bit is left above a codeword.
+    codes, lengths = omega(np.array([1, 1000, 2, 16]))
+    assert codes.tolist() == [0b0, 0b11_1001_1111101000_0, 0b10_0, 0b10_100_10000_0]
+    assert lengths.tolist() == [1, 17, 3, 11]
+
+
 def by_recursion(number):
     def head(n):
         return "" if n == 1 else head(len(f"{n:b}") - 1) + f"{n:b}"

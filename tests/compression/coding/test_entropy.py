@@ -21,6 +21,8 @@ def test_codes_are_small_floating_point_numbers_worked_by_hand():
     # The largest weight is (16 + 14) << 15. Half of it is 30 << 14, sixteen codes lower; a
     # thousandth of it is 983.04, whose neighbours are 30 << 5 = 960 and 31 << 5 = 992.
     assert list(encode_table(np.array([1000, 500, 1, 0]))) == [255, 239, 6 * 16, 0]
+    # What occurs at all has another code than what never does.
+    assert list(encode_table(np.array([2**40, 1, 0]))) == [255, 1, 0]
     assert Table.of_weights(np.array([983040, 491520, 992, 0])).frequencies.tolist() == (
         table_of(bytes([255, 239, 96, 0])).frequencies.tolist()
     )
@@ -86,6 +88,16 @@ def test_what_is_written_is_read(data):
     for symbols, table in lots:
         assert reader.read(table, len(symbols)).tolist() == symbols
     reader.finish()
+
+
+def test_nothing_but_zeros_is_cut_from_the_end_of_a_stream():
+    table = table_of(b"\x80\x20\x00\xff")
+    lots = np.random.default_rng(0).integers(0, 4, (20_000, 30))
+    streams = [coded((symbols, table)) for symbols in lots]
+    # Nearly every byte ends one of them.
+    assert len({stream[-1] for stream in streams}) > 200
+    for stream, symbols in zip(streams, lots, strict=True):
+        assert SymbolReader(stream).read(table, 30).tobytes() == symbols.astype("i4").tobytes()
 
 
 @pytest.mark.parametrize("shares", [(0.85, 0.10, 0.04, 0.01), (0.999, 0.001), (0.5, 0.5)])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsim.compression import EncodingContext, make_policy
+from fsim.compression import EncodingContext, Policy, make_policy
 from fsim.compression.coding.fragments import decode_fragments, encode_fragments
 from fsim.core.errors import PayloadError
 from fsim.core.types import Layout
@@ -54,11 +54,56 @@ def test_a_lost_packet_takes_its_matrices_and_no_others(data, size):
         assert np.array_equal(found[name], expected), name
 
 
-def test_error_feedback_and_budget_are_by_matrix():
-    update = example()
-    context = EncodingContext(np.random.default_rng(0))
-    encode_fragments(make_policy("float16", {}), update, context, 100)
-    assert sorted(context.memory) == [f"matrix {name}" for name in sorted(update)]
+class Watched(Policy):
+    """Float32 of all but one matrix, and the contexts that it was given."""
+
+    name = "float32"
+
+    def __init__(self):
+        self.contexts = {}
+
+    def trains(self, name, round_number):
+        return (name, round_number) != ("b.lora_A", 7)
+
+    def encode(self, update, context):
+        (name,) = update
+        self.contexts[name] = context
+        return make_policy("float32", {}).encode(update, context)
+
+    def decode(self, payload, layout):
+        return make_policy("float32", {}).decode(payload, layout)
+
+
+def test_each_matrix_has_its_own_fisher_memory_and_share_of_the_budget():
+    update, watched = example(), Watched()
+    fisher = {name: array**2 for name, array in update.items()}
+    context = EncodingContext(np.random.default_rng(0), fisher, budget=1000)
+    encode_fragments(watched, update, context, 100)
+    for name, given_context in watched.contexts.items():
+        assert list(given_context.fisher) == [name]
+        assert given_context.fisher[name] is fisher[name]
+        assert given_context.memory is context.memory[f"matrix {name}"]
+    # Of 132 + 68 + 32 + 520 = 752 coordinates; a part of a byte is none.
+    budgets = {name: given_context.budget for name, given_context in watched.contexts.items()}
+    assert budgets == {"a.lora_A": 42, "a.lora_B": 691, "b.lora_A": 175, "b.lora_B": 90}
+
+
+def test_a_matrix_that_is_not_trained_has_no_fragment_and_no_budget():
+    update, watched = example(), Watched()
+    context = EncodingContext(np.random.default_rng(0), round_number=7, budget=1000)
+    packets = encode_fragments(watched, update, context, 65536)
+    # Of 752 - 132 = 620 coordinates.
+    budgets = {name: given_context.budget for name, given_context in watched.contexts.items()}
+    assert budgets == {"a.lora_A": 51, "a.lora_B": 838, "b.lora_B": 109}
+    found = decode_fragments(watched, packets, Layout.of(update))
+    assert not found.pop("b.lora_A").any()
+    assert all(np.array_equal(array, update[name]) for name, array in found.items())
+
+
+def test_what_is_lost_is_float32_like_what_arrives():
+    found = decoded([None])
+    assert {name: array.shape for name, array in found.items()} == SHAPES
+    assert all(array.dtype == np.float32 for array in found.values())
 
 
 @pytest.mark.parametrize("packet", [0, 2, 65538])

@@ -126,11 +126,35 @@ def test_sizes_seed_and_blocks():
     assert len(sections[Section.VALUES]) == 2 * (512 + 32) // 8
 
 
+@pytest.mark.parametrize(("rest", "padded"), [(1, 1), (2, 2), (3, 4), (31, 32), (32, 32), (33, 64)])
+def test_the_last_block_is_filled_up_to_the_next_power_of_two(rest, padded):
+    payload, _ = coded(np.ones(256 + rest), bits=4, block=256)
+    assert len(payload) == framed_length([8, 2 * 4, -(-(256 + padded) * 4 // 8)])
+
+
+def test_exactly_the_share_is_sampled_and_every_coordinate_as_often():
+    # One of four: a block of one coordinate, which its scale tells whole, times 4.
+    drawn = np.zeros(4, int)
+    for seed in range(400):
+        decoded = coded([1, -2, 3, -4], seed, bits=0.25)[1]
+        (at,) = np.flatnonzero(decoded)
+        assert decoded[at] == pytest.approx([4, -8, 12, -16][at])
+        drawn[at] += 1
+    # 100 each, with a standard deviation of 8.7.
+    assert np.abs(drawn - 100).max() < 5 * 8.7
+    # Nine of a hundred in blocks of two: five scales and nine bits.
+    for seed in range(20):
+        payload, _ = coded(np.ones(100), seed, bits=0.09, block=2)
+        assert len(payload) == framed_length([8, 5 * 4, 2])
+
+
 def test_another_seed_is_another_rotation():
     values = np.random.default_rng(0).laplace(size=300)
     assert not np.array_equal(coded(values, 1)[1], coded(values, 2)[1])
-    with pytest.raises(ValueError, match="seed: found -1"):
-        coded(values, -1)
+    coded(values, 2**64 - 1)
+    for seed in (-1, 2**64):
+        with pytest.raises(ValueError, match=f"seed: found {seed}, allowed are integers of 64"):
+            coded(values, seed)
 
 
 @pytest.mark.parametrize(

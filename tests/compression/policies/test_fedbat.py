@@ -55,7 +55,9 @@ def test_without_training_step_sizes_are_mean_magnitudes():
     assert np.abs(update["b"]).ravel().tolist() == [4.5] * 4
 
 
-@pytest.mark.parametrize("scales", [{"a": 1.0}, {"a": 1.0, "b": 0.0}, {"a": 1.0, "b": np.nan}])
+@pytest.mark.parametrize(
+    "scales", [{"a": 1.0}, *({"a": 1.0, "b": step} for step in (0.0, np.nan, np.inf))]
+)
 def test_a_matrix_without_a_step_size_is_refused(scales):
     with pytest.raises(ValueError, match=r"fedbat: b: found a step size of .*, allowed is above 0"):
         make_policy("fedbat", {}).encode(UPDATE, context(0, scales))

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from fsim.compression import EncodingContext, make_policy
 from fsim.compression.coding import rate_distortion as rdo
 from fsim.compression.coding.context_tables import ContextTables, costs, fit_tables, parse_tables
-from fsim.compression.coding.scan import CONTEXTS, Activity, contexts_of, scan_of
+from fsim.compression.coding.scan import CONTEXTS, Activity, contexts_of, mean_codes, scan_of
+from fsim.compression.coding.wire import Section, unpack
 from fsim.core.errors import PayloadError
 from fsim.core.types import Layout, SensitivitySettings, TrainingRequest
 
@@ -51,8 +52,9 @@ def test_the_smaller_budget_holds_and_the_context_can_set_it():
 
 def test_a_budget_below_the_frame_is_refused():
     update, fisher = sample()
-    with pytest.raises(ValueError, match="found a budget of 20 bytes"):
-        coded(update, fisher, budget=20)
+    for budget in (1, 20):
+        with pytest.raises(ValueError, match=f"found a budget of {budget} bytes"):
+            coded(update, fisher, budget=budget)
 
 
 @settings(max_examples=15, deadline=None)
@@ -123,6 +125,7 @@ def test_a_fisher_of_zeros_counts_as_uniform():
         ({"rate": 0}, "rate: found 0"),
         ({"rate": 9}, "rate: found 9"),
         ({"floor": -1}, "floor: found -1"),
+        ({"floor": float("inf")}, "floor: found inf, allowed is 0 or more"),
         ({"budget": 0}, "budget: found 0, allowed is 1 byte or more"),
     ],
 )
@@ -172,6 +175,60 @@ def test_a_price_drives_out_levels_that_do_not_pay():
     assert rdo.choose(problem, None, 1.0).tolist() == [1, 0, 0, 0]
 
 
+@pytest.mark.parametrize("spacing", [1, 4])
+def test_no_other_candidate_costs_less_in_the_context_that_a_level_has(spacing):
+    scan = scan_of(Layout.of({"a": np.zeros((8, 300)), "b": np.zeros((200, 8))}))
+    rng, classes, price = np.random.default_rng(0), np.array([0, 3]), 0.4
+    magnitudes = (rng.exponential(2, 4000) * np.where(scan.neuron % 3, 0.1, 1)).astype(np.float32)
+    weights = rng.lognormal(size=4000).astype(np.float32)
+    problem = rdo.Problem(scan, magnitudes, weights, classes, spacing)
+    model = rdo.fit(problem, rdo.choose(problem, None, price))
+    assert len(model.tables.tables) > 1
+    levels = rdo.choose(problem, model, price)
+    contexts = contexts_of(scan, classes, model.means, -(-levels // spacing))
+    bits = costs(model.tables, 100)
+
+    def lagrangian(levels):
+        values = rdo.reconstruct(levels, model.points, spacing)
+        return weights * (magnitudes - values) ** 2 + price * bits[contexts, levels]
+
+    below = np.floor(magnitudes).astype(int)
+    coarse = below // spacing * spacing
+    for other in (0 * below, below, below + 1, coarse, coarse + spacing):
+        assert np.all(lagrangian(levels) <= lagrangian(other) * (1 + 1e-5))
+    assert 0 < np.mean(levels == 0) < 1
+
+
+def test_mean_levels_are_told_by_class_worked_by_hand():
+    scan = scan_of(Layout.of({"a": np.zeros((2, 4)), "b": np.zeros((2, 4)), "c": np.zeros(2)}))
+    # Of eight levels 1, 0, 0, 0, 1, 0, 0, 0 the mean is 1/4, 64^2 / 16384; of eight 3, 9 counting
+    # as 3, it is 3, and sqrt(3 x 16384) = 221.7.
+    of_matrices = np.array([[1, 0, 0, 0, 1, 0, 0, 0], [9, 3, 3, 3, 9, 3, 3, 3]])
+    magnitudes = np.concatenate([of_matrices, np.zeros((1, 8), int)])[scan.matrix, scan.neuron % 4]
+    expected = np.zeros(16, int)
+    expected[[5, 2]] = 64, 222
+    assert mean_codes(scan, np.array([5, 2, 7]), magnitudes).tolist() == expected.tolist()
+
+
+def test_a_matrix_of_less_fisher_has_longer_steps():
+    # Of a 16th of the largest mean: four octaves, class 4. Of a 2^20th: the last class.
+    update = {name: np.full((4, 50), 1.0, np.float32) for name in "abcd"}
+    fisher = {name: np.full((4, 50), mean, np.float32)
+              for name, mean in zip("abcd", (1, 16, 2**-16, 16), strict=True)}  # fmt: skip
+    payload, _ = coded(update, fisher, floor=0, rate=2)
+    # Behind the step, the spacing and three points, four bits each.
+    scales = unpack(payload, "fisher-rdo", Layout.of(update))[Section.SCALES]
+    assert scales[8:] == bytes([0x40, 0xF0])
+
+
+def test_matrices_without_coordinates_may_stand_anywhere():
+    update, fisher = sample()
+    whole = update | {name: np.zeros((0, 8), np.float32) for name in ("a", "z")}
+    _, decoded = coded(whole, fisher | {name: whole[name] for name in ("a", "z")}, rate=2)
+    assert decoded["z"].shape == (0, 8)
+    assert distortion(update, fisher, decoded) < 0.1
+
+
 def test_points_are_weighted_centroids():
     layout = Layout.of({"a": np.zeros((1, 4))})
     magnitudes = np.array([0.8, 1.2, 2.25, 3.5], dtype=np.float32)
@@ -182,6 +239,8 @@ def test_points_are_weighted_centroids():
     assert rdo.reconstruct(np.arange(4), model.points, 1) == pytest.approx(
         [0, 0.9, 2.25, 3.5], abs=1 / 256
     )
+    # Points of levels that there are none of stay where they are.
+    assert rdo.fit(problem, np.zeros(4, int)).points.tolist() == [128, 128, 128]
 
 
 def test_coarse_levels_alone_are_moved():
@@ -202,6 +261,15 @@ def test_alike_contexts_share_a_table_and_unlike_ones_do_not():
     # The sign costs a bit; -log2 of 0.9, of 0.1 and of a half.
     assert costs(tables, 2)[0] == pytest.approx([0.152, 4.32], abs=0.05)
     assert costs(tables, 2)[15] == pytest.approx([1, 2], abs=0.05)
+
+
+@pytest.mark.parametrize(("times", "tables"), [(1, 1), (2, 2)])
+def test_contexts_share_a_table_where_that_is_shorter_worked_by_hand(times, tables):
+    # Each by itself 40 x 0.811 bits, together 80: 15 more, or with twice as many 30. A table of
+    # two magnitudes takes three bytes, 24 bits.
+    counts = np.zeros((CONTEXTS, 2), int)
+    counts[3], counts[9] = [30 * times, 10 * times], [10 * times, 30 * times]
+    assert len(fit_tables(counts).tables) == tables
 
 
 @given(st.binary(max_size=40))

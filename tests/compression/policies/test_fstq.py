@@ -2,8 +2,15 @@ import numpy as np
 import pytest
 
 from fsim.compression import EncodingContext, make_policy
-from fsim.compression.coding.wire import Section, framed_length, unpack
-from fsim.compression.policies.fstq.payloads import parse_entropy, parse_plain
+from fsim.compression.coding.wire import Section, framed_length, pack, unpack
+from fsim.compression.policies.fstq.allocation import errors_of, for_budget
+from fsim.compression.policies.fstq.payloads import (
+    entropy_prices,
+    parse_entropy,
+    parse_plain,
+    plain_sections,
+)
+from fsim.compression.policies.fstq.quantiser import Quantised, quantise
 from fsim.core.types import Layout, SensitivitySettings, TrainingRequest
 
 RNG = np.random.default_rng(0)
@@ -78,8 +85,11 @@ def test_the_fisher_is_asked_for_and_needed():
         "fstq", {"token_ratio": 0.3}
     ).training_request().sensitivity == SensitivitySettings(0.3)
     assert make_policy("float16", {}).training_request() == TrainingRequest()
+    update = {"w": np.ones(3, np.float32)}
     with pytest.raises(ValueError, match="needs the client's Fisher"):
-        make_policy("fstq", {}).encode({"w": np.ones(3, np.float32)}, EncodingContext(RNG))
+        make_policy("fstq", {}).encode(update, EncodingContext(RNG))
+    with pytest.raises(ValueError, match="fstq cannot express nan"):
+        coded(update, {"w": np.full(3, np.nan, np.float32)})
 
 
 def sample(seed=0, size=(8, 512)):
@@ -88,6 +98,11 @@ def sample(seed=0, size=(8, 512)):
     update = {k: (1e-3 * rng.laplace(size=size)).astype(np.float32) for k in names}
     fisher = {k: rng.lognormal(sigma=2, size=size).astype(np.float32) for k in names}
     return update, fisher
+
+
+def bits_of(payload, update):
+    layout = Layout.of(update)
+    return parse_plain(unpack(payload, "fstq", layout), layout.size, tagged=True).bits
 
 
 def remaining_error(update, fisher, decoded):
@@ -122,6 +137,27 @@ def test_coded_size_is_the_entropy():
     assert bound - 1 <= len(payload) <= 1.005 * bound
 
 
+def test_prices_of_entropy_coded_coordinates_worked_by_hand():
+    # Of 16 coordinates 8 are not sent, 4 have two bits, 2 four, 2 sixteen: tags of 1, 2, 3 and 3
+    # bits. Levels -1, 0, 0, 1 take 1.5 bits and 3, -3 one; a float16 takes 11 bits as they are and
+    # about 3 of exponent.
+    bits = np.repeat(np.array([0, 2, 4, 16], np.uint8), [8, 4, 2, 2])
+    levels = {2: np.array([-1, 0, 0, 1]), 4: np.array([3, -3])}
+    often = 10_000
+    quantised = Quantised(
+        np.tile(bits, often),
+        np.ones(2 * often, "<f2"),
+        {tier: np.tile(each, often) for tier, each in levels.items()},
+        b"",
+    )
+    expected = {2: 2 - 1 + 1.5, 4: 3 - 1 + 1, 16: 3 - 1 + 14}
+    assert entropy_prices(quantised) == pytest.approx(expected, abs=0.02)
+    # Of a tier that is frequent and certain the price is small, but never nothing.
+    ones = Quantised(np.full(often, 2, np.uint8), quantised.exact[:0],
+                     {2: np.ones(often, int), 4: np.empty(0, int)}, b"")  # fmt: skip
+    assert 0 < entropy_prices(ones)[2] < 1
+
+
 @pytest.mark.parametrize("coding", ["plain", "entropy"])
 @pytest.mark.parametrize("scales", ["max", "least-squares"])
 @pytest.mark.parametrize("budget", [200, 1000, 5000])
@@ -152,6 +188,45 @@ def test_a_budget_raises_the_coordinate_of_greatest_gain_first_worked_by_hand():
     assert decoded["w"][7] == pytest.approx(4, rel=1e-3)
 
 
+@pytest.mark.parametrize("budget", [120, 400, 900])
+def test_of_two_guesses_of_prices_the_better_allocation_is_sent(budget):
+    # A coordinate costs its bits, two for its tag and its place: nothing in a bitmap, else 14.
+    update, fisher = sample()
+    layout = Layout.of(update)
+    vector, weights = layout.flatten(update), layout.flatten(fisher)
+
+    def length(bits):
+        quantised = quantise(vector, weights, bits, layout, "max")
+        return len(pack("fstq", layout, plain_sections(quantised, tagged=True)))
+
+    errors = errors_of(vector, weights, layout, "max")
+    guesses = [
+        for_budget(errors, {16: 18 + place, 4: 6 + place, 2: 4 + place}, length, budget)
+        for place in (0, 14)
+    ]
+    left = [sum(error[bits == tier].sum() for tier, error in errors.items()) for bits in guesses]
+    _, decoded = coded(update, fisher, allocation="budget", budget=budget)
+    whole = errors[0].sum()
+    assert remaining_error(update, fisher, decoded) == pytest.approx(min(left) / whole, rel=1e-5)
+
+
+def test_a_budget_goes_to_random_coordinates_too():
+    update, fisher = sample()
+    options = {"allocation": "budget", "budget": 1000}
+    payload, decoded = coded(update, fisher, random_support=True, **options)
+    assert len(payload) <= 1000
+    assert remaining_error(update, fisher, coded(update, fisher, **options)[1]) < 0.6
+    assert remaining_error(update, fisher, decoded) > 0.8
+
+
+@pytest.mark.parametrize("allocation", ["percentile", "budget"])
+def test_only_the_ratios_of_the_fisher_count(allocation):
+    update, fisher = sample()
+    options = {"allocation": allocation, "budget": 900 if allocation == "budget" else None}
+    tiny = {name: array * np.float32(2.0**-60) for name, array in fisher.items()}
+    assert coded(update, tiny, **options)[0] == coded(update, fisher, **options)[0]
+
+
 def test_the_context_sets_a_budget_too():
     update, fisher = sample()
     policy = make_policy("fstq", {"allocation": "budget", "budget": 3000})
@@ -171,6 +246,21 @@ def test_least_squares_scales_leave_less_error():
         assert remaining_error(update, fisher, fitted) < 0.8 * remaining_error(
             update, fisher, largest
         )
+
+
+def test_least_squares_scales_are_as_fine_as_their_matrix_is_small():
+    update, fisher = sample()
+    a = update["a"]
+    small = {"a": a, "b": a * np.float32(2.0**-6), "c": a * np.float32(2.0**-12)}
+    alike = dict.fromkeys(small, fisher["a"])
+    options = {"share16": 0, "share4": 1, "share2": 0, "scales": "least-squares"}
+    payload, decoded = coded(small, alike, **options)
+    assert np.array_equal(decoded["b"] * 2**6, decoded["a"])
+    assert np.array_equal(decoded["c"] * 2**12, decoded["a"])
+    # The unit is a seventh of the largest magnitude, a code a sixteenth of an octave.
+    scales = unpack(payload, "fstq", Layout.of(small))[Section.SCALES]
+    assert np.frombuffer(scales[:4], "<f4")[0] == pytest.approx(np.abs(a).max() / 7)
+    assert [code - scales[4] for code in scales[4:7]] == [0, 96, 192]
 
 
 def test_the_least_squares_scale_of_two_bits_is_the_mean_magnitude():
@@ -195,6 +285,12 @@ def test_without_fisher_the_policy_is_random():
     assert not np.array_equal(decoded[0]["a"], decoded[2]["a"])
     # 22% of the coordinates, whatever their Fisher, take away at most about that share.
     assert 0.6 < remaining_error(update, fisher, decoded[0]) < 1
+    # Where one seed sends, another does as often as anywhere.
+    sent = [
+        bits_of(policy.encode(update, EncodingContext(np.random.default_rng(seed))), update) > 0
+        for seed in range(2)
+    ]
+    assert np.mean(sent[0] & sent[1]) == pytest.approx(0.22**2, abs=0.01)
 
 
 def test_uniform_fisher_ranks_by_magnitude():
@@ -208,8 +304,7 @@ def test_uniform_fisher_ranks_by_magnitude():
 def test_random_support_has_as_many_of_each_precision_elsewhere():
     update, fisher = sample()
     payloads = [coded(update, fisher, random_support=random)[0] for random in (False, True)]
-    found = [parse_plain(unpack(each, "fstq", Layout.of(update)), 12_288, tagged=True).bits
-             for each in payloads]  # fmt: skip
+    found = [bits_of(payload, update) for payload in payloads]
     assert np.array_equal(*(np.bincount(bits, minlength=17) for bits in found))
     assert np.mean((found[0] > 0) & (found[1] > 0)) == pytest.approx(0.22**2, abs=0.01)
 
@@ -221,6 +316,7 @@ def test_without_quantising_what_is_sent_is_float16():
     sections = unpack(payload, "fstq", Layout.of(update))
     assert set(sections) == {Section.POSITIONS, Section.SCALES, Section.VALUES}
     assert not sections[Section.SCALES]
+    assert len(sections[Section.VALUES]) == 2 * round(0.22 * 12_288)
     for key, values in update.items():
         sent = decoded[key] != 0
         assert np.array_equal(decoded[key][sent], values.astype(np.float16)[sent])

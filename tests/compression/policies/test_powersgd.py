@@ -92,6 +92,15 @@ def test_a_matrix_of_zeros_does_not_stop_what_follows():
     assert send(policy, update, context)["w"] == pytest.approx(update["w"], rel=1e-4, abs=1e-5)
 
 
+def test_a_column_that_found_nothing_looks_elsewhere_from_then_on():
+    # Of a matrix of rank 1 the second column finds nothing: it keeps its start for the next one.
+    policy = make_policy("powersgd", {"dtype": "float32", "error_feedback": False})
+    context = fresh()
+    send(policy, {"w": np.outer(np.arange(1, 21), np.ones(30)).astype(np.float32)}, context)
+    update = {"w": matrix(20, 30, 2)}
+    assert send(policy, update, context)["w"] == pytest.approx(update["w"], rel=1e-4, abs=1e-5)
+
+
 def test_with_feedback_the_mean_of_what_arrives_becomes_the_update():
     update = {"w": np.random.default_rng(0).standard_normal((12, 15)).astype(np.float32)}
     policy, context = make_policy("powersgd", {"rank": 2}), fresh()

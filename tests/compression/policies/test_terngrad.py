@@ -57,11 +57,11 @@ def test_unbiased_without_clipping_with_the_variance_of_a_coin():
 
 
 def test_clipping_cuts_at_deviations_of_the_matrix():
-    # Mean 1, squares' mean 100/10: deviation 3; 10 is cut to 1.5 * 3.
+    # Mean 2, squares' mean 400/10: deviation 6; 20 is cut to 1.5 * 6.
     values = np.zeros(10, np.float32)
-    values[3] = 10
+    values[3] = 20
     _, decoded = coded({"w": values}, clip=1.5)
-    assert decoded["w"][3] == pytest.approx(4.5)
+    assert decoded["w"][3] == pytest.approx(9)
     assert not np.any(np.delete(decoded["w"], 3))
     values = np.full(4, 0.1, np.float32)
     assert coded({"w": values})[1]["w"] == pytest.approx(0.1)

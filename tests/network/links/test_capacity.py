@@ -139,6 +139,20 @@ def test_capped_capacity_worked_by_hand():
     assert capacity.finish_time(0, 20 * MBIT) == pytest.approx(9 + 9.5 / 2, abs=1e-12)
 
 
+def test_a_cap_is_on_the_rates_as_they_were_scaled():
+    capacity = Capacity([0, 2], [1.0, 3.0], duration=4).scaled(2)
+    assert capacity.capped(4).rates.tolist() == [2, 4]
+    assert capacity.capped(6) is capacity
+    assert capacity.scaled(0.25).capped(1).rates.tolist() == [0.5, 1]
+
+
+def test_a_cap_may_be_less_than_a_byte_or_nothing():
+    capacity = Capacity([0, 2], [1.0, 3.0], duration=4)
+    assert capacity.capped(0.5).finish_time(0, 4) == 8
+    with pytest.raises(TransferNeverEnds):
+        capacity.capped(0).finish_time(0, 1)
+
+
 def test_a_cap_that_is_not_reached_changes_nothing():
     capacity = Capacity([0, 2], [1.0, 3.0], duration=4)
     assert capacity.capped(3) is capacity
@@ -152,6 +166,16 @@ def test_a_cap_that_is_not_reached_changes_nothing():
 def test_no_transfer_begins_outside_time(start):
     with pytest.raises(ValueError, match="cannot transfer anything"):
         Capacity.constant(1.0).finish_time(start, 1)
+
+
+@pytest.mark.parametrize("size", [-1.0, math.nan, math.inf])
+def test_no_transfer_has_such_a_size(size):
+    with pytest.raises(ValueError, match=f"cannot transfer {size} bytes"):
+        Capacity.constant(1.0).finish_time(0, size)
+
+
+def test_nothing_is_transferred_at_once():
+    assert Capacity.constant(0.0).finish_time(3, 0) == 3
 
 
 def test_a_transfer_that_takes_longer_than_numbers_go_never_ends():

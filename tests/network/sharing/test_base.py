@@ -58,6 +58,18 @@ def test_a_flow_that_goes_leaves_its_share(shared_hundred):
         link.remove(7.0, first)
 
 
+def test_a_flow_of_enormous_weight_leaves_nothing_behind():
+    # In float64, 1e17 + 1 - 1e17 is 0.
+    link = SharedLink(constant(100.0))
+    light = link.add(0.0, 1000.0)
+    heavy = link.add(1.0, 1e6, constant(1e20), weight=1e17)
+    assert link.rates()[heavy] == pytest.approx(100.0)
+    link.remove(2.0, heavy)
+    assert link.rates() == {light: 100.0}
+    # 100 bytes by 1 s, next to none until 2 s.
+    assert link.next_event() == pytest.approx(11.0)
+
+
 def test_a_flow_that_has_finished_cannot_be_taken_back(shared_hundred):
     link, add = shared_hundred
     flow = add(0.0, 100.0)
@@ -73,6 +85,39 @@ def test_finishes_at_one_instant_come_by_number(shared_hundred):
         add(0.0, 100.0, flow=number)
     assert add(0.0, 1000.0) == 8
     assert [flow for flow, _ in link.advance(4.0)] == [3, 5, 7]
+
+
+def test_arrivals_departures_and_changes_are_counted():
+    # Down until 1 s, up until 2 s, and so on.
+    link = SharedLink(on_off(1.0, 2.0))
+    link.add(0.0, 50.0)
+    gone = link.add(0.5, 1000.0)
+    assert link.events == 2
+    link.remove(0.75, gone)
+    assert link.events == 3
+    # The link comes up, and the first one finishes.
+    assert link.advance(1.5) == [(0, 1.5)]
+    assert link.events == 5
+    # Nothing to send comes and goes at once.
+    link.add(1.5, 0.0)
+    assert link.events == 7
+
+
+def test_a_clock_may_begin_anywhere():
+    for link in (SharedLink(constant(100.0), 7.0), SharedNetwork([constant(100.0)], 7.0)):
+        assert link.now == 7.0
+        with pytest.raises(ValueError, match=r"found a time of 6\.0 s, allowed is 7 s or later"):
+            link.advance(6.0)
+
+
+@pytest.mark.parametrize("path", [[], [0, 0], [2], [-1], [0, 1, 2]])
+def test_a_path_names_links_that_there_are_each_once(path):
+    network = SharedNetwork([constant(1.0), constant(1.0)])
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 -- the message is checked below
+        network.add(0.0, 1.0, path)
+    assert str(caught.value) == (
+        f"found the path {path}, allowed are links from 0 to 1, each at most once"
+    )
 
 
 def test_the_clock_does_not_go_back(shared_hundred):
@@ -150,6 +195,14 @@ def test_under_a_simpy_clock():
 
 
 # What it costs
+
+
+def test_a_stall_is_known_after_few_common_periods():
+    # Up from 0.05 s on of every 0.1 s, its own for 0.04 s of every 0.3 s.
+    link = SharedLink(on_off(0.05, 0.1))
+    link.add(0.0, 10.0, Capacity([0.0, 0.04], [100.0, 0.0], 0.3))
+    assert link.drain() == []
+    assert 0.3 <= link.now < 3 * 0.3
 
 
 def test_flows_of_one_cap_cross_the_level_together():

@@ -1,6 +1,7 @@
 """Protocols on losses whose optimum is known: FedAsync, crashes, the last moment of a run."""
 
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -172,6 +173,35 @@ def test_a_deadline_that_nobody_can_keep_is_refused_before_the_run(tiny):
     devices = [profile.device.name for profile in build_population(loaded)]
     assert devices.count("phone-low") > devices.count("laptop") > 0
     SimulatedWorld(loaded, QuadraticLearner([1.0] * 60, np.zeros((60, 8)), RATE))
+
+
+class Later(AlwaysOn):
+    """A client that comes after 10 s."""
+
+    def next_available(self, time):
+        return max(time, 10.0)
+
+
+def test_a_tier_waits_for_clients_of_its_own(tiny):
+    """While only the other tier's are there, it asks nobody and ends no round."""
+    loaded = tiny(
+        **{**COMMON, **protocol(kind="tiered", tiers=2, rounds=40)},
+        fleet__availability={"kind": "on-off", "on": "1 h", "off": "1 h"},
+    )
+    drawn = build_population(loaded)
+    slow = sorted(range(6), key=lambda client: drawn[client].uplink.capacity.mean)[:3]
+    profiles = [
+        dataclasses.replace(profile, availability=Later() if client in slow else AlwaysOn())
+        for client, profile in enumerate(drawn)
+    ]
+    population = DrawnPopulation(6, lambda clients: [profiles[client] for client in clients])
+    world = SimulatedWorld(loaded, learner(), population=population)
+    world.env.run(world.env.process(loaded.scenario.protocol.make().run(world.env, world)))
+    records = world.recorder.records()
+    asked = records[(records["kind"] == "download") & records["client"].isin(slow)]
+    assert asked["time_s"].min() == 10.0
+    rounds = records[records["kind"] == "round"]["details"].map(json.loads)
+    assert [each["selected"] for each in rounds] == [3] * 40
 
 
 class Gone(AlwaysOn):

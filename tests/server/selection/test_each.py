@@ -177,9 +177,43 @@ def test_oorts_pacer_worked_by_hand():
     assert selector.preferred_seconds() == 17.5
 
 
+@pytest.mark.parametrize(("second", "quantile"), [(2.0, 17.5), (3.0, 15.0)])
+def test_oorts_pacer_wants_less_in_the_second_round_than_in_the_first(second, quantile):
+    selector = Oort(preferred=0.5, pacer_rounds=1, pacer_step=0.25)
+    rng = np.random.default_rng(0)
+    for client, loss in enumerate((3.0, second)):
+        selector.select(client + 1, range(2), 1, rng)
+        seconds = (10.0, 20.0)[client]
+        selector.observe(client, client + 1, loss=loss, examples=10, seconds=seconds)
+    selector.select(3, range(2), 1, rng)
+    assert selector.preferred_seconds() == quantile
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_oorts_ends_of_what_is_allowed_are_allowed(end):
+    shares = dict.fromkeys(("exploration", "decay", "least_exploration", "pacer_step"), end)
+    whole = dict.fromkeys(("cutoff", "clip", "preferred"), 1)
+    rounds = (1, 10_000)[end]
+    selector = oort(alpha=0, pacer_rounds=rounds, **shares, **whole)
+    # All that is wanted is for those never heard, or nothing is.
+    chosen = selector.select(2, range(6), 3, np.random.default_rng(0))
+    assert chosen == ([3, 4, 5] if end else [0, 1, 2])
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
+        ("oort", {"pacer_rounds": 10_001}, "pacer_rounds: found 10001, allowed are 1 to 10000"),
+        ("oort", {"clip": 1.01}, r"clip: found 1\.01, allowed are more than 0 to 1"),
+        ("oort", {"preferred": 0}, r"preferred: found 0\.0, allowed are more than 0 to 1"),
+        ("oort", {"least_exploration": 1.01}, r"least_exploration: found 1\.01"),
+        ("oort", {"pacer_step": -0.01}, r"pacer_step: found -0\.01"),
+        (
+            "power-of-choice",
+            {"candidates": float("inf")},
+            "candidates: found inf, allowed is 1 or more",
+        ),
+        ("oort", {"alpha": float("inf")}, "alpha: found inf, allowed is 0 or more"),
         ("oort", {"alpha": -1}, r"alpha: found -1\.0"),
         ("oort", {"exploration": 2}, r"exploration: found 2\.0, allowed are 0 to 1"),
         ("oort", {"cutoff": 0}, r"cutoff: found 0\.0, allowed are more than 0 to 1"),
