@@ -2,13 +2,11 @@
 
     python -m benchmarks.network
     python -m benchmarks.network --quick --json network.json
-    python -m benchmarks.network --table
 
 Sides take turns within one run, and a ratio is always of two turns beside each other, by the CPU
 time of this one process, so that whatever else the machine does falls on all of them. Sides that
 should agree on a finish time are compared; the program ends with status 1 where they do not, or
-where a target is missed. ``--table`` prints instead what the transports say beside measurements
-(``docs/transports.md``).
+where a target is missed.
 """
 
 from __future__ import annotations
@@ -29,7 +27,6 @@ import simpy
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.network_table import print_tables
 from benchmarks.reporting import command_line, save
 from fsim.network import Capacity, Tcp
 from fsim.network.vectorised import CapacityBank
@@ -328,16 +325,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 if a target was missed or sides did not agree."""
     parser = command_line("benchmarks.network", str(__doc__), "few turns")
     parser.add_argument("--turns", type=int, help="timed turns of each side")
-    parser.add_argument(
-        "--table", action="store_true", help="print transports beside measurements instead"
-    )
     chosen = parser.parse_args(arguments)
     if chosen.turns is not None and chosen.turns < 1:
         parser.error(f"--turns: found {chosen.turns}, allowed is 1 or more")
     console = Console()
-    if chosen.table:
-        print_tables(console)
-        return 0
     report = run(quick=chosen.quick, turns=chosen.turns)
     print_report(console, report)
     save(report, chosen.json)

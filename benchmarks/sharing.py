@@ -14,6 +14,10 @@ Only the sharing is timed, from the flows as objects to their finish times, on o
 How seconds grow says as much about caches as about the method, so there is a yardstick: as many
 replacements in a bare ``heapq`` as there were events, an entry for each flow being in it. That is
 n log n with nothing else around it, on the same machine in the same turns.
+
+The door is a round on the clock: ten thousand uploads of 50 kB begun at once through a server's
+link of 100 Mbit/s, by ``tcp`` (every flight a flow of its own) and ``fluid``. Status 1 if it takes
+10 s or more.
 """
 
 from __future__ import annotations
@@ -30,13 +34,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import simpy
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from benchmarks.reporting import command_line, save, spread
 from fsim.core.rng import stream
-from fsim.network import Capacity
+from fsim.fleet import AlwaysOn, Link
+from fsim.network import Capacity, Fluid, Tcp
 from fsim.network.sharing.uploads import Flow, SharedLink, SharedNetwork
+from fsim.simulation.shared_links import SharedLinks
+from fsim.simulation.transfer import Route
 
 TOLERANCE = 1e-9
 """Largest relative difference between two sides' durations of a flow."""
@@ -51,6 +59,12 @@ REFILL_UP_TO = 3000
 
 SIZES = np.array([5e4, 2.5e5, 1e6, 3.5e6, 8e6])
 """Bytes of an upload, equally likely."""
+
+
+DOOR_SECONDS = 10.0
+"""CPU time in which a round of :data:`DOOR_CLIENTS` has to be through."""
+
+DOOR_CLIENTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -290,6 +304,26 @@ def growth(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     }
 
 
+def door(clients: int, turns: int) -> dict[str, Any]:
+    """CPU and simulated seconds of a round of uploads through one door, by transport."""
+    result: dict[str, Any] = {"clients": clients, "cpu_s": {}, "simulated_s": {}}
+    timed: dict[str, list[float]] = {"tcp": [], "fluid": []}
+    for _ in range(turns):
+        for transport in (Tcp(), Fluid()):
+            env = simpy.Environment()
+            shared = SharedLinks(env, [Capacity.constant(12.5e6)])
+            route = Route(env, transport, "resume", shared)
+            link = Link(Capacity.constant(2.5e6), 0.08, path=(0,))
+            for _ in range(clients):
+                env.process(route.transfer(50_000, link, AlwaysOn()))
+            began = time.process_time()
+            env.run()
+            timed[transport.name].append(time.process_time() - began)
+            result["simulated_s"][transport.name] = env.now
+    result["cpu_s"] = {name: spread(seconds) for name, seconds in timed.items()}
+    return result
+
+
 def print_report(console: Console, report: dict[str, Any]) -> None:
     """Two tables: what it costs, and how the sides compare."""
 
@@ -333,6 +367,13 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
                 f"{rival['difference']:.0e}",
             )
     console.print(ratios)
+    table = Table(title=f"{report['door']['clients']} uploads through one door, on the clock")
+    for heading in ("transport", "CPU s", "simulated s"):
+        table.add_column(heading, justify="right")
+    for name, seconds in report["door"]["cpu_s"].items():
+        simulated = report["door"]["simulated_s"][name]
+        table.add_row(name, told(seconds, 2), f"{simulated:.2f}")
+    console.print(table)
     console.print(
         "Median (smallest to largest) of the turns. us each: microseconds an event, which is an "
         "arrival, a departure or a change of capacity; crossed: groups of flows that crossed the "
@@ -352,8 +393,10 @@ def run(*, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
                 sides.append("loops")
             say(f"{workload}, {count} flows")
             rows.append(measure(workload, count, sides, 3 if quick else 5))
+    say("the door")
     return {
         "quick": quick,
+        "door": door(DOOR_CLIENTS // 10 if quick else DOOR_CLIENTS, 3 if quick else 5),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "simgrid_s": {str(count): seconds for count, seconds in SIMGRID.items()},
@@ -375,7 +418,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_report(Console(), report)
     save(report, chosen.json)
     rivals = [rival for row in report["rows"] for rival in row["rivals"].values()]
-    return 0 if all(rival["difference"] <= TOLERANCE for rival in rivals) else 1
+    quick_enough = report["door"]["cpu_s"]["tcp"]["median"] < DOOR_SECONDS
+    return 0 if quick_enough and all(r["difference"] <= TOLERANCE for r in rivals) else 1
 
 
 if __name__ == "__main__":

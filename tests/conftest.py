@@ -119,6 +119,21 @@ def tiny_file(tmp_path):
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are put together and have their files, but for their headings nothing is in them.
+
+    Drawing those of a run takes longer than a tiny one itself. It is for tests that are about
+    something else than figures; tests/figures draws them, and tests/cli/test_cli.py by a command.
+    """
+
+    def save(content, path, kind):
+        Path(path).write_text(f"{kind}: {content.heading}", encoding="utf-8")
+
+    monkeypatch.setattr("fsim.figures.static.figure.draw", lambda content: content)
+    monkeypatch.setattr("fsim.figures.static.figure.save", save)
+
+
+@pytest.fixture
 def fsim(capsys, monkeypatch):
     """The command line as a process would run it, exit code and all, but in this one.
 

@@ -179,15 +179,14 @@ def test_a_run_is_drawn_and_shown_before_it_is_saved(run):
 
 
 @pytest.mark.slow
-def test_a_saved_run_is_the_folder_that_fsim_run_writes(run, tmp_path):
+def test_a_saved_run_is_the_folder_that_fsim_run_writes(run, tmp_path, request):
     saved = run.save(str(tmp_path / "saved"))
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(tiny_data()))
     sets = [word for key, value in SHORT.items() for word in ("--set", f"{key}={value}")]
     words = ["run", str(path), *sets, "--workers", "1", "--out", str(tmp_path / "command")]
-    subprocess.run(
-        [sys.executable, "-m", "fsim", *words], cwd=ROOT, check=True, capture_output=True
-    )
+    # The fixture has the name of the package.
+    assert request.getfixturevalue("fsim")(*words).returncode == 0
     files = [
         {file.relative_to(top): file.read_bytes() for file in top.rglob("*") if file.is_file()}
         for top in (saved, tmp_path / "command")

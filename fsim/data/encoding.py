@@ -50,8 +50,11 @@ def encode_examples(
     """
 
     def ids(texts: list[str]) -> list[list[int]]:
-        encoded: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
-        return encoded
+        # Each text once: a task may have one question and a few answers for all its examples.
+        once = list(dict.fromkeys(texts))
+        encoded: list[list[int]] = tokenizer(once, add_special_tokens=False)["input_ids"]
+        ids_of = dict(zip(once, encoded, strict=True))
+        return [ids_of[text] for text in texts]
 
     if not examples:
         return []

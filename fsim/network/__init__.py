@@ -4,14 +4,17 @@ Nothing here knows of clients, rounds, models or the event loop.
 """
 
 from fsim.network.links.capacity import Capacity
-from fsim.network.transports.transports import Arq, Datagram, Fluid, Opening, Reno, Tcp, Transport
+from fsim.network.transports.pace import NEW_CONNECTION, Opening, Pace
+from fsim.network.transports.transports import Arq, Datagram, Fluid, Reno, Tcp, Transport
 
 __all__ = [
+    "NEW_CONNECTION",
     "Arq",
     "Capacity",
     "Datagram",
     "Fluid",
     "Opening",
+    "Pace",
     "Reno",
     "Tcp",
     "Transport",

@@ -59,7 +59,7 @@ class SectionWithOptions(Settings):
             )
         if not isinstance(name, str):
             return data
-        gathered = _gather(data, own, cls.registry.get(name))
+        gathered = _gather(data, own, name, cls.registry)
         cls.make_named(name, gathered["options"])
         return gathered
 
@@ -70,17 +70,30 @@ class SectionWithOptions(Settings):
         return {**data, **options}
 
 
-def _gather(data: Mapping[str, Any], own: Sequence[str], kind: type | None) -> dict[str, Any]:
+def _gather(
+    data: Mapping[str, Any], own: Sequence[str], name: str, registry: Mapping[str, type]
+) -> dict[str, Any]:
     """Keys of the section itself as they are, all others together as ``options``."""
-    if kind is not None and is_dataclass(kind):
-        allowed = [*own, *(field.name for field in fields(kind) if field.init)]
+    if (options := _options(registry.get(name))) is not None:
+        allowed = [*own, *options]
         for key in data:
             if key not in allowed:
+                shown_key = str(key)[:LONGEST_PATH]
+                others = [other for other in registry if key in (_options(registry[other]) or ())]
+                having = f" with {own[0]}: {name}; {shown_key} goes with {', '.join(others)}"
                 raise ValueError(
-                    f"{str(key)[:LONGEST_PATH]}: unknown key, allowed are {', '.join(allowed)}"
+                    f"{shown_key}: unknown key, allowed are {', '.join(allowed)}"
+                    f"{having if others else ''}"
                 )
     own_data = {key: value for key, value in data.items() if key in own}
     return {**own_data, "options": {key: data[key] for key in data if key not in own}}
+
+
+def _options(kind: type | None) -> list[str] | None:
+    """The options of a registered kind; None if it is no dataclass, or none at all."""
+    if kind is None or not is_dataclass(kind):
+        return None
+    return [field.name for field in fields(kind) if field.init]
 
 
 def find_file(path: str, folders: Sequence[Path]) -> Path:

@@ -6,14 +6,15 @@ import math
 
 from fsim.core.errors import TransferNeverEnds
 from fsim.fleet import Link
-from fsim.network import Capacity, Transport
+from fsim.network import Capacity, Opening, Transport
+from fsim.network.transports.pace import INITIAL_FLIGHT, NEW_CONNECTION
 
 
 def bytes_within(seconds: float, link: Link, transport: Transport) -> int:
     """Bytes of payload whose upload takes at most some seconds, as far as the client can know.
 
     It knows its link's mean capacity and round-trip time, not what the link will do next nor who
-    else will be on the way.
+    else will be on the way; and that a connection which is kept has been idle while it trained.
 
     Parameters
     ----------
@@ -28,10 +29,11 @@ def bytes_within(seconds: float, link: Link, transport: Transport) -> int:
         0 where the time is too short for a single byte.
     """
     expected = Capacity.constant(link.capacity.mean)
+    opening = Opening(INITIAL_FLIGHT) if transport.keeps_connections else NEW_CONNECTION
 
     def fits(size: int) -> bool:
         try:
-            return transport.finish_time(expected, size, 0.0, link.round_trip) <= seconds
+            return transport.finish_time(expected, size, 0.0, link.round_trip, opening) <= seconds
         except TransferNeverEnds:
             return False
 

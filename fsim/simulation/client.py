@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from fsim.core.rng import participation
 from fsim.core.types import Update
 from fsim.fleet import ClientProfile, EnergyModel, Link
 from fsim.fleet.availability import Vanishing
+from fsim.network.transports.connection import Connection
 from fsim.records import Kind, Recorder
 from fsim.server.protocols.base import ClientUpdate
 from fsim.simulation.allowance import bytes_within
@@ -55,6 +57,8 @@ class RunContext:
         Damage and doubling of payloads on their way.
     upload_seconds
         Seconds that an upload may take, which set each client's budget of bytes; None for none.
+    connections
+        Client -> its connection to the server.
     """
 
     env: simpy.Environment
@@ -69,6 +73,9 @@ class RunContext:
     uptime: ServerUptime
     failures: PayloadFailures
     upload_seconds: float | None = None
+    connections: defaultdict[int, Connection] = field(
+        default_factory=lambda: defaultdict(Connection)
+    )
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ class ClientRound:
             details = {"parts": {"adapter": size - part, self.algorithm.companion: part}}
         profile = self.profile
         transferred = yield from self.run_context.downlink.transfer(
-            size, profile.downlink, profile.availability
+            size, profile.downlink, profile.availability, self._connection()
         )
         seconds = self.run_context.env.now - began
         energy = self.run_context.energy.download(transferred.active_s)
@@ -218,7 +225,7 @@ class ClientRound:
         if vanishing is not None and vanishing.moment == "uploading":
             yield from self._vanish_while_uploading(size, vanishing.share)
         transferred = yield from run_context.uplink.transfer(
-            size, self.profile.uplink, self.profile.availability
+            size, self.profile.uplink, self.profile.availability, self._connection()
         )
         energy = run_context.energy.upload(transferred.active_s, transferred.sent_bytes)
         parts = {name: run_context.billing.size(part) for name, part in message.breakdown().items()}
@@ -295,18 +302,16 @@ class ClientRound:
 
         One that would never end is left to go on until its last byte.
         """
-        env, link, transport = (
-            self.run_context.env,
-            self.profile.uplink,
-            self.run_context.uplink.transport,
-        )
-        began = env.now
+        env, link, route = self.run_context.env, self.profile.uplink, self.run_context.uplink
+        began, transport = env.now, route.transport
+        opening = route.opening(link, self._connection())
+        way = link.capacity, size, began
         try:
-            whole = transport.finish_time(link.capacity, size, began, link.round_trip) - began
+            whole = transport.finish_time(*way, link.round_trip, opening) - began
         except TransferNeverEnds:
             return
         yield env.timeout(share * whole)
-        sent_bytes = transport.sent_by(link.capacity, size, began, env.now, link.round_trip)
+        sent_bytes = transport.sent_by(*way, env.now, link.round_trip, opening)
         energy = self.run_context.energy.upload(env.now - began, sent_bytes)
         self._record(Kind.UPLOAD, env.now - began, sent_bytes, energy, self._capacity(link, began))
         raise (yield from self._give_up(Trouble.DROPPED_OUT, wasted=sent_bytes))
@@ -316,9 +321,17 @@ class ClientRound:
     ) -> Generator[simpy.Event, Any, ClientLost]:
         """Wait for a sign of life, ``least`` seconds at least; the exception to raise then."""
         least = LEAST_PATIENCE if never else least
+        self.run_context.connections[self.profile.client].close()
         yield self.run_context.env.timeout(max(self.run_context.dropout_timeout, least))
         self._record(Kind.LOST, size=wasted, details={"reason": trouble})
         return ClientLost(trouble, never)
+
+    def _connection(self) -> Connection:
+        """The client's connection, as far as the server is concerned."""
+        connection = self.run_context.connections[self.profile.client]
+        if self.run_context.uptime.crashed(connection.last_used, self.run_context.env.now):
+            connection.close()
+        return connection
 
     @property
     def _who(self) -> tuple[int, int]:

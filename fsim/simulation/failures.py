@@ -27,6 +27,10 @@ class ServerUptime:
                 time = crash.at + crash.down
         return time
 
+    def crashed(self, began: float, now: float) -> bool:
+        """True if the server went down between two times, and with it every connection."""
+        return any(began < crash.at <= now for crash in self.crashes)
+
     def forgot(self, began: float, now: float) -> bool:
         """True if the server has lost, between two times, what it knew of work in flight."""
         return any(crash.in_flight == "lost" and began < crash.at <= now for crash in self.crashes)

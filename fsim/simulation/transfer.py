@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import simpy
 
 from fsim.core.errors import TransferNeverEnds
 from fsim.fleet import Availability, Link
-from fsim.network import Transport
+from fsim.network import Opening, Transport
 from fsim.network.links.capacity import never_ends
+from fsim.network.transports.connection import Connection
 from fsim.network.transports.interruption import MOST_WINDOWS, Rule, interrupted, not_through
 from fsim.simulation.shared_links import SharedLinks
+
+Direction = Literal["up", "down"]
+DIRECTIONS: tuple[Direction, Direction] = ("up", "down")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Transferred:
         Seconds that the client was there for it.
     never
         The reason why it would never end; empty for one that was finished or broken off.
+    window
+        Bytes that its sender may send at once over the connection that it leaves; 0 for none.
     """
 
     arrived: bool
@@ -40,6 +46,7 @@ class Transferred:
     wasted: int
     active_s: float
     never: str = ""
+    window: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,15 +60,32 @@ class Route:
         (:func:`fsim.network.transports.interruption.interrupted`).
     shared_links
         The shared links; None where every client has the way for itself.
+    direction
+        Up from the clients, or down to them: who sends.
     """
 
     env: simpy.Environment
     transport: Transport
     rule: Rule
     shared_links: SharedLinks | None = None
+    direction: Direction = "up"
+
+    def opening(self, link: Link, connection: Connection | None) -> Opening:
+        """State of a connection for a transfer that begins now; one that broke is closed."""
+        now, fetched = self.env.now, self.direction == "down"
+        if connection is None or not self.transport.keeps_connections or not connection.is_open:
+            return Opening(None, fetched)
+        if connection.until < now:
+            connection.close()
+            return Opening(None, fetched)
+        return Opening(connection.window(self.direction, now, link.round_trip), fetched)
 
     def transfer(
-        self, size: int, link: Link, availability: Availability
+        self,
+        size: int,
+        link: Link,
+        availability: Availability,
+        connection: Connection | None = None,
     ) -> Generator[simpy.Event, Any, Transferred]:
         """The process of a transfer that begins now.
 
@@ -71,24 +95,38 @@ class Route:
             Payload bytes.
         link, availability
             The client's own.
+        connection
+            The client's, which the transfer goes over if it is open and opens if not; None for a
+            connection of the transfer's own.
 
         Raises
         ------
         TraceError
             See :meth:`fsim.network.Transport.finish_time`.
         """
+        opening = self.opening(link, connection)
         if self.shared_links is None or not link.path:
-            return (yield from self._alone(size, link, availability))
-        return (yield from self._shared(self.shared_links, size, link, availability))
+            transferred = yield from self._alone(size, link, availability, opening)
+        else:
+            shared_links = self.shared_links
+            transferred = yield from self._shared(shared_links, size, link, availability, opening)
+        if connection is not None:
+            if transferred.arrived:
+                now, last_byte = self.env.now, self.env.now - link.round_trip / 2
+                until = availability.available_until(now)
+                connection.use(self.direction, last_byte, transferred.window, until)
+            else:
+                connection.close()
+        return transferred
 
     def _alone(
-        self, size: int, link: Link, availability: Availability
+        self, size: int, link: Link, availability: Availability, opening: Opening
     ) -> Generator[simpy.Event, Any, Transferred]:
         began = self.env.now
         try:
             outcome = interrupted(
                 self.transport, link.capacity, size, began, link.round_trip,
-                availability.windows(began), self.rule,
+                availability.windows(began), self.rule, opening=opening,
             )  # fmt: skip
         except TransferNeverEnds as error:
             end = began if error.end is None else max(began, error.end)
@@ -101,29 +139,40 @@ class Route:
         yield self.env.timeout(finish - began)
         active = present_seconds(availability, began, finish)
         return Transferred(
-            outcome.finish is not None, outcome.sent_bytes, outcome.lost_bytes, active
+            outcome.finish is not None,
+            outcome.sent_bytes,
+            outcome.lost_bytes,
+            active,
+            window=outcome.window,
         )
 
     def _shared(
-        self, shared_links: SharedLinks, size: int, link: Link, availability: Availability
+        self,
+        shared_links: SharedLinks,
+        size: int,
+        link: Link,
+        availability: Availability,
+        opening: Opening,
     ) -> Generator[simpy.Event, Any, Transferred]:
         """Connections one after another, each until it is through or the client goes away."""
         progress, wasted, active, begin = 0, 0, 0.0, self.env.now
         for _ in range(MOST_WINDOWS):
             while (back := availability.next_available(self.env.now)) > self.env.now:
                 yield self.env.timeout(back - self.env.now)
+                opening = opening._replace(window=None)
             began = self.env.now
             until = availability.available_until(began)
             rest = size - progress
             try:
-                part = yield from self._connection(shared_links, rest, link, until)
+                part, window = yield from self._connection(shared_links, rest, link, until, opening)
             except TransferNeverEnds as error:
                 active += self.env.now - began
                 total = progress + wasted + error.sent_bytes
                 return Transferred(False, total, total, active, str(error))
-            active += self.env.now - began
+            active += min(self.env.now, until) - began
             if part is None:
-                return Transferred(True, size + wasted, wasted, active)
+                return Transferred(True, size + wasted, wasted, active, window=window)
+            opening = opening._replace(window=None)
             if self.rule == "resume":
                 progress += part
             else:
@@ -135,12 +184,12 @@ class Route:
         return Transferred(False, total, total, active, str(never))
 
     def _connection(
-        self, shared_links: SharedLinks, size: int, link: Link, until: float
-    ) -> Generator[simpy.Event, Any, int | None]:
-        """One connection; payload bytes sent if it was broken off, None if it was finished.
+        self, shared_links: SharedLinks, size: int, link: Link, until: float, opening: Opening
+    ) -> Generator[simpy.Event, Any, tuple[int | None, float]]:
+        """One connection; payload bytes sent if it was broken off, else None and its window.
 
-        Set-up and slow start wait for round trips, not for capacity: they are billed on the
-        client's own link, and what follows goes over the shared ones.
+        Every flight of slow start is a transfer over the shared links, and so is what follows once
+        one of them has kept its share busy for a whole round trip.
 
         Raises
         ------
@@ -150,41 +199,49 @@ class Route:
         env, began = self.env, self.env.now
         dies = max(began, link.capacity.dies_at)
         last = min(until, dies)
+        pace = self.transport.pace(size, link.round_trip, opening)
+        own, rest, flight, full = pace.link(link.capacity), pace.wire, pace.flight, False
 
-        def broken_off(part: int) -> int:
+        def broken_off() -> tuple[int, float]:
+            part = size if rest <= 0 else min(size, self.transport.payload(pace.wire - rest))
             if last < until:
                 error = never_ends(size, began)
                 error.sent_bytes = part
                 raise error
-            return part
+            return part, 0.0
 
-        try:
-            opening = self.transport.opening(link.capacity, size, began, link.round_trip)
-            opened = opening.time
-        except TransferNeverEnds:
+        wait = began + pace.setup
+        while True:
+            if wait >= last:
+                yield env.timeout(last - env.now)
+                return broken_off()
+            yield env.timeout(wait - env.now)
+            filled = full or pace.fills(flight, own.rate_at(env.now), link.round_trip)
+            streams = filled or flight >= rest
+            sent_at, part = env.now, rest if streams else flight
+            limit = own.capped(pace.cap) if streams else own
+            flow, finished = shared_links.begin(part, link.path, limit)
             if math.isinf(last):
-                raise
-            opened = math.inf
-        if opened >= last:
-            yield env.timeout(last - began)
-            part = self.transport.sent_by(link.capacity, size, began, last, link.round_trip)
-            return broken_off(part)
-        yield env.timeout(opened - began)
-        flow, finished = shared_links.begin(opening.wire, link.path, opening.link)
-        if math.isinf(last):
-            yield finished
-        else:
-            yield finished | env.timeout(last - env.now)
-            if not finished.triggered:
-                delivered = shared_links.end(flow)
-                if last == until or delivered < opening.wire:
-                    through = opening.total - opening.wire + delivered
-                    return broken_off(math.floor(size * min(1.0, through / opening.total)))
-            if env.now + opening.closing > until:
-                yield env.timeout(until - env.now)
-                return size
-        yield env.timeout(opening.closing)
-        return None
+                yield finished
+            else:
+                yield finished | env.timeout(last - env.now)
+                if not finished.triggered:
+                    delivered = shared_links.end(flow)
+                    if last == until or delivered < part:
+                        rest -= delivered
+                        return broken_off()
+            if streams:
+                break
+            rest -= part
+            # Its acknowledgements come a round trip after it left. If they find the way busy still,
+            # the window is as large as the way, and what is left follows without a pause.
+            wait = max(sent_at + link.round_trip, env.now)
+            flight, full = 2 * flight, wait == env.now
+        if opening.fetched and env.now + pace.closing > until:
+            yield env.timeout(until - env.now)
+            return size, 0.0
+        yield env.timeout(pace.closing)
+        return None, pace.window(flight, rest, link.round_trip)
 
 
 def present_seconds(availability: Availability, begin: float, end: float) -> float:

@@ -40,7 +40,7 @@ from fsim.simulation.progress import Progress, ProgressReport
 from fsim.simulation.reasons import Ending
 from fsim.simulation.roster import Roster
 from fsim.simulation.shared_links import SharedLinks
-from fsim.simulation.transfer import Route
+from fsim.simulation.transfer import DIRECTIONS, Route
 from fsim.trackers import Tracker, TrackerGroup
 
 
@@ -195,8 +195,9 @@ class SimulatedWorld(World):
                 transport,
                 self.scenario.fleet.when_away,
                 SharedLinks(self.env, links) if links else None,
+                direction,
             )
-            for links in build_shared_links(self.scenario)
+            for direction, links in zip(DIRECTIONS, build_shared_links(self.scenario), strict=True)
         )
         return up, down
 

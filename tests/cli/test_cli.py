@@ -118,10 +118,11 @@ def test_a_run_into_which_nothing_enters_says_so(fsim, tiny_file, tmp_path):
     assert "6 times: its training diverged, training.learning_rate" in told
 
 
-def test_a_run_that_cannot_go_on_keeps_the_records_and_exits_1(tiny_file, tmp_path):
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_that_cannot_go_on_keeps_the_records_and_exits_1(fsim, tiny_file, tmp_path):
     path = tiny_file(fleet__availability={"kind": "dropout", "probability": 0.999999},
                      protocol__stop={"without_update": "1 s"})  # fmt: skip
-    done = process("run", path, "--out", tmp_path / "out")
+    done = fsim("run", path, "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "no update has entered the global adapter for 1.0 s of simulated time" in done.stderr
     assert len(pd.read_parquet(tmp_path / "out" / "records.parquet")) > 0
@@ -207,6 +208,7 @@ def test_what_does_not_fit_together_is_one_line(fsim, tiny_file, tmp_path, chang
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("task", ["multilingual", "code"])
 def test_other_tasks_run_with_accuracy_for_each_label(fsim, tiny_file, tmp_path, task):
     path = tiny_file(task={"name": task, "max_prompt_tokens": 48}, evaluation__examples=60,
@@ -219,6 +221,7 @@ def test_other_tasks_run_with_accuracy_for_each_label(fsim, tiny_file, tmp_path,
     assert all(0 <= share <= 1 for share in shares.values())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_own_data_from_a_file(fsim, tiny_file, tmp_path):
     data = tmp_path / "own.jsonl"
     rows = [{"prompt": f"What is {i} plus one?", "answer": str(i + 1), "who": "ab"[i % 2]}

@@ -17,6 +17,8 @@ from fsim.results.manifest import MANIFEST, adopt
 from fsim.settings.loading import load_scenario
 from tests.results.made import write_made
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SHORT = ("--set", "protocol.rounds=1", "--set", "evaluation.examples=5")
 
 

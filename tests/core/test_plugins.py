@@ -109,21 +109,34 @@ def test_what_a_package_adds_is_listed(installed):
     assert "patient Wait for everyone, and say so" in " ".join(fsim("protocols").stdout.split())
 
 
+ONE_AFTER_ANOTHER = """
+import json, sys
+from fsim.cli.app import app
+
+if __name__ == "__main__":
+    for words in json.loads(sys.argv[1]):
+        app(words, standalone_mode=False)
+"""
+"""Commands in one process, because importing PyTorch takes longer than each of them."""
+
+
 @pytest.mark.slow
 def test_a_run_and_a_comparison_in_processes_take_it(installed, tiny_file, tmp_path):
     fsim = installed(DOUBLES)
     path = tiny_file(
         protocol__kind="patient", protocol__rounds=1, compression={"policy": "doubles"}
     )
-    done = fsim("run", path, "--out", tmp_path / "run")
+    commands = [
+        ["run", path, "--out", tmp_path / "run"],
+        ["compare", path, "--policies", "doubles:scale=2,float16", "--jobs", "2",
+         "--out", tmp_path / "compared"],
+    ]  # fmt: skip
+    done = fsim(json.dumps(commands, default=str), code=("-c", ONE_AFTER_ANOTHER))
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     header = 13 + 1
     size = summary["facts"]["adapter_parameters"]
     assert summary["metrics"]["mean_payload_bytes"] == header + 8 * size
-    done = fsim("compare", path, "--policies", "doubles:scale=2,float16", "--jobs", 2,
-                "--out", tmp_path / "compared")  # fmt: skip
-    assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "compared" / "comparison.csv")
     assert table["status"].tolist() == ["completed"] * 2
     assert table["mean_payload_bytes"][0] == header + 8 * size

@@ -1,8 +1,9 @@
 """A run killed at any moment is run again, and comes to the same end."""
 
 import json
+import multiprocessing
+import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -10,7 +11,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from fsim.cli import main
 from fsim.cli.options import console
+from fsim.core.processes import CAN_FORK
 from fsim.experiments.run import run_to_folder
 from fsim.settings.loading import load_scenario
 from fsim.simulation.run import simulate
@@ -25,10 +28,17 @@ CHANGES = {
 FILES = ("records.parquet", "evaluations.parquet", "adapter/adapter_model.safetensors")
 
 
-def command(path, out, store):
-    return [
-        sys.executable, "-m", "fsim", "run", str(path), "--out", str(out), "--store", str(store)
-    ]  # fmt: skip
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
+def run_alone(arguments):
+    """A command in a process of its own, which tells nobody anything."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.chdir(ROOT)
+    sys.argv = ["fsim", *arguments]
+    main()
 
 
 def entries(store):
@@ -50,18 +60,17 @@ def whole(tmp_path_factory):
 def test_killed_and_run_again_gives_the_identical_result(fsim, whole, tmp_path, after):
     path, whole = whole
     store = tmp_path / "store"
-    killed = subprocess.Popen(
-        command(path, tmp_path / "out", store),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    words = ["run", str(path), "--out", str(tmp_path / "out"), "--store", str(store)]
+    # A copy of this process has imported PyTorch already.
+    context = multiprocessing.get_context("fork" if CAN_FORK else "spawn")
+    killed = context.Process(target=run_alone, args=(words,))
+    killed.start()
     deadline = time.monotonic() + 120
-    while entries(store) < after and killed.poll() is None and time.monotonic() < deadline:
+    while entries(store) < after and killed.is_alive() and time.monotonic() < deadline:
         time.sleep(0.001)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert killed.returncode == -signal.SIGKILL, "it was through before it could be killed"
+    killed.kill()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL, "it was through before it could be killed"
     assert not (tmp_path / "out").exists()
     kept = entries(store)
     assert kept >= after

@@ -10,7 +10,8 @@ import pytest
 from fsim.core.errors import ScenarioError
 from fsim.core.rng import stream
 from fsim.data.encoding import BatchShape, draw_batches
-from fsim.network import Capacity, Tcp
+from fsim.network import Capacity, Opening, Tcp
+from fsim.network.transports.pace import INITIAL_FLIGHT
 from fsim.simulation.build import build_population, prepare_task
 from fsim.simulation.run import simulate
 from fsim.training.cohort import Cohort, SlotJob
@@ -72,7 +73,9 @@ def test_uploads_take_what_the_network_room_says_over_a_trace(tiny):
     for _, row in of_kind(run, "upload").iterrows():
         link = population[row["client"]].uplink
         assert isinstance(link.capacity, Capacity)
-        finish = Tcp().finish_time(link.capacity, row["bytes"], row["time_s"], 0.08)
+        # Over the connection that the download has opened.
+        opened = Opening(INITIAL_FLIGHT)
+        finish = Tcp().finish_time(link.capacity, row["bytes"], row["time_s"], 0.08, opened)
         assert row["time_s"] + row["duration_s"] == pytest.approx(finish, rel=1e-9)
 
 
@@ -452,3 +455,52 @@ def test_too_little_time_for_any_payload_is_refused(tiny):
     )
     with pytest.raises(ScenarioError, match=found):
         simulate_quadratic(loaded)
+
+
+def downloads(loaded):
+    """Seconds of each download, in order."""
+    return of_kind(simulate_quadratic(loaded), "download")["duration_s"].to_numpy()
+
+
+ONE = {
+    "fleet": {
+        "clients": 1,
+        "devices": {"laptop": 1.0},
+        "uplink": {"rate": "1 Mbit/s", "round_trip": "100 ms"},
+        "downlink": {"rate": "1 Mbit/s", "round_trip": "100 ms"},
+    },
+    "protocol": {"clients_per_round": 1, "rounds": 4, "dropout_timeout": "1 s"},
+}
+
+
+def test_the_first_download_of_a_run_waits_for_a_connection_and_no_other_does(tiny):
+    first, *others = downloads(tiny(**ONE))
+    assert others == pytest.approx([first - 0.15] * 3)
+    assert downloads(tiny(**ONE, transport={"connection": "fresh"})) == pytest.approx([first] * 4)
+
+
+def test_a_crash_of_the_server_ends_every_connection(tiny):
+    rounds = of_kind(simulate_quadratic(tiny(**ONE)), "round")
+    end = float(rounds["duration_s"].iloc[:2].sum())
+    for in_flight in ("lost", "kept"):
+        # It is down for a moment while the second upload's last byte is on its way.
+        crash = {"at": f"{end - 0.02} s", "down": "1 ms", "in_flight": in_flight}
+        taken = downloads(tiny(**ONE, server={"crashes": [crash]}))
+        assert taken[:4] - taken[1] == pytest.approx([0.15, 0, 0.15, 0], abs=1e-9), in_flight
+
+
+def test_a_client_that_vanished_opens_a_new_connection(tiny):
+    vanishing = {"kind": "dropout", "probability": 0.5}
+    run = simulate_quadratic(
+        tiny(**ONE | {"protocol": ONE["protocol"] | {"rounds": 12}}, fleet__availability=vanishing)
+    )
+    rows = run.records[run.records["kind"].isin(["download", "lost"])]
+    least = rows[rows["kind"] == "download"]["duration_s"].min()
+    new = True
+    for _, row in rows.iterrows():
+        if row["kind"] == "lost":
+            new = True
+            continue
+        assert row["duration_s"] == pytest.approx(least + 0.15 * new)
+        new = False
+    assert {"lost", "download"} == set(rows["kind"])

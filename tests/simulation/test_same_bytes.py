@@ -1,5 +1,6 @@
 """The same commands leave the same bytes, whichever process they run in, and when."""
 
+import json
 import os
 import subprocess
 import sys
@@ -28,7 +29,8 @@ COMMANDS = [
 ]  # fmt: skip
 
 SETTINGS = [
-    ["task.name=multilingual"],
+    ["task={name: medical, max_prompt_tokens: 24}"],
+    ["task={name: multilingual, max_prompt_tokens: 24}"],
     *([f"compression.policy={policy}"] for policy in POLICIES),
     *([f"protocol.kind={kind}"] for kind in PROTOCOLS if kind not in ("buffered", "deadline")),
     ["protocol.kind=buffered", "protocol.buffer=2"],
@@ -91,10 +93,21 @@ def start(folder, environment):
             "fleet__availability": AWAY,
             "fleet__uplink": {"trace": str(TRACE), "mean": "lognormal(1 Mbit/s, 0.5)"},
         },
-        "short": {"protocol__rounds": 1, "evaluation__examples": 8},
+        # A task of few examples: to tokenise those of another takes longer than the run.
+        "short": {
+            "task": {"name": "jsonl", "path": "own.jsonl", "label": "who", "max_prompt_tokens": 24},
+            "protocol__rounds": 1,
+            "evaluation__examples": 8,
+        },
     }.items():
         text = yaml.safe_dump(tiny_data(**changes))
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    rows = [
+        {"prompt": f"What is {at} plus one?", "answer": str(at + 1), "who": "abc"[at % 3]}
+        for at in range(300)
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "own.jsonl").write_text(lines, encoding="utf-8")
     program = folder / "program.py"
     program.write_text(PROGRAM.format(commands=COMMANDS, settings=SETTINGS), encoding="utf-8")
     own = {"PYTHONPATH": str(ROOT), "FSIM_STORE": "none", **environment}

@@ -5,10 +5,13 @@ import math
 import numpy as np
 import pytest
 import simpy
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fsim.core.errors import TraceError
 from fsim.fleet import AlwaysOn, Link, Traced
-from fsim.network import Capacity, Fluid, Tcp
+from fsim.network import Capacity, Fluid, Reno, Tcp
+from fsim.network.transports.connection import Connection
 from fsim.simulation.shared_links import SharedLinks
 from fsim.simulation.transfer import Route, finish_of_work, present_seconds
 
@@ -56,6 +59,166 @@ def test_a_shared_link_that_is_wide_enough_changes_nothing():
     rates = [rate * MBIT for rate in (1, 3)]
     alone = [Tcp().finish_time(Capacity.constant(rate), 1_000_000, 0, 0.1) for rate in rates]
     assert transfers(rates, 1000 * MBIT, transport=Tcp()) == pytest.approx(alone, rel=1e-9)
+
+
+MEASURED = [
+    (4, 0.04, [2_000_000, 5_000_000], 14.59),
+    (5, 0.08, [50_000] * 5, 0.577),
+    (1, 0.08, [15_000] * 5, 0.787),
+    (2, 0.08, [50_000] * 10, 2.24),
+    (2, 0.08, [15_000] * 20, 1.44),
+]
+"""Mbit/s, round trip (s), payloads begun together, and the last of them acknowledged (s): CUBIC on
+Linux sockets, each client's own link as fast as the shared one, the median of three runs."""
+
+
+@pytest.mark.parametrize(("rate", "round_trip", "sizes", "measured"), MEASURED)
+def test_shared_uploads_against_measured_sockets(rate, round_trip, sizes, measured):
+    last, _ = played([Capacity.constant(rate * MBIT)] * len(sizes), rate * MBIT, sizes, round_trip)
+    assert last == pytest.approx(measured, rel=0.1)
+
+
+class Ledger(SharedLinks):
+    """Shared links that note when each transfer over them began and finished."""
+
+    def __init__(self, env, links):
+        super().__init__(env, links)
+        self.env, self.entries = env, []
+
+    def begin(self, size, path, cap):
+        began = self.env.now
+        flow, finished = super().begin(size, path, cap)
+        finished.callbacks.append(lambda event: self.entries.append((began, self.env.now, size)))
+        return flow, finished
+
+
+def played(links, shared, sizes, round_trip, transport=None, starts=None):
+    """The end of uploads that begin at given times behind a shared link, and what it carried."""
+    env = simpy.Environment()
+    capacity = shared if isinstance(shared, Capacity) else Capacity.constant(shared)
+    ledger = Ledger(env, [capacity])
+    route = Route(env, transport or Tcp(), "resume", ledger)
+
+    def upload(link, size, start):
+        yield env.timeout(start)
+        yield from route.transfer(size, Link(link, round_trip, path=(0,)), AlwaysOn())
+
+    for link, size, start in zip(links, sizes, starts or [0.0] * len(sizes), strict=True):
+        env.process(upload(link, size, start))
+    env.run()
+    return env.now, ledger.entries
+
+
+RATES = st.floats(1e4, 1e7)
+UPLOADS = st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 5), RATES), min_size=1, max_size=8)
+CELLS = (
+    st.lists(RATES | st.just(0.0), min_size=1, max_size=4)
+    .filter(any)
+    .map(lambda rates: Capacity(np.arange(len(rates)) * 0.7, np.array(rates), len(rates) * 0.7))
+)
+
+
+@given(UPLOADS, CELLS, st.floats(0.001, 0.5))
+def test_no_more_passes_a_shared_link_than_it_can_carry(uploads, shared, round_trip):
+    """Of any interval, all transfers within it; slow start is among them, to the last byte."""
+    sizes, starts, rates = zip(*uploads, strict=True)
+    links = [Capacity.constant(rate) for rate in rates]
+    _, entries = played(links, shared, sizes, round_trip, starts=list(starts))
+    assert sum(size for *_, size in entries) == pytest.approx(sum(sizes) * 1500 / 1448)
+    begins, ends = ({entry[place] for entry in entries} for place in (0, 1))
+    for begin in begins:
+        for end in ends:
+            if begin < end:
+                within = sum(size for b, e, size in entries if begin <= b and e <= end)
+                assert within <= shared.bytes_between(begin, end) * (1 + 1e-6) + 1e-3
+
+
+@given(UPLOADS, CELLS, st.floats(0.001, 0.5))
+def test_no_last_finish_is_earlier_than_as_a_fluid(uploads, shared, round_trip):
+    sizes, starts, rates = zip(*uploads, strict=True)
+    links = [Capacity.constant(rate) for rate in rates]
+    tcp, fluid = (
+        played(links, shared, sizes, round_trip, transport, list(starts))[0]
+        for transport in (Tcp(), Fluid())
+    )
+    assert tcp >= fluid * (1 - 1e-9)
+
+
+@given(st.integers(1, 10**7), RATES, RATES, st.floats(0.001, 0.5))
+def test_alone_on_a_shared_link_it_is_as_on_ones_own(size, rate, shared, round_trip):
+    finish, _ = played([Capacity.constant(rate)], shared, [size], round_trip)
+    alone = Tcp().finish_time(Capacity.constant(min(rate, shared)), size, 0.0, round_trip)
+    # Behind a narrower link the window is known to be full only once a flight has shown it.
+    assert finish == pytest.approx(alone, rel=1e-9) or rate > shared
+    assert finish >= alone * (1 - 1e-9)
+    assert finish <= alone + round_trip
+
+
+def kept(route_of, steps, availability=None):
+    """Seconds that transfers take one after another over one connection; steps are of (direction,
+    seconds to wait before, payload)."""
+    env, connection, taken = simpy.Environment(), Connection(), []
+    routes = {direction: route_of(env, direction) for direction in ("up", "down")}
+
+    def client():
+        for direction, pause, size in steps:
+            yield env.timeout(pause)
+            began = env.now
+            link = Link(Capacity.constant(20 * MBIT), 0.08, path=(0,))
+            there = availability or AlwaysOn()
+            done = yield from routes[direction].transfer(size, link, there, connection)
+            assert done.arrived
+            taken.append(env.now - began)
+
+    run(env, client())
+    return taken
+
+
+WAYS = {
+    "alone": lambda transport: lambda env, way: Route(env, transport, "resume", None, way),
+    "shared": lambda transport: (
+        lambda env, way: Route(
+            env, transport, "resume", SharedLinks(env, [Capacity.constant(1000 * MBIT)]), way
+        )
+    ),
+}
+FLIGHT = 15_000 / (20 * MBIT)
+"""Seconds of a flight of 10 segments."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_connection_is_kept_with_its_window(way):
+    # 20 Mbit/s and 80 ms. 14,480 B are one flight, 43,440 B two: 10 and 20 segments.
+    steps = [("down", 0, 14_480), ("up", 0, 43_440), ("up", 0.1, 43_440), ("up", 5, 43_440)]
+    two, all_at_once = 0.08 + 2 * FLIGHT + 0.04, 3 * FLIGHT + 0.04
+    assert kept(WAYS[way](Tcp()), steps) == pytest.approx(
+        # The client connects and asks; then it sends two flights; then both at once, for its window
+        # has grown; and after five seconds it begins anew.
+        [0.12 + FLIGHT + 0.04, two, all_at_once, two]
+    )
+    fresh = [0.12 + FLIGHT + 0.04, *[0.08 + two] * 3]
+    assert kept(WAYS[way](Tcp(connection="fresh")), steps) == pytest.approx(fresh)
+    with_tls = [0.2 + FLIGHT + 0.04, two, all_at_once, two]
+    assert kept(WAYS[way](Tcp(tls="1.3")), steps) == pytest.approx(with_tls)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_client_that_was_away_opens_a_new_connection(way):
+    away = Traced(np.array([0.0, 2.0]), np.array([1.0, 99.0]), 100.0)
+    steps = [("up", 0, 14_480), ("up", 0, 14_480), ("up", 2, 14_480), ("up", 0, 14_480)]
+    new, open_already = 0.08 + FLIGHT + 0.04, FLIGHT + 0.04
+    assert kept(WAYS[way](Tcp()), steps, away) == pytest.approx(
+        [new, open_already, new, open_already]
+    )
+
+
+def test_a_window_grows_with_what_is_acknowledged_and_is_never_below_the_first():
+    pace = Tcp().pace(1, 0.1)
+    assert pace.window(60_000.0, 30_000.0, 0.1) == 90_000
+    assert pace.window(60_000.0, 10**9, 0.1) == 120_000
+    lossy = Reno(0.01).pace(1, 0.1)
+    assert lossy.window(60_000.0, 10**9, 0.1) == pytest.approx(lossy.cap * 0.1)
+    assert Reno(0.5).pace(1, 0.1).window(15_000.0, 10**9, 0.1) == 15_000
 
 
 def test_a_shared_upload_that_resumes():

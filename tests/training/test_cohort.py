@@ -26,7 +26,7 @@ SGD = TrainingSettings(
 )
 
 
-def base_of(architecture):
+def base_of(architecture, layers=2):
     """A fresh base model; those other than nano are small and random, with nano's tokenizer."""
     nano = load_base("nano", device="cpu")
     if architecture == "nano":
@@ -36,16 +36,17 @@ def base_of(architecture):
     if architecture == "qwen2":
         model = Qwen2ForCausalLM(
             Qwen2Config(
-                hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
-                num_key_value_heads=2, **common,
+                hidden_size=48, intermediate_size=96, num_hidden_layers=layers,
+                num_attention_heads=4, num_key_value_heads=2, **common,
             )
         )  # fmt: skip
     else:
         model = GPT2LMHeadModel(
             GPT2Config(
-                n_embd=48, n_layer=2, n_head=4, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, **common
+                n_embd=48, n_layer=layers, n_head=4, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
+                **common,
             )
-        )
+        )  # fmt: skip
     model.requires_grad_(False)
     return BaseModel(model.eval(), nano.tokenizer)
 
@@ -230,28 +231,35 @@ def test_pruned_inputs_with_everything_kept_are_plain_training(nano, rows):
     assert np.linalg.norm(same.end - plain.end) <= 1e-5 * np.linalg.norm(plain.end)
 
 
+@pytest.fixture
+def shallow():
+    """One layer with adapters of every kind: compiling takes as long as there are layers."""
+    lora = LORA["qwen2"].model_copy(update={"targets": "all-linear"})
+    return AdaptedModel(base_of("qwen2", layers=1), lora, seed=0)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_training_agrees_and_keeps_clients_apart(nano, rows):
+def test_compiled_training_agrees_and_keeps_clients_apart(shallow, rows):
     settings = ADAMW.model_copy(update={"compile": True})
-    jobs = jobs_of(nano, rows, 4)
-    plain, compiled = train(nano, rows, jobs, 4), train(nano, rows, jobs, 4, settings)
+    jobs = jobs_of(shallow, rows, 4)
+    plain, compiled = train(shallow, rows, jobs, 4), train(shallow, rows, jobs, 4, settings)
     for one, other in zip(plain, compiled, strict=True):
         assert np.linalg.norm(one.end - other.end) <= 1e-4 * np.linalg.norm(one.end)
-    (alone,) = train(nano, rows, jobs[2:3], 4, settings)
+    (alone,) = train(shallow, rows, jobs[2:3], 4, settings)
     assert np.array_equal(alone.end, compiled[2].end)
     # Outside of training the model is as it was.
-    assert np.array_equal(train(nano, rows, jobs, 4)[1].end, plain[1].end)
+    assert np.array_equal(train(shallow, rows, jobs, 4)[1].end, plain[1].end)
 
 
 @pytest.mark.slow
-def test_without_a_compiler_compiling_is_refused_in_one_line(nano, rows, monkeypatch, tmp_path):
+def test_without_a_compiler_compiling_is_refused_in_one_line(shallow, rows, monkeypatch, tmp_path):
     torch.compiler.reset()
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", (str(tmp_path / "no-compiler"),))
     settings = ADAMW.model_copy(update={"compile": True})
     with pytest.raises(ScenarioError, match=r"training\.compile: PyTorch cannot compile here"):
-        train(nano, rows, jobs_of(nano, rows, 1), 1, settings)
+        train(shallow, rows, jobs_of(shallow, rows, 1), 1, settings)
     torch.compiler.reset()
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from fsim.core.errors import ScenarioError, TraceError, TransferNeverEnds
 from fsim.network.links.capacity import Capacity
+from fsim.network.transports.pace import NEW_CONNECTION, Opening
 from fsim.network.transports.transports import Transport
 
 Rule = Literal["resume", "restart", "lost"]
@@ -35,11 +36,14 @@ class Outcome:
         Payload bytes put on the link, those sent again counted again.
     lost_bytes
         Of these, bytes of no use: sent before a restart, or of a transfer that was not finished.
+    window
+        Of the sender when it was through, bytes; 0 if it never was.
     """
 
     finish: float | None
     sent_bytes: int
     lost_bytes: int
+    window: float = field(default=0.0, compare=False)
 
 
 def interrupted(
@@ -51,6 +55,7 @@ def interrupted(
     windows: Iterable[tuple[float, float]],
     rule: Rule,
     most_windows: int = MOST_WINDOWS,
+    opening: Opening = NEW_CONNECTION,
 ) -> Outcome:
     """Transfer a payload within the times at which the client is there.
 
@@ -61,8 +66,9 @@ def interrupted(
         when it comes back.
     windows
         From when to when the client is there, seconds, in the order of time, the last one ending
-        at ``inf`` if it stays. Read only as far as needed, so that it may go on for ever. The
-        client has to be there until the transport is finished, its last acknowledgement included.
+        at ``inf`` if it stays. Read only as far as needed, so that it may go on for ever. A client
+        that sends has to be there until its last byte is on the link, one that receives until it
+        has arrived.
     rule
         What an interruption leaves. ``"resume"``: all whole bytes (of a datagram, packets) put on
         the link by then arrive, and the rest follows; which ones arrived the server tells in its
@@ -70,6 +76,8 @@ def interrupted(
         sent again. ``"lost"``: nothing, and nothing is sent again.
     most_windows
         How many windows to try, for a payload may not fit any.
+    opening
+        The connection at ``start``, which is lost if the client is away then.
 
     Raises
     ------
@@ -100,22 +108,25 @@ def interrupted(
             continue
         if tries == most_windows:
             raise not_through(size, start, tries, last_end, received + lost)
+        if begin > start:
+            opening = opening._replace(window=None)
         tries, last_end = tries + 1, end
         try:
-            finish, amount = _within(
-                transport, capacity, size - received, max(start, begin), end, round_trip
-            )
+            finish, amount, grown = _within(
+                transport, capacity, size - received, max(start, begin), end, round_trip, opening,
+            )  # fmt: skip
         except TransferNeverEnds as error:
             error.sent_bytes += received + lost
             raise
         if finish is not None:
-            return Outcome(finish, size + lost, lost)
+            return Outcome(finish, size + lost, lost, grown)
         if rule == "resume":
             received += amount
         else:
             lost += amount
         if rule == "lost":
             break
+        opening = opening._replace(window=None)
     return Outcome(None, received + lost, received + lost)
 
 
@@ -132,21 +143,34 @@ def not_through(
 
 
 def _within(
-    transport: Transport, capacity: Capacity, size: int, start: float, end: float, round_trip: float
-) -> tuple[float | None, int]:
-    """Finish of a transfer if it is through by ``end``, else None, and bytes sent by then."""
+    transport: Transport,
+    capacity: Capacity,
+    size: int,
+    start: float,
+    end: float,
+    round_trip: float,
+    opening: Opening,
+) -> tuple[float | None, int, float]:
+    """Finish of a transfer by ``end``, or None; bytes sent by then, and the window that is left."""
+    grown, needed = 0.0, math.inf
+
+    def sent_by(time: float) -> int:
+        return transport.sent_by(capacity, size, start, time, round_trip, opening)
+
     try:
-        finish = transport.finish_time(capacity, size, start, round_trip)
+        pace = transport.pace(size, round_trip, opening)
+        finish, grown = transport.end(capacity, pace, start, round_trip)
+        needed = finish if opening.fetched else finish - pace.closing
     except (TransferNeverEnds, TraceError) as error:
         # Whatever happens to the capacity after the client has left is not this transfer's concern.
         dies = max(start, capacity.dies_at)
         if isinstance(error, TransferNeverEnds) and dies < end:
             error.end = dies
-            error.sent_bytes = transport.sent_by(capacity, size, start, dies, round_trip)
+            error.sent_bytes = sent_by(dies)
             raise
         if math.isinf(end):
             raise
         finish = math.inf
-    if finish <= end:
-        return finish, size
-    return None, transport.sent_by(capacity, size, start, end, round_trip)
+    if needed <= end:
+        return finish, size, grown
+    return None, sent_by(end), 0.0

@@ -10,17 +10,19 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict
+from pydantic import BeforeValidator, ConfigDict
 from typing_extensions import override
 
+from fsim.core.quantities import Size
 from fsim.core.registry import Registry
 from fsim.network.links.capacity import Capacity
 from fsim.network.transports.congestion import FORMULAS
+from fsim.network.transports.pace import INITIAL_FLIGHT, NEW_CONNECTION, Opening, Pace
 from fsim.network.transports.packets import (
     DATAGRAM_PAYLOAD,
     PACKET,
@@ -33,38 +35,27 @@ from fsim.network.transports.packets import (
 from fsim.network.transports.slow_start import slow_start
 
 
-@dataclass(frozen=True)
-class Opening:
-    """A connection's way until all that is left to do is to send as fast as the link allows.
+def _version(value: object) -> object:
+    return str(value) if isinstance(value, float) else value
 
-    Attributes
-    ----------
-    time
-        Seconds, when that is.
-    wire
-        Bytes on the wire that are left then.
-    total
-        Bytes on the wire of the whole payload.
-    link
-        What the client's own link leaves for them.
-    closing
-        Seconds from the last byte to the transfer's end.
-    """
 
-    time: float
-    wire: float
-    total: float
-    link: Capacity
-    closing: float
+Tls = Annotated[Literal["none", "1.3", "1.2"], BeforeValidator(_version)]
+"""A version of TLS, in YAML a number."""
 
-    @property
-    def finish(self) -> float:
-        """End of the transfer if nobody shares the way, seconds."""
-        return self.link.finish_time(self.time, self.wire) + self.closing
+CONNECTIONS = ("persistent", "fresh")
+
+HANDSHAKES = {"none": 0, "1.3": 1, "1.2": 2}
+"""Version of TLS -> round trips of a full handshake (RFC 8446, section 2; RFC 5246, section 7.3).
+"""
 
 
 class Transport(ABC):
-    """Base class of transports: bytes on one link, and the time that they take."""
+    """Base class of transports: bytes on one link, and the time that they take.
+
+    A transport says its :class:`~fsim.network.transports.pace.Pace`; what a link makes of it
+    follows here in closed form, and on links that are shared in
+    :mod:`fsim.simulation.transfer`.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -73,23 +64,54 @@ class Transport(ABC):
     loses_packets: ClassVar[bool] = False
     """Whether parts of a payload may never arrive."""
 
-    @abstractmethod
-    def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
-        """State as the payload begins to stream; parameters of :meth:`Transport.finish_time`."""
+    def __post_init__(self) -> None:  # noqa: B027 (most have nothing to refuse)
+        """Refuse options that are not allowed, by ValueError."""
 
-    def finish_time(self, capacity: Capacity, size: int, start: float, round_trip: float) -> float:
-        """Time at which the transfer is over: the sender knows that all bytes have arrived.
+    @property
+    def keeps_connections(self) -> bool:
+        """True if a connection is kept from one transfer to the next."""
+        return False
+
+    @abstractmethod
+    def pace(self, size: int, round_trip: float, opening: Opening = NEW_CONNECTION) -> Pace:
+        """The pace of a transfer.
+
+        Parameters
+        ----------
+        size
+            Payload bytes.
+        round_trip
+            Seconds of round-trip time without queueing.
+        opening
+            The state of the connection that it finds.
+        """
+
+    @abstractmethod
+    def payload(self, wire: float) -> int:
+        """Whole payload bytes in the first ``wire`` bytes that are put on the link."""
+
+    @abstractmethod
+    def wire_bytes(self, size: int) -> float:
+        """Bytes that the link carries for a payload."""
+
+    def finish_time(
+        self,
+        capacity: Capacity,
+        size: int,
+        start: float,
+        round_trip: float,
+        opening: Opening = NEW_CONNECTION,
+    ) -> float:
+        """Time at which the receiver has all bytes, seconds.
 
         Parameters
         ----------
         capacity
             The link, its rates in bytes/s.
-        size
-            Payload bytes.
         start
-            Seconds, when the transfer is asked for.
-        round_trip
-            Seconds of round-trip time without queueing.
+            Seconds, when the transfer is begun.
+        size, round_trip, opening
+            As for :meth:`pace`.
 
         Raises
         ------
@@ -98,17 +120,45 @@ class Transport(ABC):
         TraceError
             The link's trace ends first, and does not say what follows.
         """
-        return self.opening(capacity, size, start, round_trip).finish
+        pace = self.pace(size, round_trip, opening)
+        return self.end(capacity, pace, start, round_trip)[0]
 
-    @abstractmethod
+    def end(
+        self, capacity: Capacity, pace: Pace, start: float, round_trip: float
+    ) -> tuple[float, float]:
+        """Time at which the receiver has all bytes, seconds, and the sender's window then, bytes.
+
+        Parameters and errors are those of :meth:`finish_time`.
+        """
+        link = pace.link(capacity)
+        time, rest, flight, _ = slow_start(link, pace, start + pace.setup, round_trip)
+        finish = link.capped(pace.cap).finish_time(time, rest) + pace.closing
+        return finish, pace.window(flight, rest, round_trip)
+
     def sent_by(
-        self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
+        self,
+        capacity: Capacity,
+        size: int,
+        start: float,
+        until: float,
+        round_trip: float,
+        opening: Opening = NEW_CONNECTION,
     ) -> int:
-        """Whole payload bytes that have been put on the link before ``until`` (seconds, finite)."""
+        """Whole payload bytes that have been put on the link before ``until`` (seconds, finite).
 
-    @abstractmethod
-    def wire_bytes(self, size: int) -> float:
-        """Bytes that the link carries for a payload."""
+        The other parameters are those of :meth:`finish_time`.
+        """
+        pace = self.pace(size, round_trip, opening)
+        if until <= start + pace.setup:
+            return 0
+        link = pace.link(capacity)
+        time, rest, _, limit = slow_start(link, pace, start + pace.setup, round_trip, until)
+        if math.isinf(limit):
+            link = link.capped(pace.cap)
+        streamed = min(limit, link.bytes_between(time, until))
+        if streamed >= rest:
+            return size
+        return min(size, self.payload(pace.wire - rest + streamed))
 
     def lost(self, size: int, rng: np.random.Generator) -> npt.NDArray[np.bool_] | None:
         """Draw the packets of a payload that never arrive, shape (packets,).
@@ -129,16 +179,12 @@ class Fluid(Transport):
     name: ClassVar[str] = "fluid"
 
     @override
-    def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
-        return Opening(start, float(size), float(size), capacity, 0.0)
+    def pace(self, size: int, round_trip: float, opening: Opening = NEW_CONNECTION) -> Pace:
+        return Pace(float(size))
 
     @override
-    def sent_by(
-        self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
-    ) -> int:
-        if until <= start:
-            return 0
-        return math.floor(min(float(size), capacity.bytes_between(start, until)))
+    def payload(self, wire: float) -> int:
+        return math.floor(wire)
 
     @override
     def wire_bytes(self, size: int) -> float:
@@ -147,43 +193,90 @@ class Fluid(Transport):
 
 @dataclass(frozen=True)
 class Tcp(Transport):
-    """One TCP connection for each transfer, without loss.
+    """TCP, without loss.
 
-    One round trip of handshake; then slow start, flights of 10, 20, 40, ... segments of 1448
-    payload bytes, each waiting a round trip for its acknowledgements, until a flight fills the
-    link (capacity x round trip) or carries all that is left; then the rest at the link's capacity,
-    headers included (1500 / 1448); and a last round trip until the sender knows.
+    A new connection takes one round trip of handshake, and TLS one (1.3) or two (1.2) more; then
+    comes slow start, flights of 10, 20, 40, ... segments of 1448 payload bytes, each waiting a
+    round trip for its acknowledgements, until a flight fills the link (capacity x round trip) or
+    carries all that is left; then the rest at the link's capacity, headers included (1500 / 1448).
+    It is over when the last byte arrives, half a round trip after it was sent. A connection that is
+    kept goes on with its window (:mod:`fsim.network.transports.connection`).
+
+    Attributes
+    ----------
+    connection
+        ``persistent``: a client holds one connection for all its transfers, up and down, as gRPC
+        and Flower do; one that was away opens a new one. ``fresh``: each transfer has its own.
+    tls
+        ``none``, ``1.3`` or ``1.2``: round trips of a handshake before a new connection's first
+        byte. A session is not resumed.
+    framing
+        Bytes that the application puts around a payload; Flower's gRPC some 450 B on the way up.
+    framing_factor
+        How many times as long as it is a payload goes out; in base64 4/3.
     """
 
     name: ClassVar[str] = "tcp"
 
+    connection: Literal["persistent", "fresh"] = field(default="persistent", kw_only=True)
+    tls: Tls = field(default="none", kw_only=True)
+
+    framing: Size = field(default=0.0, kw_only=True)
+    framing_factor: float = field(default=1.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.framing < math.inf:
+            raise ValueError(f"framing: found {self.framing:g} B, allowed is 0 B or more")
+        if not 1 <= self.framing_factor <= 100:
+            raise ValueError(f"framing_factor: found {self.framing_factor}, allowed is 1 to 100")
+        for option, allowed in (("connection", CONNECTIONS), ("tls", HANDSHAKES)):
+            if (value := getattr(self, option)) not in allowed:
+                raise ValueError(f"{option}: found {value!r}, allowed are {', '.join(allowed)}")
+
+    @property
     @override
-    def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
-        share, cap = self.share, float(self.cap(round_trip))
-        link = capacity if share == 1 else capacity.scaled(share)
-        wire = with_headers(size)
-        time, remaining, _ = slow_start(link, cap, wire, start + round_trip, round_trip)
-        return Opening(time, remaining, wire, link.capped(cap), round_trip)
+    def keeps_connections(self) -> bool:
+        return self.connection == "persistent"
+
+    @property
+    def set_up_round_trips(self) -> int:
+        """Round trips until a new connection carries its first byte of payload."""
+        return 1 + HANDSHAKES[self.tls]
 
     @override
-    def sent_by(
-        self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
-    ) -> int:
-        if until <= start + round_trip:
-            return 0
-        cap, link = float(self.cap(round_trip)), capacity.scaled(self.share)
-        wire = with_headers(size)
-        time, remaining, flight = slow_start(link, cap, wire, start + round_trip, round_trip, until)
-        if math.isinf(flight):
-            link = link.capped(cap)
-        streamed = min(flight, link.bytes_between(time, until))
-        if streamed >= remaining:
-            return size
-        return math.floor((wire - remaining + streamed) * SEGMENT_PAYLOAD / SEGMENT_WIRE)
+    def pace(self, size: int, round_trip: float, opening: Opening = NEW_CONNECTION) -> Pace:
+        window, setup = opening.window, 0.0
+        if window is None:
+            # Who fetches says so when the connection is there; half a round trip later it is known.
+            setup = (self.set_up_round_trips + 0.5 * opening.fetched) * round_trip
+        return Pace(
+            with_headers(self.framed(size)),
+            setup=setup,
+            closing=round_trip / 2,
+            flight=INITIAL_FLIGHT if window is None else window,
+            cap=float(self.cap(round_trip)),
+            share=self.share,
+        )
+
+    @override
+    def payload(self, wire: float) -> int:
+        framed = wire * SEGMENT_PAYLOAD / SEGMENT_WIRE
+        return max(0, math.floor((framed - self.framing) / self.framing_factor))
 
     @override
     def wire_bytes(self, size: int) -> float:
-        return with_headers(size)
+        return with_headers(self.framed(size))
+
+    @overload
+    def framed(self, size: float) -> float: ...
+
+    @overload
+    def framed(self, size: Floats) -> Floats: ...
+
+    def framed(self, size: float | Floats) -> float | Floats:
+        """Bytes that the connection carries for a payload."""
+        return size * self.framing_factor + self.framing
 
     @property
     def share(self) -> float:
@@ -208,6 +301,7 @@ class _Lossy(Transport):
     loss: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.loss < 1:
             raise ValueError(
                 f"loss: found {self.loss}, allowed is a probability of 0 or more, less than 1"
@@ -281,22 +375,14 @@ class Datagram(_Lossy):
     loses_packets: ClassVar[bool] = True
 
     @override
-    def opening(self, capacity: Capacity, size: int, start: float, round_trip: float) -> Opening:
+    def pace(self, size: int, round_trip: float, opening: Opening = NEW_CONNECTION) -> Pace:
         """Over when the last packet has, or would have, arrived."""
-        wire = self.wire_bytes(size)
-        return Opening(start, wire, wire, capacity, round_trip / 2)
+        return Pace(self.wire_bytes(size), closing=round_trip / 2)
 
     @override
-    def sent_by(
-        self, capacity: Capacity, size: int, start: float, until: float, round_trip: float
-    ) -> int:
+    def payload(self, wire: float) -> int:
         """A packet counts once all of it has been sent."""
-        if until <= start:
-            return 0
-        sent_bytes = capacity.bytes_between(start, until)
-        if sent_bytes >= self.wire_bytes(size):
-            return size
-        return min(size, math.floor(sent_bytes / PACKET) * DATAGRAM_PAYLOAD)
+        return math.floor(wire / PACKET) * DATAGRAM_PAYLOAD
 
     @override
     def wire_bytes(self, size: int) -> float:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from fsim.network.transports.packets import DATAGRAM_PAYLOAD, PACKET, SEGMENT_WIRE, with_headers
-from fsim.network.transports.slow_start import INITIAL_WINDOW
+from fsim.network.transports.pace import INITIAL_FLIGHT
+from fsim.network.transports.packets import DATAGRAM_PAYLOAD, PACKET, with_headers
 from fsim.network.transports.transports import Datagram, Fluid, Tcp, Transport
 from fsim.network.vectorised.bank import CapacityBank, FinishTimes
 from fsim.network.vectorised.followers import Floats, Integers, columns
@@ -22,7 +22,7 @@ def finish_times(
     starts: npt.ArrayLike,
     round_trips: npt.ArrayLike,
 ) -> FinishTimes:
-    """:meth:`Transport.finish_time` of many transfers at once, each by itself.
+    """:meth:`Transport.finish_time` of many transfers at once, each over a connection of its own.
 
     Parameters
     ----------
@@ -50,11 +50,13 @@ def finish_times(
         case Tcp():
             share, caps = transport.share, np.broadcast_to(transport.cap(round_trip), who.shape)
             links = bank if share == 1 else bank.scaled(share)
-            time, remaining = _slow_starts(links, who, caps, with_headers(size), start, round_trip)
+            begin = start + transport.set_up_round_trips * round_trip
+            wire = with_headers(transport.framed(size))
+            time, remaining = _slow_starts(links, who, caps, wire, begin, round_trip)
             ends = np.isfinite(time)
             rest = links.finish_times(who[ends], time[ends], remaining[ends], caps[ends])
             seconds = np.full(who.shape, math.inf)
-            seconds[ends] = rest.seconds + round_trip[ends]
+            seconds[ends] = rest.seconds + round_trip[ends] / 2
         case _:
             raise NotImplementedError(
                 f"found transport {transport.name}, allowed are those of fsim"
@@ -74,8 +76,8 @@ def _slow_starts(
 
     A flight is twice the one before, so that there are as many as a payload has doublings.
     """
-    time, wire = start + round_trip, wire.copy()
-    flight = float(INITIAL_WINDOW * SEGMENT_WIRE)
+    time, wire = start.copy(), wire.copy()
+    flight = INITIAL_FLIGHT
     active = np.flatnonzero(flight < wire)
     while len(active):
         rates = np.minimum(links.rates_at(who[active], time[active]), caps[active])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsim.core.errors import ScenarioError, TraceError, TransferNeverEnds
-from fsim.network import Arq, Capacity, Datagram, Fluid, Reno, Tcp
+from fsim.network import Arq, Capacity, Datagram, Fluid, Opening, Reno, Tcp
 from fsim.network.transports.interruption import Outcome, interrupted
 from tests.network.transports.test_transports import links, payloads, trips
 
@@ -58,13 +58,13 @@ def test_what_is_never_finished_was_sent_in_vain():
 def test_a_resumed_tcp_transfer_is_set_up_again():
     # 1500 bytes on the wire for 1448: 1 s at 1500 bytes/s. 10 segments; a round trip of 0.5 s.
     # By 5.5 s: handshake, then 5 s of 1500 bytes/s: 5 segments. Again from 10 s: handshake,
-    # 5 segments, acknowledgement.
+    # 5 segments, and half a round trip until the last of them is there.
     capacity = Capacity.constant(1500.0)
     outcome = interrupted(Tcp(), capacity, 14_480, 0, 0.5, [(0, 5.5), (10, 99)], "resume")
-    assert outcome == Outcome(pytest.approx(16.0), 14_480, 0)
+    assert outcome == Outcome(pytest.approx(15.75), 14_480, 0)
     # Cut within the handshake nothing was sent.
     outcome = interrupted(Tcp(), capacity, 14_480, 0, 0.5, [(0, 0.4), (10, 99)], "restart")
-    assert outcome == Outcome(pytest.approx(21.0), 14_480, 0)
+    assert outcome == Outcome(pytest.approx(20.75), 14_480, 0)
 
 
 def test_slow_start_is_cut_in_its_flights():
@@ -77,14 +77,33 @@ def test_slow_start_is_cut_in_its_flights():
         assert tcp.sent_by(capacity, 10**6, 0, until, 0.1) == pytest.approx(sent, abs=1)
 
 
-def test_all_sent_but_the_last_acknowledgement_is_missed():
-    # Sent by 10.5 s, acknowledged at 11 s; the client leaves at 10.8 s. Coming back it has only
-    # to ask: a handshake and an answer.
-    capacity = Capacity.constant(1500.0)
-    outcome = interrupted(Tcp(), capacity, 14_480, 0, 0.5, [(0, 10.8), (20, 99)], "resume")
+def test_who_sends_may_leave_after_the_last_byte_and_who_receives_may_not():
+    # Sent by 10.5 s, there at 10.75 s; the client leaves at 10.6 s. One that receives connects and
+    # asks, 0.75 s, is sent all by 10.75 s, and is away when it comes at 11 s: back at 20 s, it
+    # connects, asks, and has all but the last quarter of a second's.
+    capacity, windows = Capacity.constant(1500.0), [(0, 10.6), (20, 99)]
+    for rule in ("resume", "restart", "lost"):
+        outcome = interrupted(Tcp(), capacity, 14_480, 0, 0.5, windows, rule)
+        assert outcome == Outcome(10.75, 14_480, 0)
+    asked = Opening(None, fetched=True)
+    there = [(0, 10.9), (20, 99)]
+    outcome = interrupted(Tcp(), capacity, 14_480, 0, 0.5, there, "resume", opening=asked)
     assert outcome == Outcome(21.0, 14_480, 0)
-    outcome = interrupted(Tcp(), capacity, 14_480, 0, 0.5, [(0, 10.8), (20, 99)], "restart")
+    outcome = interrupted(Tcp(), capacity, 14_480, 0, 0.5, there, "restart", opening=asked)
     assert outcome == Outcome(31.0, 28_960, 14_480)
+
+
+def test_an_open_connection_is_gone_once_the_client_has_been_away():
+    # 15,000 bytes on the wire at 1500 bytes/s, a round trip of 0.5 s: 10.25 s without set-up.
+    capacity, kept = Capacity.constant(1500.0), Opening(15_000.0)
+    for windows, finish, window in (
+        ([(0, 99)], 10.25, 30_000),
+        ([(1, 99)], 11.75, 30_000),
+        ([(0, 4), (9, 99)], 15.75, 24_000),
+    ):
+        outcome = interrupted(Tcp(), capacity, 14_480, 0, 0.5, windows, "resume", opening=kept)
+        assert outcome.finish == pytest.approx(finish)
+        assert outcome.window == pytest.approx(window, abs=2)
 
 
 def test_datagrams_count_once_they_are_whole():
@@ -144,7 +163,8 @@ def test_sent_is_received_or_lost(transport, capacity, size, start, round_trip, 
         # Who stays for ever gets it through, but for a transfer that was given up before.
         assert rule == "lost" or windows[-1][1] < math.inf
     else:
-        assert any(begin <= outcome.finish <= end for begin, end in windows)
+        left = transport.pace(size, round_trip).closing
+        assert any(begin <= outcome.finish <= end + left + 1e-9 for begin, end in windows)
         assert outcome.finish >= transport.finish_time(capacity, size, start, round_trip) - 1e-6
         # No more than the link can have carried while the client was there.
         there = sum(

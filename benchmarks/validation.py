@@ -1,0 +1,372 @@
+"""Seconds of fsim beside seconds that were measured: docs/validation.md, by its own program.
+
+``python -m benchmarks.validation`` prints the page in Markdown, from the measurements in
+``benchmarks/measured``; ``--json FILE`` writes the errors as well. What is measured ends with the
+server's reply at the client, half a round trip after the last byte arrived; so that is added to
+what fsim says, unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simpy
+
+from fsim.fleet import AlwaysOn, Link
+from fsim.network import Arq, Capacity, Datagram, Opening, Reno, Tcp, Transport
+from fsim.network.transports.connection import Connection
+from fsim.simulation.shared_links import SharedLinks
+from fsim.simulation.transfer import Route
+
+MEASURED = Path(__file__).parent / "measured"
+MBIT = 1e6 / 8
+
+NOISE = 0.015
+"""Seconds that a measurement on the busy machine is off by."""
+
+FRAMING = 450.0
+"""Bytes that Flower's gRPC puts around a payload."""
+
+GOODPUTS: dict[float, tuple[str, str, str]] = {
+    0.01: ("1.61", "2.86", "9.2"),
+    0.02: ("1.0-1.2", "0.8-1.5", "7.5-8.5"),
+    0.05: ("1.0-1.2", "0.6-1.2", "4.2-4.6"),
+    0.10: ("0.6-0.7", "0.7-1.6", "1.1-2.4"),
+    0.20: ("0.2-0.3", "0.2-1.6", "1.2-1.3"),
+}
+"""Loss -> Mbit/s measured with Reno, CUBIC, BBR; one or two runs each. 20 Mbit/s, 80 ms."""
+
+Row = Mapping[str, str]
+
+
+@dataclass
+class Section:
+    """A table of the page.
+
+    Attributes
+    ----------
+    errors
+        Seconds of fsim and measured, of each figure that is compared.
+    """
+
+    title: str
+    text: str
+    heads: Sequence[str]
+    rows: list[Sequence[str]] = field(default_factory=list)
+    errors: list[tuple[float, float]] = field(default_factory=list)
+
+    def compare(self, seconds: float, measured: float) -> str:
+        """A cell: fsim's seconds and how far they are from those measured."""
+        self.errors.append((seconds, measured))
+        mark = "" if right(seconds, measured) else " **"
+        return f"{seconds:.3f} ({seconds / measured - 1:+.0%}){mark}"
+
+    def summary(self) -> str:
+        """One sentence on all errors."""
+        if not self.errors:
+            return ""
+        shares = [abs(found / measured - 1) for found, measured in self.errors]
+        within = sum(right(*pair) for pair in self.errors)
+        return (
+            f"{within} of {len(self.errors)} within 10% or {1000 * NOISE:.0f} ms; the error is "
+            f"{statistics.median(shares):.1%} in the median, {max(shares):.0%} at the most."
+        )
+
+    def text_lines(self) -> Iterator[str]:
+        """The section in Markdown."""
+        yield from (f"## {self.title}", "", self.text, "")
+        if summary := self.summary():
+            yield from (summary, "")
+        yield "| " + " | ".join(self.heads) + " |"
+        yield "|" + "---|" * len(self.heads)
+        for row in self.rows:
+            yield "| " + " | ".join(row) + " |"
+        yield ""
+
+
+def right(seconds: float, measured: float) -> bool:
+    """Whether a figure is within 10% or the noise of a measurement."""
+    return abs(seconds - measured) <= max(NOISE, 0.1 * measured)
+
+
+def read(name: str) -> list[Row]:
+    """The rows of a measurement."""
+    with (MEASURED / name).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def grouped(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
+    """Rows by the values of some columns, in their order."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[column] for column in columns), []).append(row)
+    return groups
+
+
+def link_of(row: Row) -> tuple[Capacity, float]:
+    """The link of a measurement and its round trip, seconds."""
+    return Capacity.constant(float(row["rate_mbit"]) * MBIT), float(row["round_trip_ms"]) / 1e3
+
+
+def amount(size: str) -> str:
+    """A payload as it is read best."""
+    number = int(size)
+    return f"{number / 1e6:g} MB" if number >= 1e6 else f"{number / 1e3:g} kB"
+
+
+WAY = ("rate_mbit", "round_trip_ms", "payload_bytes")
+
+
+def cold() -> Section:
+    """Uploads on fresh connections."""
+    section = Section(
+        "One upload on a fresh connection",
+        "Seconds, medians of 1 to 5 runs; `tcp` is compared with CUBIC on sockets.",
+        ("Mbit/s", "round trip", "payload", "CUBIC", "BBR", "ns-3 Cubic", "`tcp`"),
+    )
+    simulated = grouped(read("ns3_cold.csv"), WAY)
+    for key, rows in grouped(read("cold.csv"), WAY).items():
+        measured = {row["congestion_control"]: float(row["median_s"]) for row in rows}
+        if "cubic" not in measured:
+            continue
+        link, round_trip = link_of(rows[0])
+        seconds = Tcp().finish_time(link, int(key[2]), 0, round_trip) + round_trip / 2
+        third = {row["tcp"]: row["seconds"] for row in simulated.get(key, [])}
+        section.rows.append((
+            f"{float(key[0]):g}", f"{key[1]} ms", amount(key[2]), f"{measured['cubic']:.3f}",
+            f"{measured['bbr']:.3f}" if "bbr" in measured else "-",
+            f"{float(third['Cubic']):.3f}" if "Cubic" in third else "-",
+            section.compare(seconds, measured["cubic"]),
+        ))  # fmt: skip
+    return section
+
+
+def tls() -> Section:
+    """Uploads after a handshake of TLS."""
+    section = Section(
+        "TLS",
+        "Seconds on a fresh connection at 80 ms, CUBIC, the least of 3 runs (of 1 without TLS), "
+        "for the machine was busy; `tcp` with `tls`.",
+        ("Mbit/s", "payload", "`tls`", "measured", "`tcp`"),
+    )
+    for row in read("tls.csv"):
+        if row["congestion_control"] != "cubic":
+            continue
+        link, round_trip = link_of(row)
+        transport = Tcp(tls=row["tls"])  # type: ignore[arg-type]
+        seconds = transport.finish_time(link, int(row["payload_bytes"]), 0, round_trip)
+        section.rows.append((
+            f"{float(row['rate_mbit']):g}", amount(row["payload_bytes"]), row["tls"],
+            f"{float(row['min_s']):.3f}",
+            section.compare(seconds + round_trip / 2, float(row["min_s"])),
+        ))  # fmt: skip
+    return section
+
+
+IDLE = {"again_at_once_s": 0.0, "after_50ms_s": 0.05, "after_5s_idle_s": 5.0}
+"""Column -> seconds that a connection was idle."""
+
+
+def warm() -> Section:
+    """Uploads on a connection that has carried 150 kB."""
+    section = Section(
+        "A connection that is kept",
+        "150 kB first, then the payload again: at once, 50 ms and 5 s later; 80 ms, CUBIC, one "
+        "run. Measured / `tcp`.",
+        ("Mbit/s", "payload", "at once", "after 50 ms", "after 5 s"),
+    )
+    tcp = Tcp()
+    for row in read("warm.csv"):
+        if row["congestion_control"] != "cubic":
+            continue
+        link, round_trip = link_of(row)
+        size, cells = int(row["payload_bytes"]), []
+        for column, idle in IDLE.items():
+            connection = Connection()
+            arrived, window = tcp.end(link, tcp.pace(150_000, round_trip), 0, round_trip)
+            connection.use("up", arrived - round_trip / 2, window)
+            now = arrived + round_trip / 2 + idle
+            opening = Opening(connection.window("up", now, round_trip))
+            seconds = tcp.finish_time(link, size, now, round_trip, opening) - now + round_trip / 2
+            measured = float(row[column])
+            cells.append(f"{measured:.3f} / {section.compare(seconds, measured)}")
+        section.rows.append((f"{float(row['rate_mbit']):g}", amount(row["payload_bytes"]), *cells))
+    return section
+
+
+def flower() -> Section:
+    """Rounds of Flower."""
+    section = Section(
+        "Rounds of Flower",
+        "20 Mbit/s, 80 ms, one gRPC stream, 2.5 s between rounds: from the client's return of "
+        f"`fit` to the server's `aggregate_fit`. `tcp` with `framing: {FRAMING:g} B`, to the last "
+        "byte's arrival.",
+        ("payload", "measured", "`tcp`"),
+    )
+    for row in read("flower.csv"):
+        link, round_trip = link_of(row)
+        idle = Opening(Connection().window("up", 0.0, round_trip))
+        size, measured = int(row["payload_bytes"]), float(row["upload_s_fit_return_to_aggregate"])
+        seconds = Tcp(framing=FRAMING).finish_time(link, size, 0, round_trip, idle)
+        section.rows.append(
+            (amount(row["payload_bytes"]), f"{measured:.3f}", section.compare(seconds, measured))
+        )
+    return section
+
+
+def last_finish(flows: Sequence[tuple[float, int]], shared: Capacity, round_trip: float) -> float:
+    """Time at which the last of some uploads over one link has arrived, seconds.
+
+    Parameters
+    ----------
+    flows
+        Start (s) and payload bytes of each, every client's own link being as fast as the shared.
+    """
+    env = simpy.Environment()
+    route = Route(env, Tcp(), "resume", SharedLinks(env, [shared]))
+
+    def upload(start: float, size: int) -> Any:
+        yield env.timeout(start)
+        yield from route.transfer(size, Link(shared, round_trip, path=(0,)), AlwaysOn())
+
+    for start, size in flows:
+        env.process(upload(start, size))
+    env.run()
+    return float(env.now)
+
+
+def shared() -> Section:
+    """Uploads over one link."""
+    section = Section(
+        "Uploads that share a link",
+        "The last of all acknowledged, seconds from the first's `connect`; CUBIC, the median of "
+        "the runs.",
+        ("Mbit/s", "round trip", "uploads", "measured", "`tcp`"),
+    )
+    for row in read("shared.csv"):
+        if row["congestion_control"] != "cubic":
+            continue
+        flows = [(start, int(size)) for start, size in json.loads(row["flows_start_s_and_bytes"])]
+        runs = json.loads(row["seconds_of_each_flow_by_run"])
+        starts = [start for start, _ in flows]
+        measured = statistics.median(max(np.add(run, starts)) for run in runs)
+        link, round_trip = link_of(row)
+        seconds = last_finish(flows, link, round_trip) + round_trip / 2
+        sizes = [f"{amount(str(size))} at {start:g} s" for start, size in flows]
+        text = f"{len(flows)} x {sizes[0]}" if len(set(sizes)) == 1 else ", ".join(sizes)
+        section.rows.append((
+            f"{float(row['rate_mbit']):g}", f"{row['round_trip_ms']} ms", text, f"{measured:.3f}",
+            section.compare(seconds, measured),
+        ))  # fmt: skip
+    return section
+
+
+def steps() -> Section:
+    """Uploads over a capacity that changes."""
+    section = Section(
+        "A capacity that changes",
+        "Seconds of one upload, 80 ms, medians of 2 runs; compared with CUBIC. A rise of capacity "
+        "is followed at once, which no sender can.",
+        ("Mbit/s from second", "payload", "CUBIC", "BBR", "`tcp`"),
+    )
+    columns = ("profile_s_and_bits_per_s", "round_trip_ms", "payload_bytes")
+    for key, rows in grouped(read("steps.csv"), columns).items():
+        profile = json.loads(key[0])
+        link = Capacity(*zip(*((start, rate / 8) for start, rate in profile), strict=True))
+        measured = {
+            row["congestion_control"]: statistics.median(json.loads(row["seconds_by_run"]))
+            for row in rows
+        }
+        round_trip = float(key[1]) / 1e3
+        seconds = Tcp().finish_time(link, int(key[2]), 0, round_trip) + round_trip / 2
+        section.rows.append((
+            ", ".join(f"{rate / 1e6:g} from {start:g}" for start, rate in profile), amount(key[2]),
+            f"{measured['cubic']:.3f}", f"{measured['bbr']:.3f}",
+            section.compare(seconds, measured["cubic"]),
+        ))  # fmt: skip
+    return section
+
+
+def losses() -> Section:
+    """Uploads under random loss, in ns-3."""
+    section = Section(
+        "Random loss, one upload",
+        "ns-3, 20 Mbit/s and 80 ms, seconds in the mean over seeds; compared with LinuxReno. "
+        "`reno` has one rate for all of a payload past its first flights, where a short one lives "
+        "in slow start until its first loss.",
+        ("loss", "payload", "LinuxReno", "Cubic", "Bbr", "`reno`"),
+    )
+    for key, rows in grouped(read("ns3_loss.csv"), ("loss", "payload_bytes")).items():
+        mean = {row["tcp"]: float(row["mean_s"]) for row in rows}
+        link = Capacity.constant(20 * MBIT)
+        seconds = Reno(float(key[0])).finish_time(link, int(key[1]), 0, 0.08) + 0.04
+        names = ("LinuxReno", "Cubic", "Bbr")
+        cells = [f"{mean[name]:.3f}" if name in mean else "-" for name in names]
+        cells.append(section.compare(seconds, mean["LinuxReno"]))
+        section.rows.append((f"{float(key[0]):.1%}", amount(key[1]), *cells))
+    return section
+
+
+def goodput(transport: Transport) -> str:
+    """Mbit/s of a payload so large that its beginning does not matter."""
+    size = 1_000_000_000
+    seconds = transport.finish_time(Capacity.constant(20 * MBIT), size, 0, 0.08)
+    return f"{size * 8 / seconds / 1e6:.2f}"
+
+
+def goodputs() -> Section:
+    """Goodput of transfers without end under random loss."""
+    section = Section(
+        "Random loss, a transfer without end",
+        "Goodput in Mbit/s on sockets, 20 Mbit/s and 80 ms; one or two runs each, and noisy.",
+        ("loss", "Reno", "CUBIC", "BBR", "`reno` (Mathis)", "`reno`, `pftk`", "`arq`",
+         "`datagram`, share that arrives"),
+    )  # fmt: skip
+    for loss, measured in GOODPUTS.items():
+        section.rows.append((
+            f"{loss:.0%}", *measured, goodput(Reno(loss)), goodput(Reno(loss, "pftk")),
+            goodput(Arq(loss)), f"{goodput(Datagram(loss))}, {1 - loss:.0%}",
+        ))  # fmt: skip
+    return section
+
+
+SECTIONS = (cold, tls, warm, flower, shared, steps, losses, goodputs)
+
+BEGINNING = """# Seconds beside measured ones
+
+Made by `python -m benchmarks.validation`, from the measurements in `benchmarks/measured`: Linux
+sockets over shaped links, rounds of Flower, ns-3; how they were made stands there. In brackets: how
+far fsim is from what was measured; ** marks what is off by more than 10% and by more than the 15 ms
+of noise that the measurements have.
+"""
+
+
+def page() -> tuple[str, dict[str, list[tuple[float, float]]]]:
+    """The page, and the seconds of fsim and measured by section."""
+    sections = [make() for make in SECTIONS]
+    lines = [BEGINNING, *(line for section in sections for line in section.text_lines())]
+    return "\n".join(lines), {section.title: section.errors for section in sections}
+
+
+def main() -> None:
+    """Print the page."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="The same: it takes a second.")
+    parser.add_argument("--json", type=Path, help="Write the errors to this file.")
+    arguments = parser.parse_args()
+    text, errors = page()
+    print(text, end="")
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(errors, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

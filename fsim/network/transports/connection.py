@@ -1,0 +1,60 @@
+"""Connections that are kept from one transfer to the next, and the windows that they keep.
+
+Clients of federated learning hold one connection open for all rounds. What a sender may have in the
+air at once, its congestion window, stays as it has grown until it has been idle for longer than its
+retransmission timeout, and is then that of a new connection (RFC 2861; RFC 5681, section 4.1).
+"""
+
+from __future__ import annotations
+
+import math
+
+from fsim.network.transports.congestion import MINIMUM_TIMEOUT
+from fsim.network.transports.pace import INITIAL_FLIGHT
+
+
+def timeout(round_trip: float) -> float:
+    """Retransmission timeout of a path whose round trip (seconds) does not vary, seconds.
+
+    The smoothed round trip and four times its variation (RFC 6298, section 2), of which Linux takes
+    no less than 0.2 s.
+    """
+    return round_trip + MINIMUM_TIMEOUT
+
+
+class Connection:
+    """A client's connection to the server.
+
+    Attributes
+    ----------
+    last_used
+        Seconds, when the last byte was sent over it, either way; ``-inf`` if it is not open.
+    until
+        Seconds, when its client goes away and it breaks.
+    """
+
+    __slots__ = ("_windows", "last_used", "until")
+
+    def __init__(self) -> None:
+        self.last_used = self.until = -math.inf
+        self._windows: dict[str, tuple[float, float]] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """True if there is one."""
+        return self.last_used > -math.inf
+
+    def window(self, direction: str, time: float, round_trip: float) -> float:
+        """Bytes on the wire that its sender may send at once, at a time (seconds)."""
+        window, used = self._windows.get(direction, (INITIAL_FLIGHT, -math.inf))
+        return window if time - used <= timeout(round_trip) else INITIAL_FLIGHT
+
+    def use(self, direction: str, time: float, window: float, until: float = math.inf) -> None:
+        """Note a transfer whose last byte was sent at a time (seconds), and its window."""
+        self.last_used, self.until = time, until
+        self._windows[direction] = window, time
+
+    def close(self) -> None:
+        """It is gone, with its windows."""
+        self.last_used = self.until = -math.inf
+        self._windows = {}
