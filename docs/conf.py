@@ -7,7 +7,7 @@ links are checked. A reference to a name that is not there fails the build.
 import importlib
 import os
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sphinx.ext.autodoc.mock import mock
 from sphinx.util.nodes import make_refnode
@@ -121,6 +121,15 @@ def _resolve(app, env, node, content):
     return None
 
 
+def _skip(_app, _what, _name, obj, _skip_it, _options):
+    """Leave out the fields of a named tuple, which its own docstring tells."""
+    return True if isinstance(obj, type(_OneField.field)) else None
+
+
+class _OneField(NamedTuple):
+    field: int
+
+
 def _public_bases(_app, _name, _obj, _options, bases):
     """Show, in place of a private base class, that class's own bases."""
     while private := [base for base in bases if getattr(base, "__name__", "").startswith("_")]:
@@ -145,6 +154,7 @@ def _after_napoleon(_app, what, name, _obj, _options, lines):
 
 def setup(app):
     """Called by Sphinx."""
+    app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-docstring", _before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", _after_napoleon, priority=600)
     app.connect("autodoc-process-bases", _public_bases)

@@ -19,7 +19,7 @@ Table = tuple[list[float], list[float], list[float], list[float], float, float]
 class Staircase:
     """Pieces of constant rate, and the integral at the beginning of each.
 
-    Parameters are those of :class:`Capacity`.
+    Parameters are those of :class:`~fsim.network.links.capacity.Capacity`.
 
     Attributes
     ----------
