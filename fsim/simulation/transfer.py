@@ -72,13 +72,16 @@ class Route:
 
     def opening(self, link: Link, connection: Connection | None) -> Opening:
         """State of a connection for a transfer that begins now; one that broke is closed."""
-        now, fetched = self.env.now, self.direction == "down"
+        new = Opening(
+            None, self.direction == "down", connection is not None and connection.was_open
+        )
         if connection is None or not self.transport.keeps_connections or not connection.is_open:
-            return Opening(None, fetched)
-        if connection.until < now:
+            return new
+        if connection.until < self.env.now:
             connection.close()
-            return Opening(None, fetched)
-        return Opening(connection.window(self.direction, now, link.round_trip), fetched)
+            return new
+        window = connection.window(self.direction, self.env.now, link.round_trip)
+        return new._replace(window=window)
 
     def transfer(
         self,

@@ -31,8 +31,9 @@ def test_a_population_of_equals_worked_by_hand():
     assert found.downlink_mbit_s == Quantiles(50, 50, 50)
     assert found.uplink_round_trip_s == Quantiles(0.08, 0.08, 0.08)
     assert found.downlink_round_trip_s == Quantiles(0.02, 0.02, 0.02)
-    # 1 MB at 20 Mbit/s and 80 ms: 0.804 s by the published slow-start formula, 0.82 s measured.
-    assert found.upload_s.p50 == pytest.approx(0.804, abs=0.02)
+    # 1 MB at 20 Mbit/s and 80 ms: 0.804 s by the published slow-start formula, 0.82 s measured,
+    # both until the last acknowledgement, half a round trip after the last byte is there.
+    assert found.upload_s.p50 == pytest.approx(0.764, abs=0.002)
     assert found.available == (1.0,) * 25
     assert found.seconds_per_step is None
 

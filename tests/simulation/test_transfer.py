@@ -203,6 +203,21 @@ def test_a_connection_is_kept_with_its_window(way):
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("tls", "resumption", "first", "others"),
+    [
+        ("none", "none", 1, 1), ("1.3", "none", 2, 2), ("1.3", "session", 2, 2),
+        ("1.3", "0-rtt", 2, 1), ("1.2", "none", 3, 3), ("1.2", "session", 3, 2),
+    ],
+)  # fmt: skip
+def test_a_session_is_resumed_by_whoever_was_connected_before(way, tls, resumption, first, others):
+    transport = Tcp(connection="fresh", tls=tls, resumption=resumption)
+    taken = kept(WAYS[way](transport), [("up", 0, 14_480)] * 3)
+    trips = [first, others, others]
+    assert taken == pytest.approx([0.08 * trip + FLIGHT + 0.04 for trip in trips])
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_a_client_that_was_away_opens_a_new_connection(way):
     away = Traced(np.array([0.0, 2.0]), np.array([1.0, 99.0]), 100.0)
     steps = [("up", 0, 14_480), ("up", 0, 14_480), ("up", 2, 14_480), ("up", 0, 14_480)]

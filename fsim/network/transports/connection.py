@@ -31,11 +31,14 @@ class Connection:
         Seconds, when the last byte was sent over it, either way; ``-inf`` if it is not open.
     until
         Seconds, when its client goes away and it breaks.
+    was_open
+        Whether it was ever open, so that a session may be resumed.
     """
 
-    __slots__ = ("_windows", "last_used", "until")
+    __slots__ = ("_windows", "last_used", "until", "was_open")
 
     def __init__(self) -> None:
+        self.was_open = False
         self.last_used = self.until = -math.inf
         self._windows: dict[str, tuple[float, float]] = {}
 
@@ -51,7 +54,7 @@ class Connection:
 
     def use(self, direction: str, time: float, window: float, until: float = math.inf) -> None:
         """Note a transfer whose last byte was sent at a time (seconds), and its window."""
-        self.last_used, self.until = time, until
+        self.last_used, self.until, self.was_open = time, until, True
         self._windows[direction] = window, time
 
     def close(self) -> None:

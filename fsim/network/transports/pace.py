@@ -21,10 +21,13 @@ class Opening(NamedTuple):
         Bytes on the wire that may be sent at once over it; None if there is none yet.
     fetched
         Whether it is the receiver who has to connect then, and to ask for the payload.
+    reconnects
+        Whether both ends have been connected before.
     """
 
     window: float | None = None
     fetched: bool = False
+    reconnects: bool = False
 
 
 NEW_CONNECTION = Opening()

@@ -50,7 +50,7 @@ def finish_times(
         case Tcp():
             share, caps = transport.share, np.broadcast_to(transport.cap(round_trip), who.shape)
             links = bank if share == 1 else bank.scaled(share)
-            begin = start + transport.set_up_round_trips * round_trip
+            begin = start + transport.set_up_round_trips(reconnects=False) * round_trip
             wire = with_headers(transport.framed(size))
             time, remaining = _slow_starts(links, who, caps, wire, begin, round_trip)
             ends = np.isfinite(time)

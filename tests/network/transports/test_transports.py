@@ -62,6 +62,39 @@ def test_tcp_by_hand():
         assert Tcp(tls=version).finish_time(link, 14_480, 1.0, 0.1) == pytest.approx(seconds)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"connection": "often"}, "connection: found 'often', allowed are persistent, fresh"),
+        ({"tls": "1.1"}, "tls: found '1.1', allowed are none, 1.3, 1.2"),
+        ({"resumption": "session"},
+         "resumption: found 'session' and tls: none, allowed are none"),
+        ({"resumption": "0-rtt", "tls": "1.2"},
+         "resumption: found '0-rtt' and tls: 1.2, allowed are none, session"),
+        ({"framing": -1.0}, "framing: found -1 B, allowed is 0 B or more"),
+        ({"framing_factor": 0.9}, "framing_factor: found 0.9, allowed is 1 to 100"),
+    ],
+)  # fmt: skip
+def test_options_of_connections_that_cannot_be(options, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 -- the message is checked below
+        Tcp(**options)
+    assert str(caught.value) == message
+
+
+def test_what_an_application_puts_around_a_payload_is_sent_with_it():
+    plain, framed = Tcp(), Tcp(framing=480.0, framing_factor=4 / 3)
+    assert framed.wire_bytes(1500) == pytest.approx(plain.wire_bytes(2480))
+    link = Capacity.constant(MBIT)
+    finish = framed.finish_time(link, 1500, 0, 0.1)
+    assert finish == pytest.approx(plain.finish_time(link, 2480, 0, 0.1))
+    # A byte of the payload is there once the frame's own and four thirds of it are.
+    assert framed.payload(plain.wire_bytes(480)) == 0
+    assert framed.payload(plain.wire_bytes(480 + 400) + 1e-6) == 300
+    assert framed.sent_by(link, 1500, 0, finish, 0.1) == 1500
+    bank = CapacityBank([link], np.array([0]))
+    assert finish_times(framed, bank, [0], [1500], [0], [0.1]).all_end().tolist() == [finish]
+
+
 def test_tcp_waits_out_an_outage_in_slow_start():
     # 20 Mbit/s fails from 0.1 s to 10 s: the first flight leaves at 0.08 s and is held up.
     capacity = Capacity([0, 0.1, 10], [20 * MBIT, 0, 20 * MBIT])
