@@ -1,4 +1,5 @@
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -48,6 +49,20 @@ TINY = {
 """A scenario that runs in a second or two."""
 
 ROOT = Path(__file__).parents[1]
+
+FEW = {"name": "jsonl", "path": "few.jsonl", "label": "who", "max_prompt_tokens": 24}
+"""A task of 300 examples beside the scenario, for processes of their own: each of them would take
+longer to tokenise another's than to run it."""
+
+
+def write_few(folder):
+    """Write the examples of :data:`FEW` into a folder."""
+    rows = [
+        {"prompt": f"What is {at} plus one?", "answer": str(at + 1), "who": "abc"[at % 3]}
+        for at in range(300)
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / FEW["path"]).write_text(lines, encoding="utf-8")
 
 
 def tiny_data(**changes):
@@ -131,6 +146,17 @@ def undrawn(monkeypatch):
 
     monkeypatch.setattr("fsim.figures.static.figure.draw", lambda content: content)
     monkeypatch.setattr("fsim.figures.static.figure.save", save)
+
+
+@pytest.fixture
+def few_file(tmp_path, tiny_file):
+    """Write the tiny scenario on a task of few examples, with changes, and return its path."""
+
+    def make(**changes):
+        write_few(tmp_path)
+        return tiny_file(task=FEW, **changes)
+
+    return make
 
 
 @pytest.fixture

@@ -121,11 +121,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_a_run_and_a_comparison_in_processes_take_it(installed, tiny_file, tmp_path):
+def test_a_run_and_a_comparison_in_processes_take_it(installed, few_file, tmp_path):
     fsim = installed(DOUBLES)
-    path = tiny_file(
-        protocol__kind="patient", protocol__rounds=1, compression={"policy": "doubles"}
-    )
+    path = few_file(protocol__kind="patient", protocol__rounds=1, compression={"policy": "doubles"})
     commands = [
         ["run", path, "--out", tmp_path / "run"],
         ["compare", path, "--policies", "doubles:scale=2,float16", "--jobs", "2",

@@ -211,8 +211,8 @@ COMMANDS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("later", [0.0, 3.0])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_killed_command_leaves_no_process(tiny_file, tmp_path, command, later):
-    path = tiny_file(protocol__rounds=1000, training__cohort_width=1)
+def test_a_killed_command_leaves_no_process(few_file, tmp_path, command, later):
+    path = few_file(protocol__rounds=1000, training__cohort_width=1)
     process = subprocess.Popen(
         [sys.executable, "-m", "fsim", *COMMANDS[command], str(path), "--out", tmp_path / "out"],
         cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

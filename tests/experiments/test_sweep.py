@@ -199,9 +199,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_goes_on_where_it_was(tiny_file, tmp_path):
+def test_a_killed_sweep_goes_on_where_it_was(few_file, tmp_path):
     script, out, store = tmp_path / "do.py", tmp_path / "out", tmp_path / "store"
-    path = tiny_file()
+    path = few_file()
     script.write_text(KILLED)
     killed = subprocess.Popen(
         [sys.executable, str(script), str(path), str(out), str(store)],

@@ -20,7 +20,7 @@ from tests.exploration.cases import AVAILABILITIES, Case, cases
 from tests.exploration.frequencies import Tally
 from tests.exploration.hunt import case_of, explore
 
-EXAMPLES = 500
+EXAMPLES = 300
 
 FOUND = sorted((Path(__file__).parent / "found").glob("*.yaml"))
 """Cases that have broken something, in their simplest forms, and what is to become of them."""

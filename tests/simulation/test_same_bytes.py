@@ -1,6 +1,5 @@
 """The same commands leave the same bytes, whichever process they run in, and when."""
 
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import yaml
 
 from fsim.compression.registry import POLICIES
 from fsim.server.protocols import PROTOCOLS
-from tests.conftest import ROOT, tiny_data
+from tests.conftest import FEW, ROOT, tiny_data, write_few
 
 TRACE = ROOT / "traces" / "lte-driving.csv"
 AWAY = {"kind": "dropout", "probability": 0.2}
@@ -97,21 +96,11 @@ def start(folder, environment):
             "fleet__availability": AWAY,
             "fleet__uplink": {"trace": str(TRACE), "mean": "lognormal(1 Mbit/s, 0.5)"},
         },
-        # A task of few examples: to tokenise those of another takes longer than the run.
-        "short": {
-            "task": {"name": "jsonl", "path": "own.jsonl", "label": "who", "max_prompt_tokens": 24},
-            "protocol__rounds": 1,
-            "evaluation__examples": 8,
-        },
+        "short": {"task": FEW, "protocol__rounds": 1, "evaluation__examples": 8},
     }.items():
         text = yaml.safe_dump(tiny_data(**changes))
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    rows = [
-        {"prompt": f"What is {at} plus one?", "answer": str(at + 1), "who": "abc"[at % 3]}
-        for at in range(300)
-    ]
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "own.jsonl").write_text(lines, encoding="utf-8")
+    write_few(folder)
     program = folder / "program.py"
     program.write_text(PROGRAM.format(commands=COMMANDS, settings=SETTINGS), encoding="utf-8")
     own = {"PYTHONPATH": str(ROOT), "FSIM_STORE": "none", **environment}

@@ -219,11 +219,11 @@ def test_the_commands_look_after_a_store_at_a_url(tmp_path):
 
 
 @pytest.mark.slow
-def test_cells_in_processes_of_their_own_share_a_store_at_a_url(tiny_file, tmp_path):
+def test_cells_in_processes_of_their_own_share_a_store_at_a_url(few_file, tmp_path):
     from fsim.experiments.sweep import sweep
 
     table = sweep(
-        tiny_file(), {"fleet.downlink.rate": ["1 Mbit/s", "2 Mbit/s"]},
+        few_file(), {"fleet.downlink.rate": ["1 Mbit/s", "2 Mbit/s"]},
         out=tmp_path / "out", store=f"file://{tmp_path / 'store'}", jobs=2,
     )  # fmt: skip
     assert table["status"].tolist() == ["completed", "completed"]
