@@ -40,8 +40,8 @@ def small_files(monkeypatch):
 
 
 @pytest.fixture
-def scenario(tiny_file):
-    return tiny_file(protocol__rounds=1)
+def scenario(few_file):
+    return few_file(protocol__rounds=1)
 
 
 @pytest.fixture
