@@ -4,8 +4,9 @@ Nothing here knows of clients, rounds, models or the event loop.
 """
 
 from fsim.network.links.capacity import Capacity
+from fsim.network.transports.base import Transport
 from fsim.network.transports.pace import NEW_CONNECTION, Opening, Pace
-from fsim.network.transports.transports import Arq, Datagram, Fluid, Reno, Tcp, Transport
+from fsim.network.transports.transports import Arq, Datagram, Fluid, Reno, Tcp
 
 __all__ = [
     "NEW_CONNECTION",

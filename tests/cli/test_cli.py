@@ -21,9 +21,9 @@ def process(*arguments):
     )
 
 
-def test_run_writes_everything(fsim, tiny_file, tmp_path):
+def test_run_writes_everything(fsim, few_file, tmp_path):
     out = tmp_path / "out"
-    done = process("run", tiny_file(), "--set", "protocol.rounds=1", "--out", out)
+    done = process("run", few_file(), "--set", "protocol.rounds=1", "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "final_accuracy" in done.stdout

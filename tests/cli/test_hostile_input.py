@@ -104,7 +104,11 @@ def refused(capsys, monkeypatch, tmp_path):
 )
 def test_files_that_are_no_scenario(refused, tmp_path, command, name):
     path = tmp_path / "bad.yaml"
-    path.write_bytes(FILES[name])
+    content = FILES[name]
+    if name == "many keys" and command[0] not in ("run", "sweep"):
+        # The largest file that is read takes seconds, and one loader reads for all commands.
+        content = content[: content.index(b"k9000:")]
+    path.write_bytes(content)
     assert "bad.yaml" in refused(command[0], path, *command[1:])
 
 

@@ -14,7 +14,7 @@ from fsim.compression.coding.wire import HEADER_BYTES, Section, encode_varint, p
 from fsim.core.errors import PayloadError
 from fsim.core.types import Layout
 
-MUTANTS = int(os.environ.get("FSIM_FUZZ_MUTANTS", "40000"))
+MUTANTS = int(os.environ.get("FSIM_FUZZ_MUTANTS", "30000"))
 """Of each policy. All 46 places in the code that refuse one of 100,000 refuse one of these, the
 last to do so (fstq, scales of another length) the 25,699th."""
 SHAPES = {"a.lora_A": (2, 9), "a.lora_B": (7, 2), "bias": (3,)}

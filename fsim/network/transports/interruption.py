@@ -15,8 +15,8 @@ from typing import Literal, get_args
 
 from fsim.core.errors import ScenarioError, TraceError, TransferNeverEnds
 from fsim.network.links.capacity import Capacity
+from fsim.network.transports.base import Transport
 from fsim.network.transports.pace import NEW_CONNECTION, Opening
-from fsim.network.transports.transports import Transport
 
 Rule = Literal["resume", "restart", "lost"]
 

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from fsim.network.transports.base import Transport
 from fsim.network.transports.pace import INITIAL_FLIGHT
 from fsim.network.transports.packets import DATAGRAM_PAYLOAD, PACKET, with_headers
-from fsim.network.transports.transports import Datagram, Fluid, Tcp, Transport
+from fsim.network.transports.transports import Datagram, Fluid, Tcp
 from fsim.network.vectorised.bank import CapacityBank, FinishTimes
 from fsim.network.vectorised.followers import Floats, Integers, columns
 
