@@ -106,7 +106,7 @@ def test_transfers_that_cannot_be(stairs, tmp_path):
         (
             "--transport",
             "tcp:loss=0.1",
-            "--transport: transport tcp: loss: unknown key, allowed are connection, tls, resumption, ",
+            "--transport: transport tcp: loss: unknown key, allowed are connection, tls, ",
         ),
     ):
         options = {"--bytes": "1", option: value}
