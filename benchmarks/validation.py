@@ -8,7 +8,6 @@ what fsim says, unless said otherwise.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import statistics
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import simpy
 
+from benchmarks.reporting import command_line, save
 from fsim.fleet import AlwaysOn, Link
 from fsim.network import Arq, Capacity, Datagram, Opening, Reno, Tcp, Transport
 from fsim.network.transports.connection import Connection
@@ -103,6 +103,11 @@ def read(name: str) -> list[Row]:
         return list(csv.DictReader(file))
 
 
+def read_cubic(name: str) -> list[Row]:
+    """Those of CUBIC, with which fsim is compared."""
+    return [row for row in read(name) if row["congestion_control"] == "cubic"]
+
+
 def grouped(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
     """Rows by the values of some columns, in their order."""
     groups: dict[tuple[str, ...], list[Row]] = {}
@@ -157,9 +162,7 @@ def tls() -> Section:
         "for the machine was busy; `tcp` with `tls`.",
         ("Mbit/s", "payload", "`tls`", "measured", "`tcp`"),
     )
-    for row in read("tls.csv"):
-        if row["congestion_control"] != "cubic":
-            continue
+    for row in read_cubic("tls.csv"):
         link, round_trip = link_of(row)
         transport = Tcp(tls=row["tls"])  # type: ignore[arg-type]
         seconds = transport.finish_time(link, int(row["payload_bytes"]), 0, round_trip)
@@ -184,9 +187,7 @@ def warm() -> Section:
         ("Mbit/s", "payload", "at once", "after 50 ms", "after 5 s"),
     )
     tcp = Tcp()
-    for row in read("warm.csv"):
-        if row["congestion_control"] != "cubic":
-            continue
+    for row in read_cubic("warm.csv"):
         link, round_trip = link_of(row)
         size, cells = int(row["payload_bytes"]), []
         for column, idle in IDLE.items():
@@ -251,9 +252,7 @@ def shared() -> Section:
         "the runs.",
         ("Mbit/s", "round trip", "uploads", "measured", "`tcp`"),
     )
-    for row in read("shared.csv"):
-        if row["congestion_control"] != "cubic":
-            continue
+    for row in read_cubic("shared.csv"):
         flows = [(start, int(size)) for start, size in json.loads(row["flows_start_s_and_bytes"])]
         runs = json.loads(row["seconds_of_each_flow_by_run"])
         starts = [start for start, _ in flows]
@@ -358,14 +357,11 @@ def page() -> tuple[str, dict[str, list[tuple[float, float]]]]:
 
 def main() -> None:
     """Print the page."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="The same: it takes a second.")
-    parser.add_argument("--json", type=Path, help="Write the errors to this file.")
+    parser = command_line("benchmarks.validation", str(__doc__), "nothing: it takes a second")
     arguments = parser.parse_args()
     text, errors = page()
     print(text, end="")
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(errors, indent=2), encoding="utf-8")
+    save(errors, arguments.json)
 
 
 if __name__ == "__main__":

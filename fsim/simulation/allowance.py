@@ -6,8 +6,8 @@ import math
 
 from fsim.core.errors import TransferNeverEnds
 from fsim.fleet import Link
-from fsim.network import Capacity, Opening, Transport
-from fsim.network.transports.pace import INITIAL_FLIGHT, NEW_CONNECTION
+from fsim.network import Capacity, Transport
+from fsim.network.transports.pace import INITIAL_FLIGHT
 
 
 def bytes_within(seconds: float, link: Link, transport: Transport) -> int:
@@ -29,7 +29,7 @@ def bytes_within(seconds: float, link: Link, transport: Transport) -> int:
         0 where the time is too short for a single byte.
     """
     expected = Capacity.constant(link.capacity.mean)
-    opening = Opening(INITIAL_FLIGHT) if transport.keeps_connections else NEW_CONNECTION
+    opening = transport.opening(INITIAL_FLIGHT)
 
     def fits(size: int) -> bool:
         try:

@@ -15,9 +15,8 @@ from fsim.core.errors import ScenarioError
 from fsim.core.rng import stream
 from fsim.core.types import Update
 from fsim.fleet import ClientProfile, Link
-from fsim.network import Capacity, Opening, Transport
+from fsim.network import Capacity, Transport
 from fsim.network.transports.interruption import Rule
-from fsim.network.transports.pace import NEW_CONNECTION
 from fsim.settings import Scenario
 from fsim.simulation.allowance import bytes_within
 from fsim.simulation.billing import Billing
@@ -56,7 +55,7 @@ class LeastRound:
         if not highest:
             return float("inf")
         # As over a connection that is kept, whose window is as large as it may be.
-        opening = Opening(math.inf) if self.transport.keeps_connections else NEW_CONNECTION
+        opening = self.transport.opening(math.inf)
         capacity = Capacity.constant(highest)
         return self.transport.finish_time(capacity, size, 0.0, link.round_trip, opening)
 

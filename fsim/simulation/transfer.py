@@ -219,8 +219,9 @@ class Route:
                 yield env.timeout(last - env.now)
                 return broken_off()
             yield env.timeout(wait - env.now)
-            filled = full or pace.fills(flight, own.rate_at(env.now), link.round_trip)
-            streams = filled or flight >= rest
+            streams = (
+                full or flight >= rest or pace.fills(flight, own.rate_at(env.now), link.round_trip)
+            )
             sent_at, part = env.now, rest if streams else flight
             limit = own.capped(pace.cap) if streams else own
             flow, finished = shared_links.begin(part, link.path, limit)

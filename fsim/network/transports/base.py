@@ -38,6 +38,10 @@ class Transport(ABC):
         """True if a connection is kept from one transfer to the next."""
         return False
 
+    def opening(self, window: float) -> Opening:
+        """State of a connection that is kept with a window, bytes; a new one where none is kept."""
+        return Opening(window) if self.keeps_connections else NEW_CONNECTION
+
     @abstractmethod
     def pace(self, size: int, round_trip: float, opening: Opening = NEW_CONNECTION) -> Pace:
         """The pace of a transfer.
