@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from functools import lru_cache
 from pathlib import Path
 
@@ -175,6 +176,34 @@ def fsim(capsys, monkeypatch):
         return subprocess.CompletedProcess(sys.argv, caught.value.code, told.out, told.err)
 
     return command
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Install a package as a wheel leaves it, and return how fsim is called beside it."""
+
+    def make(entry_points, module, name="fsim-doubles"):
+        site = tmp_path / "site"
+        folder = site / f"{name.replace('-', '_')}-1.2.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+        (folder / "entry_points.txt").write_text(textwrap.dedent(entry_points))
+        (site / f"{name.replace('-', '_')}.py").write_text(module)
+        path = os.pathsep.join([str(site), str(ROOT)])
+        environment = {**os.environ, "PYTHONPATH": path, "FSIM_STORE": "none"}
+
+        def fsim(*arguments, code=("-m", "fsim")):
+            return subprocess.run(
+                [sys.executable, *code, *map(str, arguments)],
+                capture_output=True,
+                text=True,
+                env=environment,
+                cwd=tmp_path,
+            )
+
+        return fsim
+
+    return make
 
 
 @pytest.fixture

@@ -1,15 +1,10 @@
 """Installed packages that add to fsim by an entry point, as their users meet them."""
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 
 import pandas as pd
 import pytest
-
-from tests.conftest import ROOT
 
 MODULE = '''
 """A policy and a protocol."""
@@ -64,34 +59,6 @@ def protocols():
 '''
 
 
-@pytest.fixture
-def installed(tmp_path):
-    """Install a package as a wheel leaves it, and return how fsim is called beside it."""
-
-    def make(entry_points, module=MODULE, name="fsim-doubles"):
-        site = tmp_path / "site"
-        folder = site / f"{name.replace('-', '_')}-1.2.dist-info"
-        folder.mkdir(parents=True)
-        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        (folder / "entry_points.txt").write_text(textwrap.dedent(entry_points))
-        (site / f"{name.replace('-', '_')}.py").write_text(module)
-        path = os.pathsep.join([str(site), str(ROOT)])
-        environment = {**os.environ, "PYTHONPATH": path, "FSIM_STORE": "none"}
-
-        def fsim(*arguments, code=("-m", "fsim")):
-            return subprocess.run(
-                [sys.executable, *code, *map(str, arguments)],
-                capture_output=True,
-                text=True,
-                env=environment,
-                cwd=tmp_path,
-            )
-
-        return fsim
-
-    return make
-
-
 DOUBLES = """
     [fsim.plugins]
     doubles = fsim_doubles
@@ -100,7 +67,7 @@ DOUBLES = """
 
 
 def test_what_a_package_adds_is_listed(installed):
-    fsim = installed(DOUBLES)
+    fsim = installed(DOUBLES, MODULE)
     done = fsim("policies")
     assert done.returncode == 0, done.stderr
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
@@ -122,7 +89,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_a_run_and_a_comparison_in_processes_take_it(installed, few_file, tmp_path):
-    fsim = installed(DOUBLES)
+    fsim = installed(DOUBLES, MODULE)
     path = few_file(protocol__kind="patient", protocol__rounds=1, compression={"policy": "doubles"})
     commands = [
         ["run", path, "--out", tmp_path / "run"],
@@ -141,7 +108,7 @@ def test_a_run_and_a_comparison_in_processes_take_it(installed, few_file, tmp_pa
 
 
 def test_import_loads_no_package(installed):
-    fsim = installed(DOUBLES)
+    fsim = installed(DOUBLES, MODULE)
     done = fsim(code=("-c", "import sys, fsim; print('fsim_doubles' in sys.modules)"))
     assert done.stdout.strip() == "False", done.stderr
 
@@ -165,15 +132,15 @@ def test_a_broken_package_is_one_line_that_names_it(installed, module, told):
 
 
 def test_two_packages_of_one_name_are_refused(installed):
-    fsim = installed("[fsim.plugins]\na = fsim_doubles\n")
-    fsim = installed("[fsim.plugins]\nb = fsim_others\n", name="fsim-others")
+    fsim = installed("[fsim.plugins]\na = fsim_doubles\n", MODULE)
+    fsim = installed("[fsim.plugins]\nb = fsim_others\n", MODULE, "fsim-others")
     done = fsim("policies")
     assert done.returncode == 2
     assert "policy doubles: found in package fsim-others 1.2 and in package fsim-d" in done.stderr
 
 
 def test_what_the_user_registers_takes_a_packages_place(installed):
-    fsim = installed(DOUBLES)
+    fsim = installed(DOUBLES, MODULE)
     text = """
     import dataclasses, fsim.compression as c
     from fsim.compression.policies.floats import Float16

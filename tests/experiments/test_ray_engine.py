@@ -1,12 +1,9 @@
 """The Ray engine on a cluster of its own."""
 
 import os
-import signal
 import sys
-import threading
-import time
-from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from fsim.core.errors import ScenarioError
@@ -19,49 +16,51 @@ def test_without_ray_it_is_told_how_to_get_it(tiny_file, tmp_path, monkeypatch):
         sweep(tiny_file(), seeds=[0], out=tmp_path / "out", store="none", engine="ray")
 
 
-def read(process, name):
-    try:
-        return Path(f"/proc/{process}/{name}").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+MORTAL = '''
+"""A policy that is the end of the first process that encodes by it."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from fsim.compression import register
+from fsim.compression.policies.floats import Float16
 
 
-def parent_of(process):
-    return (read(process, "stat").rpartition(")")[2].split() or ["", ""])[1]
+@register
+@dataclass(frozen=True)
+class Mortal(Float16):
+    """float16 of those who live."""
 
+    name: ClassVar[str] = "mortal"
 
-def kill_a_worker(pids, over):
-    """Kill the first process of Ray that is at work on a cell, unless all is over before."""
-    while not over.is_set():
-        for entry in filter(str.isdigit, os.listdir("/proc")):
-            # A process of the cluster that this one started: its grandparent is this one.
-            ours = parent_of(parent_of(entry)) == str(os.getpid())
-            if ours and read(entry, "cmdline").startswith("ray::_do_and_pack"):
-                pids.append(int(entry))
-                os.kill(pids[0], signal.SIGKILL)
-                return
-        time.sleep(0.01)
+    def encode(self, update, context):
+        try:
+            Path(os.environ["GRAVE"]).touch(exist_ok=False)
+        except FileExistsError:
+            return super().encode(update, context)
+        os.kill(os.getpid(), signal.SIGKILL)
+'''
 
 
 @pytest.mark.slow
 @pytest.mark.extras("ray")
-def test_a_killed_worker_costs_only_its_cells_rerun(tiny_file, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    pids, over = [], threading.Event()
-    killer = threading.Thread(target=kill_a_worker, args=(pids, over))
-    killer.start()
-    try:
-        table = sweep(
-            tiny_file(), {"compression.policy": ["float16", "topk"]}, [0, 1],
-            out="out", store="store", engine="ray", jobs=2,
-        )  # fmt: skip
-    finally:
-        over.set()
-        killer.join()
-    assert pids, "no worker was found to be killed"
+def test_a_killed_worker_costs_only_its_cells_rerun(installed, few_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRAVE", str(tmp_path / "grave"))
+    fsim = installed("[fsim.plugins]\nmortal = fsim_mortal\n", MORTAL, "fsim-mortal")
+    done = fsim(
+        "sweep", few_file(), "--over", "compression.policy=mortal,topk", "--seeds", "0,1",
+        "--engine", "ray", "--jobs", "2", "--store", tmp_path / "store", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "grave").exists()
+    table = pd.read_csv(tmp_path / "out" / "sweep.csv")
     assert table["status"].tolist() == ["completed"] * 4
     for cell in table["cell"]:
-        assert {"records.parquet", "adapter", "summary.json"} <= set(os.listdir(f"out/{cell}"))
+        files = set(os.listdir(tmp_path / "out" / cell))
+        assert {"records.parquet", "adapter", "summary.json"} <= files
 
 
 @pytest.mark.slow
