@@ -8,126 +8,25 @@ what fsim says, unless said otherwise.
 
 from __future__ import annotations
 
-import csv
 import json
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import simpy
 
+from benchmarks.measurements import MBIT, WAY, Section, amount, grouped, link_of, read, read_cubic
 from benchmarks.reporting import command_line, save
+from benchmarks.validation_losses import goodputs, losses, simulated_losses
 from fsim.fleet import AlwaysOn, Link
-from fsim.network import Arq, Capacity, Datagram, Opening, Reno, Tcp, Transport
+from fsim.network import Capacity, Opening, Tcp
 from fsim.network.transports.connection import Connection
 from fsim.simulation.shared_links import SharedLinks
 from fsim.simulation.transfer import Route
 
-MEASURED = Path(__file__).parent / "measured"
-MBIT = 1e6 / 8
-
-NOISE = 0.015
-"""Seconds that a measurement on the busy machine is off by."""
-
 FRAMING = 450.0
 """Bytes that Flower's gRPC puts around a payload."""
-
-GOODPUTS: dict[float, tuple[str, str, str]] = {
-    0.01: ("1.61", "2.86", "9.2"),
-    0.02: ("1.0-1.2", "0.8-1.5", "7.5-8.5"),
-    0.05: ("1.0-1.2", "0.6-1.2", "4.2-4.6"),
-    0.10: ("0.6-0.7", "0.7-1.6", "1.1-2.4"),
-    0.20: ("0.2-0.3", "0.2-1.6", "1.2-1.3"),
-}
-"""Loss -> Mbit/s measured with Reno, CUBIC, BBR; one or two runs each. 20 Mbit/s, 80 ms."""
-
-Row = Mapping[str, str]
-
-
-@dataclass
-class Section:
-    """A table of the page.
-
-    Attributes
-    ----------
-    errors
-        Seconds of fsim and measured, of each figure that is compared.
-    """
-
-    title: str
-    text: str
-    heads: Sequence[str]
-    rows: list[Sequence[str]] = field(default_factory=list)
-    errors: list[tuple[float, float]] = field(default_factory=list)
-
-    def compare(self, seconds: float, measured: float) -> str:
-        """A cell: fsim's seconds and how far they are from those measured."""
-        self.errors.append((seconds, measured))
-        mark = "" if right(seconds, measured) else " **"
-        return f"{seconds:.3f} ({seconds / measured - 1:+.0%}){mark}"
-
-    def summary(self) -> str:
-        """One sentence on all errors."""
-        if not self.errors:
-            return ""
-        shares = [abs(found / measured - 1) for found, measured in self.errors]
-        within = sum(right(*pair) for pair in self.errors)
-        return (
-            f"{within} of {len(self.errors)} within 10% or {1000 * NOISE:.0f} ms; the error is "
-            f"{statistics.median(shares):.1%} in the median, {max(shares):.0%} at the most."
-        )
-
-    def text_lines(self) -> Iterator[str]:
-        """The section in Markdown."""
-        yield from (f"## {self.title}", "", self.text, "")
-        if summary := self.summary():
-            yield from (summary, "")
-        yield "| " + " | ".join(self.heads) + " |"
-        yield "|" + "---|" * len(self.heads)
-        for row in self.rows:
-            yield "| " + " | ".join(row) + " |"
-        yield ""
-
-
-def right(seconds: float, measured: float) -> bool:
-    """Whether a figure is within 10% or the noise of a measurement."""
-    return abs(seconds - measured) <= max(NOISE, 0.1 * measured)
-
-
-def read(name: str) -> list[Row]:
-    """The rows of a measurement."""
-    with (MEASURED / name).open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def read_cubic(name: str) -> list[Row]:
-    """Those of CUBIC, with which fsim is compared."""
-    return [row for row in read(name) if row["congestion_control"] == "cubic"]
-
-
-def grouped(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
-    """Rows by the values of some columns, in their order."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[column] for column in columns), []).append(row)
-    return groups
-
-
-def link_of(row: Row) -> tuple[Capacity, float]:
-    """The link of a measurement and its round trip, seconds."""
-    return Capacity.constant(float(row["rate_mbit"]) * MBIT), float(row["round_trip_ms"]) / 1e3
-
-
-def amount(size: str) -> str:
-    """A payload as it is read best."""
-    number = int(size)
-    return f"{number / 1e6:g} MB" if number >= 1e6 else f"{number / 1e3:g} kB"
-
-
-WAY = ("rate_mbit", "round_trip_ms", "payload_bytes")
 
 
 def cold() -> Section:
@@ -195,7 +94,7 @@ def warm() -> Section:
             arrived, window = tcp.end(link, tcp.pace(150_000, round_trip), 0, round_trip)
             connection.use("up", arrived - round_trip / 2, window)
             now = arrived + round_trip / 2 + idle
-            opening = Opening(connection.window("up", now, round_trip))
+            opening = Opening(connection.window("up", now, round_trip, restarts=True))
             seconds = tcp.finish_time(link, size, now, round_trip, opening) - now + round_trip / 2
             measured = float(row[column])
             cells.append(f"{measured:.3f} / {section.compare(seconds, measured)}")
@@ -214,7 +113,7 @@ def flower() -> Section:
     )
     for row in read("flower.csv"):
         link, round_trip = link_of(row)
-        idle = Opening(Connection().window("up", 0.0, round_trip))
+        idle = Opening(Connection().window("up", 0.0, round_trip, restarts=True))
         size, measured = int(row["payload_bytes"]), float(row["upload_s_fit_return_to_aggregate"])
         seconds = Tcp(framing=FRAMING).finish_time(link, size, 0, round_trip, idle)
         section.rows.append(
@@ -272,72 +171,56 @@ def steps() -> Section:
     """Uploads over a capacity that changes."""
     section = Section(
         "A capacity that changes",
-        "Seconds of one upload, 80 ms, medians of 2 runs; compared with CUBIC. A rise of capacity "
-        "is followed at once, which no sender can.",
-        ("Mbit/s from second", "payload", "CUBIC", "BBR", "`tcp`"),
+        "Seconds of one upload, 80 ms, medians; those of the first three rows until the reply, of "
+        "the others until the last byte arrives. `tcp` doubles with each round trip into a rise, "
+        "as Reno does; Linux's CUBIC has left slow start by then where a queue has grown before "
+        "it, and takes longer. Compared with CUBIC.",
+        ("Mbit/s from second", "payload", "CUBIC", "BBR", "Reno", "`tcp`"),
     )
     columns = ("profile_s_and_bits_per_s", "round_trip_ms", "payload_bytes")
-    for key, rows in grouped(read("steps.csv"), columns).items():
-        profile = json.loads(key[0])
-        link = Capacity(*zip(*((start, rate / 8) for start, rate in profile), strict=True))
+    for name, reply in (("steps.csv", 0.5), ("rises.csv", 0.0)):
+        for key, rows in grouped(read(name), columns).items():
+            profile = json.loads(key[0])
+            link = Capacity(*zip(*((start, rate / 8) for start, rate in profile), strict=True))
+            measured = {
+                row["congestion_control"]: statistics.median(json.loads(row["seconds_by_run"]))
+                for row in rows
+            }
+            round_trip = float(key[1]) / 1e3
+            seconds = Tcp().finish_time(link, int(key[2]), 0, round_trip) + reply * round_trip
+            changes = [f"{rate / 1e6:g} from {start:g}" for start, rate in profile]
+            text = f"{', '.join(changes[:4])}, ..." if len(changes) > 4 else ", ".join(changes)
+            seen = (measured.get(name) for name in ("cubic", "bbr", "reno"))
+            section.rows.append((
+                text, amount(key[2]), *("-" if each is None else f"{each:.3f}" for each in seen),
+                section.compare(seconds, measured["cubic"]),
+            ))  # fmt: skip
+    return section
+
+
+def fast() -> Section:
+    """Uploads at 100 Mbit/s."""
+    section = Section(
+        "One upload at 100 Mbit/s",
+        "Medians of 5 runs, seconds until the last byte arrives, a queue of rate x round trip; "
+        "compared with CUBIC.",
+        ("round trip", "payload", "CUBIC", "BBR", "`tcp`"),
+    )
+    for key, rows in grouped(read("fast.csv"), ("round_trip_ms", "payload_bytes")).items():
         measured = {
             row["congestion_control"]: statistics.median(json.loads(row["seconds_by_run"]))
             for row in rows
         }
-        round_trip = float(key[1]) / 1e3
-        seconds = Tcp().finish_time(link, int(key[2]), 0, round_trip) + round_trip / 2
+        link = Capacity.constant(100 * MBIT)
+        seconds = Tcp().finish_time(link, int(key[1]), 0, float(key[0]) / 1e3)
         section.rows.append((
-            ", ".join(f"{rate / 1e6:g} from {start:g}" for start, rate in profile), amount(key[2]),
-            f"{measured['cubic']:.3f}", f"{measured['bbr']:.3f}",
+            f"{key[0]} ms", amount(key[1]), f"{measured['cubic']:.3f}", f"{measured['bbr']:.3f}",
             section.compare(seconds, measured["cubic"]),
         ))  # fmt: skip
     return section
 
 
-def losses() -> Section:
-    """Uploads under random loss, in ns-3."""
-    section = Section(
-        "Random loss, one upload",
-        "ns-3, 20 Mbit/s and 80 ms, seconds in the mean over seeds; compared with LinuxReno. "
-        "`reno` has one rate for all of a payload past its first flights, where a short one lives "
-        "in slow start until its first loss.",
-        ("loss", "payload", "LinuxReno", "Cubic", "Bbr", "`reno`"),
-    )
-    for key, rows in grouped(read("ns3_loss.csv"), ("loss", "payload_bytes")).items():
-        mean = {row["tcp"]: float(row["mean_s"]) for row in rows}
-        link = Capacity.constant(20 * MBIT)
-        seconds = Reno(float(key[0])).finish_time(link, int(key[1]), 0, 0.08) + 0.04
-        names = ("LinuxReno", "Cubic", "Bbr")
-        cells = [f"{mean[name]:.3f}" if name in mean else "-" for name in names]
-        cells.append(section.compare(seconds, mean["LinuxReno"]))
-        section.rows.append((f"{float(key[0]):.1%}", amount(key[1]), *cells))
-    return section
-
-
-def goodput(transport: Transport) -> str:
-    """Mbit/s of a payload so large that its beginning does not matter."""
-    size = 1_000_000_000
-    seconds = transport.finish_time(Capacity.constant(20 * MBIT), size, 0, 0.08)
-    return f"{size * 8 / seconds / 1e6:.2f}"
-
-
-def goodputs() -> Section:
-    """Goodput of transfers without end under random loss."""
-    section = Section(
-        "Random loss, a transfer without end",
-        "Goodput in Mbit/s on sockets, 20 Mbit/s and 80 ms; one or two runs each, and noisy.",
-        ("loss", "Reno", "CUBIC", "BBR", "`reno` (Mathis)", "`reno`, `pftk`", "`arq`",
-         "`datagram`, share that arrives"),
-    )  # fmt: skip
-    for loss, measured in GOODPUTS.items():
-        section.rows.append((
-            f"{loss:.0%}", *measured, goodput(Reno(loss)), goodput(Reno(loss, "pftk")),
-            goodput(Arq(loss)), f"{goodput(Datagram(loss))}, {1 - loss:.0%}",
-        ))  # fmt: skip
-    return section
-
-
-SECTIONS = (cold, tls, warm, flower, shared, steps, losses, goodputs)
+SECTIONS = (cold, fast, tls, warm, flower, shared, steps, losses, simulated_losses, goodputs)
 
 BEGINNING = """# Seconds beside measured ones
 

@@ -26,7 +26,7 @@ FEDAVG, FSTQ = "float16", "fstq"
 """The policies here that are the paper's FedAvg-LoRA and Fed-FSTQ."""
 
 UNPRUNED = f"{FSTQ}:tokens=false"
-TRANSPORTS = ("datagram", "arq", "reno")
+TRANSPORTS = ("datagram", "arq", "tcp")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ Nothing here knows of clients, rounds, models or the event loop.
 from fsim.network.links.capacity import Capacity
 from fsim.network.transports.base import Transport
 from fsim.network.transports.pace import NEW_CONNECTION, Opening, Pace
-from fsim.network.transports.transports import Arq, Datagram, Fluid, Reno, Tcp
+from fsim.network.transports.tcp import Arq, Tcp
+from fsim.network.transports.transports import Datagram, Fluid
 
 __all__ = [
     "NEW_CONNECTION",
@@ -16,7 +17,6 @@ __all__ = [
     "Fluid",
     "Opening",
     "Pace",
-    "Reno",
     "Tcp",
     "Transport",
 ]

@@ -8,18 +8,18 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import simpy
 
 from fsim.algorithms.base import ClientSide
 from fsim.compression import EncodingContext
 from fsim.compression.faults import explained
 from fsim.core.errors import PayloadError, TraceError, TrainingDiverged, TransferNeverEnds
-from fsim.core.rng import participation
+from fsim.core.rng import participation, stream
 from fsim.core.types import Update
 from fsim.fleet import ClientProfile, EnergyModel, Link
 from fsim.fleet.availability import Vanishing
 from fsim.network.transports.connection import Connection
+from fsim.network.transports.losses import Draws
 from fsim.records import Kind, Recorder
 from fsim.server.protocols.base import ClientUpdate
 from fsim.simulation.allowance import bytes_within
@@ -28,7 +28,7 @@ from fsim.simulation.failures import PayloadFailures, ServerUptime
 from fsim.simulation.learner import Learner, check_result
 from fsim.simulation.payload import PayloadEncoder
 from fsim.simulation.reasons import ClientLost, Ending, NoUpdate, Trouble
-from fsim.simulation.transfer import Route, Transferred, finish_of_work
+from fsim.simulation.transfer import Direction, Route, Transferred, finish_of_work
 from fsim.simulation.uplink_message import UplinkMessage, joined_length
 from fsim.training.trainer import TrainingJob, TrainingResult
 
@@ -92,8 +92,8 @@ class ClientRound:
         The context of its encoding, but for the Fisher and the step sizes that training brings.
     weight
         Number of its training examples.
-    packets
-        For the packets that are lost.
+    seed
+        The scenario's.
     algorithm
         The scenario's algorithm on this client.
     version
@@ -109,7 +109,7 @@ class ClientRound:
     job: TrainingJob
     context: EncodingContext
     weight: float
-    packets: np.random.Generator
+    seed: int
     algorithm: ClientSide
     version: int = 0
     repeat: int = 0
@@ -160,10 +160,7 @@ class ClientRound:
             size = billing.size(joined_length(self.download_bytes, beside))
             part = billing.size(beside)
             details = {"parts": {"adapter": size - part, self.algorithm.companion: part}}
-        profile = self.profile
-        transferred = yield from self.run_context.downlink.transfer(
-            size, profile.downlink, profile.availability, self._connection()
-        )
+        transferred = yield from self._transfer("down", size)
         seconds = self.run_context.env.now - began
         energy = self.run_context.energy.download(transferred.active_s)
         details |= self._capacity(self.profile.downlink, began)
@@ -224,9 +221,7 @@ class ClientRound:
         began, size = env.now, run_context.billing.size(message.size)
         if vanishing is not None and vanishing.moment == "uploading":
             yield from self._vanish_while_uploading(size, vanishing.share)
-        transferred = yield from run_context.uplink.transfer(
-            size, self.profile.uplink, self.profile.availability, self._connection()
-        )
+        transferred = yield from self._transfer("up", size)
         energy = run_context.energy.upload(transferred.active_s, transferred.sent_bytes)
         parts = {name: run_context.billing.size(part) for name, part in message.breakdown().items()}
         details: dict[str, Any] = self._capacity(self.profile.uplink, began)
@@ -257,7 +252,8 @@ class ClientRound:
     ) -> Ending:
         """Hand the update to the server, damaged, twice or lost as it may be."""
         run_context, keys = self.run_context, self._keys
-        arrived = message.lossy(run_context.uplink.transport.lost(message.size, self.packets))
+        packets = stream(self.seed, "transport.loss", *keys)
+        arrived = message.lossy(run_context.uplink.transport.lost(message.size, packets))
         arrived = arrived.changed(lambda piece: run_context.failures.corrupted(piece, *keys))
         received = run_context.billing.size(arrived.size)
         twice = received if run_context.failures.duplicated(*keys) else 0
@@ -304,7 +300,7 @@ class ClientRound:
         """
         env, link, route = self.run_context.env, self.profile.uplink, self.run_context.uplink
         began, transport = env.now, route.transport
-        opening = route.opening(link, self._connection())
+        opening = route.opening(link, self._connection(), self._draws("up"))
         way = link.capacity, size, began
         try:
             whole = transport.finish_time(*way, link.round_trip, opening) - began
@@ -325,6 +321,24 @@ class ClientRound:
         yield self.run_context.env.timeout(max(self.run_context.dropout_timeout, least))
         self._record(Kind.LOST, size=wasted, details={"reason": trouble})
         return ClientLost(trouble, never)
+
+    def _transfer(
+        self, direction: Direction, size: int
+    ) -> Generator[simpy.Event, Any, Transferred]:
+        profile, up = self.profile, direction == "up"
+        route = self.run_context.uplink if up else self.run_context.downlink
+        return route.transfer(
+            size,
+            profile.uplink if up else profile.downlink,
+            profile.availability,
+            self._connection(),
+            self._draws(direction),
+        )
+
+    def _draws(self, direction: Direction) -> Draws:
+        """Streams of the packets that are lost of a transfer, one a connection."""
+        purpose, keys = f"transport.loss.{direction}", self._keys
+        return lambda number: stream(self.seed, purpose, *keys, number)
 
     def _connection(self) -> Connection:
         """The client's connection, as far as the server is concerned."""

@@ -13,6 +13,7 @@ import simpy
 
 from fsim.core.errors import TraceError
 from fsim.network import Capacity
+from fsim.network.links.cursor import Cursor
 from fsim.network.sharing.max_min import SharedNetwork
 from fsim.network.sharing.shared_link import SharedLink
 
@@ -40,7 +41,9 @@ class SharedLinks:
         self._waiting: dict[int, simpy.Event] = {}
         self._alarm = 0
 
-    def begin(self, size: float, path: Sequence[int], cap: Capacity) -> tuple[int, simpy.Event]:
+    def begin(
+        self, size: float, path: Sequence[int], cap: Capacity | Cursor
+    ) -> tuple[int, simpy.Event]:
         """Begin a transfer now.
 
         Parameters
@@ -50,7 +53,7 @@ class SharedLinks:
         path
             Indices of the shared links that it goes over.
         cap
-            The client's own link.
+            The client's own link, or a cursor of its own that stands at this time.
 
         Returns
         -------

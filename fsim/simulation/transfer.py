@@ -11,10 +11,15 @@ import simpy
 
 from fsim.core.errors import TransferNeverEnds
 from fsim.fleet import Availability, Link
-from fsim.network import Opening, Transport
+from fsim.network import Capacity, Opening, Transport
 from fsim.network.links.capacity import never_ends
+from fsim.network.links.cursor import Cursor
 from fsim.network.transports.connection import Connection
+from fsim.network.transports.growth import GrowthCursor
 from fsim.network.transports.interruption import MOST_WINDOWS, Rule, interrupted, not_through
+from fsim.network.transports.losses import Draws
+from fsim.network.transports.pace import Window
+from fsim.network.transports.sender import Sender
 from fsim.simulation.shared_links import SharedLinks
 
 Direction = Literal["up", "down"]
@@ -38,7 +43,7 @@ class Transferred:
     never
         The reason why it would never end; empty for one that was finished or broken off.
     window
-        Bytes that its sender may send at once over the connection that it leaves; 0 for none.
+        Of the sender, over the connection that it leaves; None if that is broken.
     """
 
     arrived: bool
@@ -46,7 +51,7 @@ class Transferred:
     wasted: int
     active_s: float
     never: str = ""
-    window: float = 0.0
+    window: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -70,17 +75,24 @@ class Route:
     shared_links: SharedLinks | None = None
     direction: Direction = "up"
 
-    def opening(self, link: Link, connection: Connection | None) -> Opening:
+    def opening(
+        self, link: Link, connection: Connection | None, draws: Draws | None = None
+    ) -> Opening:
         """State of a connection for a transfer that begins now; one that broke is closed."""
         new = Opening(
-            None, self.direction == "down", connection is not None and connection.was_open
+            None,
+            self.direction == "down",
+            connection is not None and connection.was_open,
+            None if draws is None else self.transport.draw_losses(draws),
         )
         if connection is None or not self.transport.keeps_connections or not connection.is_open:
             return new
         if connection.until < self.env.now:
             connection.close()
             return new
-        window = connection.window(self.direction, self.env.now, link.round_trip)
+        window = connection.window(
+            self.direction, self.env.now, link.round_trip, self.transport.restarts
+        )
         return new._replace(window=window)
 
     def transfer(
@@ -89,6 +101,7 @@ class Route:
         link: Link,
         availability: Availability,
         connection: Connection | None = None,
+        draws: Draws | None = None,
     ) -> Generator[simpy.Event, Any, Transferred]:
         """The process of a transfer that begins now.
 
@@ -101,20 +114,22 @@ class Route:
         connection
             The client's, which the transfer goes over if it is open and opens if not; None for a
             connection of the transfer's own.
+        draws
+            Of the packets that are lost; None for losses at their mean distance.
 
         Raises
         ------
         TraceError
             See :meth:`fsim.network.Transport.finish_time`.
         """
-        opening = self.opening(link, connection)
+        opening = self.opening(link, connection, draws)
         if self.shared_links is None or not link.path:
             transferred = yield from self._alone(size, link, availability, opening)
         else:
             shared_links = self.shared_links
             transferred = yield from self._shared(shared_links, size, link, availability, opening)
         if connection is not None:
-            if transferred.arrived:
+            if transferred.window is not None:
                 now, last_byte = self.env.now, self.env.now - link.round_trip / 2
                 until = availability.available_until(now)
                 connection.use(self.direction, last_byte, transferred.window, until)
@@ -162,7 +177,7 @@ class Route:
         for _ in range(MOST_WINDOWS):
             while (back := availability.next_available(self.env.now)) > self.env.now:
                 yield self.env.timeout(back - self.env.now)
-                opening = opening._replace(window=None)
+                opening = opening.anew()
             began = self.env.now
             until = availability.available_until(began)
             rest = size - progress
@@ -173,9 +188,9 @@ class Route:
                 total = progress + wasted + error.sent_bytes
                 return Transferred(False, total, total, active, str(error))
             active += min(self.env.now, until) - began
-            if part is None:
+            if window is not None:
                 return Transferred(True, size + wasted, wasted, active, window=window)
-            opening = opening._replace(window=None)
+            opening = opening.anew()
             if self.rule == "resume":
                 progress += part
             else:
@@ -188,30 +203,31 @@ class Route:
 
     def _connection(
         self, shared_links: SharedLinks, size: int, link: Link, until: float, opening: Opening
-    ) -> Generator[simpy.Event, Any, tuple[int | None, float]]:
-        """One connection; payload bytes sent if it was broken off, else None and its window.
+    ) -> Generator[simpy.Event, Any, tuple[int, Window | None]]:
+        """One connection; payload bytes sent, and its window if it was not broken off.
 
-        Every flight of slow start is a transfer over the shared links, and so is what follows once
-        one of them has kept its share busy for a whole round trip.
+        Every flight is a transfer over the shared links, and so is what follows once one of them
+        has kept its share busy for a whole round trip.
 
         Raises
         ------
         TransferNeverEnds
             The client's own link stays at zero from now on, and the client stays.
         """
-        env, began = self.env, self.env.now
+        env, began, round_trip = self.env, self.env.now, link.round_trip
         dies = max(began, link.capacity.dies_at)
         last = min(until, dies)
-        pace = self.transport.pace(size, link.round_trip, opening)
-        own, rest, flight, full = pace.link(link.capacity), pace.wire, pace.flight, False
+        pace = self.transport.pace(size, round_trip, opening)
+        own, sender, busy = pace.link(link.capacity), Sender(pace, round_trip), False
 
-        def broken_off() -> tuple[int, float]:
+        def broken_off(delivered: float = 0.0) -> tuple[int, None]:
+            rest = sender.rest - delivered
             part = size if rest <= 0 else min(size, self.transport.payload(pace.wire - rest))
             if last < until:
                 error = never_ends(size, began)
                 error.sent_bytes = part
                 raise error
-            return part, 0.0
+            return part, None
 
         wait = began + pace.setup
         while True:
@@ -219,11 +235,11 @@ class Route:
                 yield env.timeout(last - env.now)
                 return broken_off()
             yield env.timeout(wait - env.now)
-            streams = (
-                full or flight >= rest or pace.fills(flight, own.rate_at(env.now), link.round_trip)
-            )
-            sent_at, part = env.now, rest if streams else flight
-            limit = own.capped(pace.cap) if streams else own
+            streams = sender.streams(0.0 if busy else own.rate_at(env.now))
+            sent_at, part = env.now, sender.rest if streams else sender.flight
+            limit: Capacity | Cursor = own
+            if streams and sender.window < sender.rest and round_trip:
+                limit = GrowthCursor(own, sent_at, round_trip, sender.window / round_trip)
             flow, finished = shared_links.begin(part, link.path, limit)
             if math.isinf(last):
                 yield finished
@@ -232,20 +248,19 @@ class Route:
                 if not finished.triggered:
                     delivered = shared_links.end(flow)
                     if last == until or delivered < part:
-                        rest -= delivered
-                        return broken_off()
+                        return broken_off(delivered)
             if streams:
                 break
-            rest -= part
             # Its acknowledgements come a round trip after it left. If they find the way busy still,
             # the window is as large as the way, and what is left follows without a pause.
-            wait = max(sent_at + link.round_trip, env.now)
-            flight, full = 2 * flight, wait == env.now
+            answered = max(sent_at + round_trip, env.now)
+            busy = answered == env.now
+            wait = answered + sender.acknowledge(answered - sent_at)
         if opening.fetched and env.now + pace.closing > until:
             yield env.timeout(until - env.now)
-            return size, 0.0
+            return size, None
         yield env.timeout(pace.closing)
-        return None, pace.window(flight, rest, link.round_trip)
+        return size, sender.final_window()
 
 
 def present_seconds(availability: Availability, begin: float, end: float) -> float:

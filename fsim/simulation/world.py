@@ -13,7 +13,6 @@ from typing_extensions import override
 from fsim.algorithms import make_algorithm
 from fsim.algorithms.base import Federation
 from fsim.compression import EncodingContext, make_policy
-from fsim.core.rng import participation, stream
 from fsim.core.types import Update
 from fsim.fleet import batteries
 from fsim.fleet.population import DrawnPopulation
@@ -268,7 +267,7 @@ class SimulatedWorld(World):
             job=self.learner.job(client, round_number, adapter, steps, side.correction(), repeat),
             context=EncodingContext.of(seed, client, round_number, repeat, memory=memory),
             weight=examples,
-            packets=stream(seed, "transport.loss", *participation(client, round_number, repeat)),
+            seed=seed,
             version=self.version,
             algorithm=side,
             repeat=repeat,

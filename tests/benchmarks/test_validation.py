@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.validation import Section, page
+from benchmarks.measurements import Section
+from benchmarks.validation import page
 
 ROOT = Path(__file__).parents[2]
 

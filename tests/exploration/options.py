@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fsim.compression import POLICIES
-from fsim.network.transports.congestion import FORMULAS
+from fsim.network.transports.congestion import CONGESTION
+from fsim.network.transports.tcp import LOSSES
 from fsim.server.staleness import STALENESS
 
 POOL = (
@@ -23,7 +24,8 @@ POOL = (
 """Values that every option is tried with."""
 
 TEXTS = {
-    "formula": tuple(FORMULAS),
+    "congestion": tuple(CONGESTION),
+    "losses": LOSSES,
     "staleness": (*STALENESS, "polynomial:exponent=2", "hinge:slope=1:free=0"),
     "inner": tuple(POLICIES),
 }

@@ -76,7 +76,7 @@ def test_a_scenario_written_out_is_the_same_scenario(path, tmp_path):
         ({"training__local_steps": None}, "training: local_steps, local_epochs: found None and None"),
         ({"training__local_epochs": 0}, "training.local_epochs: found 0, allowed is greater than 0"),
         ({"server__correction": "nova"}, "server.correction: found correction 'nova', allowed are none, scaffold, fednova, feddyn"),
-        ({"transport": {"kind": "pigeon"}}, "transport: found transport 'pigeon', allowed are tcp, fluid, arq, reno, datagram"),
+        ({"transport": {"kind": "pigeon"}}, "transport: found transport 'pigeon', allowed are tcp, fluid, arq, datagram"),
     ],
 )  # fmt: skip
 def test_bad_input_is_told_with_path_found_and_allowed(changes, message):

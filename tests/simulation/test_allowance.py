@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fsim.fleet import Link
 from fsim.network import Capacity, Fluid, Opening, Tcp
-from fsim.network.transports.pace import INITIAL_FLIGHT, NEW_CONNECTION
+from fsim.network.transports.pace import NEW_CONNECTION, NEW_WINDOW
 from fsim.simulation.allowance import bytes_within
 
 
@@ -40,7 +40,7 @@ def test_one_byte_more_would_take_too_long(seconds, rate, round_trip, transport)
     size = bytes_within(seconds, own, transport)
 
     def takes(count):
-        opening = Opening(INITIAL_FLIGHT) if transport.keeps_connections else NEW_CONNECTION
+        opening = Opening(NEW_WINDOW) if transport.keeps_connections else NEW_CONNECTION
         return transport.finish_time(own.capacity, count, 0.0, round_trip, opening)
 
     assert size == 0 or takes(size) <= seconds

@@ -11,7 +11,7 @@ from fsim.core.errors import ScenarioError
 from fsim.core.rng import stream
 from fsim.data.encoding import BatchShape, draw_batches
 from fsim.network import Capacity, Opening, Tcp
-from fsim.network.transports.pace import INITIAL_FLIGHT
+from fsim.network.transports.pace import NEW_WINDOW
 from fsim.simulation.build import build_population, prepare_task
 from fsim.simulation.run import simulate
 from fsim.training.cohort import Cohort, SlotJob
@@ -74,7 +74,7 @@ def test_uploads_take_what_the_network_room_says_over_a_trace(tiny):
         link = population[row["client"]].uplink
         assert isinstance(link.capacity, Capacity)
         # Over the connection that the download has opened.
-        opened = Opening(INITIAL_FLIGHT)
+        opened = Opening(NEW_WINDOW)
         finish = Tcp().finish_time(link.capacity, row["bytes"], row["time_s"], 0.08, opened)
         assert row["time_s"] + row["duration_s"] == pytest.approx(finish, rel=1e-9)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fsim.core.errors import TraceError
 from fsim.fleet import AlwaysOn, Link, Traced
-from fsim.network import Capacity, Fluid, Reno, Tcp
+from fsim.network import Capacity, Fluid, Tcp
 from fsim.network.transports.connection import Connection
 from fsim.simulation.shared_links import SharedLinks
 from fsim.simulation.transfer import Route, finish_of_work, present_seconds
@@ -216,15 +216,6 @@ def test_a_client_that_was_away_opens_a_new_connection(way):
     assert kept(WAYS[way](Tcp()), steps, away) == pytest.approx(
         [new, open_already, new, open_already]
     )
-
-
-def test_a_window_grows_with_what_is_acknowledged_and_is_never_below_the_first():
-    pace = Tcp().pace(1, 0.1)
-    assert pace.window(60_000.0, 30_000.0, 0.1) == 90_000
-    assert pace.window(60_000.0, 10**9, 0.1) == 120_000
-    lossy = Reno(0.01).pace(1, 0.1)
-    assert lossy.window(60_000.0, 10**9, 0.1) == pytest.approx(lossy.cap * 0.1)
-    assert Reno(0.5).pace(1, 0.1).window(15_000.0, 10**9, 0.1) == 15_000
 
 
 def test_a_shared_upload_that_resumes():

@@ -126,6 +126,11 @@ class Capacity:
         return self.staircase.mean * self.scale
 
     @property
+    def changes(self) -> bool:
+        """True if it is not the same at all times."""
+        return len(self.staircase.rates) > 1
+
+    @property
     def dies_at(self) -> float:
         """Seconds from which on nothing passes any more, 0 at the least; ``inf`` for never."""
         steps = self.staircase
@@ -161,21 +166,6 @@ class Capacity:
             raise TraceError("a capacity that is zero throughout cannot be scaled to a mean")
         return self.scaled(mean / self.mean)
 
-    def capped(self, rate: float) -> Capacity:
-        """The lesser of the capacity and a constant rate (bytes/s, ``inf`` for no cap), always.
-
-        Raises
-        ------
-        TraceError
-            The rate is negative or not a number.
-        """
-        if not rate >= 0:
-            raise TraceError(f"found a cap of {rate:g} bytes/s, allowed is 0 or more")
-        if rate >= self.staircase.highest * self.scale:
-            return self
-        lower = np.minimum(self.rates, rate)
-        return Capacity(self.starts, lower, self.duration, self.past_end, self.offset)
-
     def with_offset(self, offset: float) -> Capacity:
         """The same staircase, entered ``offset`` seconds after its beginning."""
         return Capacity.over(self.staircase, self.scale, offset)
@@ -192,6 +182,57 @@ class Capacity:
                 raise steps.beyond(within, self.offset)
             within = math.fmod(within, period)
         return rates[bisect_right(starts, within) - 1] * self.scale
+
+    def next_above(self, time: float, rate: float) -> float:
+        """The first time (seconds) after another at which a piece of more than a rate begins.
+
+        ``inf`` if there is none.
+        """
+        steps = self.staircase
+        least = rate / self.scale
+        if steps.highest <= least:
+            return math.inf
+        passed, within = self._passed(time)
+        above = np.flatnonzero(steps.rates > least)
+        starts = steps.starts[above]
+        later = int(np.searchsorted(starts, within, side="right"))
+        if later < len(starts):
+            return passed + float(starts[later]) - self.offset
+        if math.isinf(steps.period) or steps.refuses:
+            return math.inf
+        return passed + steps.period + float(starts[0]) - self.offset
+
+    def next_return(self, time: float, seconds: float, since: float = 0.0) -> float:
+        """The first time (seconds) after another at which an outage of more than ``seconds`` ends.
+
+        Seconds of it before ``since`` do not count. ``inf`` if there is none.
+        """
+        steps = self.staircase
+        passed, within = self._passed(time)
+        here = since + self.offset - passed
+        for begin, end in steps.outages:
+            if end > within and end - max(begin, here) > seconds:
+                return passed + end - self.offset
+        if math.isinf(steps.period) or steps.refuses:
+            return math.inf
+        # One that is cut by `since` may be the only one of the next pass, and whole in that after.
+        for later in (steps.period, 2 * steps.period):
+            for begin, end in steps.outages:
+                if end - max(begin, here - later) > seconds:
+                    return passed + later + end - self.offset
+        return math.inf
+
+    def _passed(self, time: float) -> tuple[float, float]:
+        """Seconds of whole passes of the staircase, and seconds within the present one.
+
+        What begins at that time, up to rounding, has begun.
+        """
+        within, period = time + self.offset, self.staircase.period
+        within += 8 * math.ulp(within)
+        if within < period:
+            return 0.0, within
+        passed = within // period * period
+        return passed, within - passed
 
     def bytes_between(self, begin: float, end: float) -> float:
         """Bytes that the link delivers from one time to another (seconds)."""

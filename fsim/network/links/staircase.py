@@ -115,6 +115,23 @@ class Staircase:
         rates, delivered = self.rates.tolist(), self.delivered.tolist()
         return starts, ends, rates, delivered, self.period, self.total
 
+    @cached_property
+    def outages(self) -> list[tuple[float, float]]:
+        """Seconds at which the rate falls to zero and rises again, of each time that it does.
+
+        One that goes on over the end of a loop begins before 0.
+        """
+        still = np.concatenate(([False], self.rates == 0, [False]))
+        begins = np.flatnonzero(still[1:] & ~still[:-1])
+        ends = np.flatnonzero(still[:-1] & ~still[1:])
+        bounds = np.append(self.starts, self.period)
+        spans = zip(bounds[begins].tolist(), bounds[ends].tolist(), strict=True)
+        outages = [(begin, end) for begin, end in spans if math.isfinite(end)]
+        loops = math.isfinite(self.period) and not self.refuses and self.total > 0
+        if loops and self.rates[0] == self.rates[-1] == 0:
+            return [(outages[-1][0] - self.period, outages[0][1]), *outages[1:-1]]
+        return outages
+
     def beyond(self, time: float, offset: float) -> TraceError:
         """Error for a time (on the staircase; inf for its end) at which it is unknown."""
         reached = "its end" if math.isinf(time) else f"{time - offset:g} s"

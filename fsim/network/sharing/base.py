@@ -16,7 +16,8 @@ from typing import Any, Generic, TypeVar
 
 from fsim.core.errors import TraceError, TransferNeverEnds
 from fsim.network.links.capacity import Capacity
-from fsim.network.sharing.events import Cursor, LazyHeap
+from fsim.network.links.cursor import Cursor
+from fsim.network.sharing.events import LazyHeap
 
 MAX_CHANGES = 10_000_000
 """Changes of capacity in a row, with no flow coming or finishing, after which it is given up."""
@@ -190,7 +191,7 @@ class Sharing(ABC, Generic[U]):
         self,
         time: float,
         size: float,
-        cap: Capacity | None,
+        cap: Capacity | Cursor | None,
         weight: float,
         flow: int | None,
         path: tuple[int, ...],
@@ -222,9 +223,9 @@ class Sharing(ABC, Generic[U]):
         self._stale = True
         return number
 
-    def _enter(self, flow: int, cap: Capacity, time: float) -> Cursor:
+    def _enter(self, flow: int, cap: Capacity | Cursor, time: float) -> Cursor:
         try:
-            return Cursor(cap, time)
+            return cap if isinstance(cap, Cursor) else Cursor(cap, time)
         except TraceError as error:
             raise TraceError(str(error), flow) from None
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fsim.network.links.capacity import Capacity
+from fsim.network.links.cursor import Cursor
 from fsim.network.sharing.base import Sharing, Upload
 
 Floats = npt.NDArray[np.float64]
@@ -117,7 +118,7 @@ class SharedNetwork(Sharing[_Placed]):
         time: float,
         size: float,
         path: Sequence[int],
-        cap: Capacity | None = None,
+        cap: Capacity | Cursor | None = None,
         weight: float = 1.0,
         flow: int | None = None,
     ) -> int:
@@ -132,7 +133,8 @@ class SharedNetwork(Sharing[_Placed]):
         path
             Shared links that it crosses, in any order, at least one.
         cap
-            Its own link, on the clock of the simulation; None for no limit.
+            Its own link, on the clock of the simulation, or a cursor of its own that stands at that
+            time; None for no limit.
         weight
             Its share beside the others'.
         flow

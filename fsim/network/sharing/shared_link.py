@@ -20,6 +20,7 @@ import math
 from typing import Any
 
 from fsim.network.links.capacity import Capacity
+from fsim.network.links.cursor import Cursor
 from fsim.network.sharing.base import Sharing, Upload
 from fsim.network.sharing.events import LazyHeap
 
@@ -145,7 +146,7 @@ class SharedLink(Sharing[_Member]):
         self,
         time: float,
         size: float,
-        cap: Capacity | None = None,
+        cap: Capacity | Cursor | None = None,
         weight: float = 1.0,
         flow: int | None = None,
     ) -> int:
@@ -158,7 +159,8 @@ class SharedLink(Sharing[_Member]):
         size
             Bytes.
         cap
-            Its own link, on the clock of the simulation; None for no limit.
+            Its own link, on the clock of the simulation, or a cursor of its own that stands at that
+            time; None for no limit.
         weight
             Its share beside the others'.
         flow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -11,8 +12,10 @@ import numpy.typing as npt
 from pydantic import ConfigDict
 
 from fsim.network.links.capacity import Capacity
-from fsim.network.transports.pace import NEW_CONNECTION, Opening, Pace
-from fsim.network.transports.slow_start import slow_start
+from fsim.network.transports.growth import streamed
+from fsim.network.transports.losses import DrawnLosses, Draws
+from fsim.network.transports.pace import NEW_CONNECTION, Opening, Pace, Window
+from fsim.network.transports.sender import Sender, send_flights
 
 
 class Transport(ABC):
@@ -38,9 +41,14 @@ class Transport(ABC):
         """True if a connection is kept from one transfer to the next."""
         return False
 
+    @property
+    def restarts(self) -> bool:
+        """True if the window of a connection that has been idle is that of a new one."""
+        return True
+
     def opening(self, window: float) -> Opening:
         """State of a connection that is kept with a window, bytes; a new one where none is kept."""
-        return Opening(window) if self.keeps_connections else NEW_CONNECTION
+        return Opening(Window(window)) if self.keeps_connections else NEW_CONNECTION
 
     @abstractmethod
     def pace(self, size: int, round_trip: float, opening: Opening = NEW_CONNECTION) -> Pace:
@@ -95,15 +103,15 @@ class Transport(ABC):
 
     def end(
         self, capacity: Capacity, pace: Pace, start: float, round_trip: float
-    ) -> tuple[float, float]:
-        """Time at which the receiver has all bytes, seconds, and the sender's window then, bytes.
+    ) -> tuple[float, Window]:
+        """Time at which the receiver has all bytes, seconds, and the sender's window then.
 
         Parameters and errors are those of :meth:`finish_time`.
         """
-        link = pace.link(capacity)
-        time, rest, flight, _ = slow_start(link, pace, start + pace.setup, round_trip)
-        finish = link.capped(pace.cap).finish_time(time, rest) + pace.closing
-        return finish, pace.window(flight, rest, round_trip)
+        link, sender = pace.link(capacity), Sender(pace, round_trip)
+        time, _ = send_flights(link, sender, start + pace.setup, round_trip)
+        finish, _ = streamed(link, time, sender.rest, round_trip, sender.window)
+        return finish + pace.closing, sender.final_window()
 
     def sent_by(
         self,
@@ -116,19 +124,39 @@ class Transport(ABC):
     ) -> int:
         """Whole payload bytes that have been put on the link before ``until`` (seconds, finite).
 
-        The other parameters are those of :meth:`finish_time`.
+        Those of packets that were lost count when they are sent again. The other parameters are
+        those of :meth:`finish_time`.
         """
         pace = self.pace(size, round_trip, opening)
         if until <= start + pace.setup:
             return 0
-        link = pace.link(capacity)
-        time, rest, _, limit = slow_start(link, pace, start + pace.setup, round_trip, until)
-        if math.isinf(limit):
-            link = link.capped(pace.cap)
-        streamed = min(limit, link.bytes_between(time, until))
-        if streamed >= rest:
+        link, sender = pace.link(capacity), Sender(pace, round_trip)
+        time, limit = send_flights(link, sender, start + pace.setup, round_trip, until)
+        if until <= time:
+            passed = 0.0
+        elif math.isinf(limit):
+            _, rest = streamed(link, time, sender.rest, round_trip, sender.window, until)
+            passed = sender.rest - rest
+        else:
+            passed = min(limit, link.bytes_between(time, until))
+        if passed >= sender.rest:
             return size
-        return min(size, self.payload(pace.wire - rest + streamed))
+        return min(size, self.payload(pace.wire - sender.rest + passed))
+
+    def draw_losses(self, draws: Draws) -> DrawnLosses | None:
+        """Draw the packets of a connection that are lost on the way and sent again.
+
+        Parameters
+        ----------
+        draws
+            Streams of random numbers of the transfer's own.
+
+        Returns
+        -------
+        DrawnLosses or None
+            None for a transport that draws none.
+        """
+        return None
 
     def lost(self, size: int, rng: np.random.Generator) -> npt.NDArray[np.bool_] | None:
         """Draw the packets of a payload that never arrive, shape (packets,).
@@ -137,3 +165,23 @@ class Transport(ABC):
         delivers everything, which draws nothing.
         """
         return None
+
+
+@dataclass(frozen=True)
+class Lossy(Transport):
+    """A transport whose packets get lost.
+
+    Attributes
+    ----------
+    loss
+        Probability that a packet is lost, each by itself, in [0, 1).
+    """
+
+    loss: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.loss < 1:
+            raise ValueError(
+                f"loss: found {self.loss}, allowed is a probability of 0 or more, less than 1"
+            )

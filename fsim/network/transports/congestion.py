@@ -1,70 +1,115 @@
-"""Rate of TCP's congestion avoidance where packets get lost: two published formulas.
+"""Congestion control: how a TCP sender's window answers to acknowledgements and to losses.
 
-Both give goodput, payload bytes/s, of a connection with much to send on a link that is not itself
-the limit, every packet being lost with the same probability by itself. Neither knows of CUBIC or
-BBR (``docs/transports.md`` has measurements of all three).
+Windows are counted in segments here, as the sources have them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
-Number = TypeVar("Number", float, npt.NDArray[np.float64])
-
-MINIMUM_TIMEOUT = 0.2
-"""Seconds; Linux's TCP_RTO_MIN (include/net/tcp.h). RFC 6298 would have 1 s."""
+from typing_extensions import override
 
 
-def mathis(segment: float, loss: float, round_trip: Number) -> Number:
-    """Goodput of Reno with fast retransmit only, bytes/s; ``inf`` without loss or round trip.
+class Congestion(ABC):
+    """Base class of congestion controls; one is the state of one sender past its slow start."""
 
-    segment x sqrt(3/2) / (round trip x sqrt(loss)), with an acknowledgement for every segment:
-    M. Mathis, J. Semke, J. Mahdavi, T. Ott, "The Macroscopic Behavior of the TCP Congestion
-    Avoidance Algorithm", 1997, eq. 3. It leaves out timeouts, and so is too high where loss exceeds
-    a few per cent.
+    name: ClassVar[str]
 
-    Parameters
-    ----------
-    segment
-        Payload bytes of a packet.
-    loss
-        Probability, in [0, 1).
-    round_trip
-        Seconds, one number or an array.
+    restarts: ClassVar[bool] = True
+    """Whether a window that has been idle is that of a new connection again (RFC 2861)."""
+
+    yields: ClassVar[bool] = True
+    """Whether a loss is taken for congestion: slow start ends by it."""
+
+    @abstractmethod
+    def reduced(self, window: float) -> float:
+        """Window after a loss, segments."""
+
+    @abstractmethod
+    def grown(self, window: float, seconds: float, round_trip: float) -> float:
+        """Window after so many seconds of a round trip or more without loss, segments."""
+
+
+class Reno(Congestion):
+    """Half the window at a loss, a segment more each round trip (RFC 5681, section 3.1)."""
+
+    name: ClassVar[str] = "reno"
+
+    @override
+    def reduced(self, window: float) -> float:
+        return max(2.0, window / 2)
+
+    @override
+    def grown(self, window: float, seconds: float, round_trip: float) -> float:
+        return window + 1
+
+
+class Cubic(Congestion):
+    """A cubic curve back to the window of the last loss and beyond, never below Reno (RFC 9438).
+
+    The region in which it follows Reno (section 4.3), fast convergence (section 4.7) and the target
+    a round trip ahead (section 4.2) included.
     """
-    rate: Number = _rate(segment, round_trip * math.sqrt(loss / 1.5))
-    return rate
+
+    name: ClassVar[str] = "cubic"
+
+    SCALE: ClassVar[float] = 0.4
+    """Segments/s^3, the RFC's C."""
+
+    DECREASE: ClassVar[float] = 0.7
+    """What a loss leaves of the window, the RFC's beta."""
+
+    RENO_STEP: ClassVar[float] = 3 * (1 - DECREASE) / (1 + DECREASE)
+    """Segments a round trip of a Reno that is as fast with this decrease, the RFC's alpha."""
+
+    def __init__(self) -> None:
+        self._before, self._reno, self._elapsed, self._rise = 0.0, 0.0, 0.0, 0.0
+
+    @override
+    def reduced(self, window: float) -> float:
+        converges = window < self._before
+        self._before = window * (1 + self.DECREASE) / 2 if converges else window
+        smaller = max(2.0, self.DECREASE * window)
+        self._begin(smaller)
+        return smaller
+
+    def _begin(self, window: float) -> None:
+        self._reno, self._elapsed = window, 0.0
+        self._rise = math.cbrt(max(0.0, self._before - window) / self.SCALE)
+
+    @override
+    def grown(self, window: float, seconds: float, round_trip: float) -> float:
+        if not self._before:
+            # Of a connection that was kept, whose last loss lies before this transfer.
+            self._before = window
+            self._begin(window)
+        self._elapsed += seconds
+        self._reno += self.RENO_STEP if self._reno < self._before else 1.0
+        target = self.SCALE * (self._elapsed + round_trip - self._rise) ** 3 + self._before
+        return max(window, self._reno, min(target, 1.5 * window))
 
 
-def pftk(segment: float, loss: float, round_trip: Number) -> Number:
-    """Goodput of Reno with its timeouts, bytes/s; ``inf`` without loss.
+class Bbr(Congestion):
+    """A window for the rate that is measured, whatever is lost (Cardwell et al., 2016; Linux's).
 
-    segment / (R sqrt(2bp/3) + T0 min(1, 3 sqrt(3bp/8)) p (1 + 32 p^2)): J. Padhye, V. Firoiu,
-    D. Towsley, J. Kurose, "Modeling TCP Throughput: A Simple Model and its Empirical Validation",
-    1998, eq. 30, without a limit by the receiver. Here b = 1: the window of a
-    sender that counts what is acknowledged (RFC 3465) is not slowed down by delayed
-    acknowledgements. T0 = 4 R, as RFC 5348 section 3.1 simplifies it, but at least Linux's 0.2 s.
-
-    Parameters are those of :func:`mathis`.
+    What is lost is sent again, and that is all; the window is kept over idle times.
     """
-    fast = round_trip * math.sqrt(2 * loss / 3)
-    often = min(1.0, 3 * math.sqrt(3 * loss / 8)) * loss * (1 + 32 * loss**2)
-    timeout: Any = np.maximum(4 * round_trip, MINIMUM_TIMEOUT)
-    rate: Number = _rate(segment, fast + timeout * often)
-    return rate
+
+    name: ClassVar[str] = "bbr"
+
+    restarts: ClassVar[bool] = False
+    yields: ClassVar[bool] = False
+
+    @override
+    def reduced(self, window: float) -> float:
+        return window
+
+    @override
+    def grown(self, window: float, seconds: float, round_trip: float) -> float:
+        return window
 
 
-def _rate(segment: float, seconds: Any) -> Any:
-    """One segment in so many seconds, as bytes/s."""
-    with np.errstate(divide="ignore"):
-        rate = np.divide(segment, seconds)
-    return rate if rate.ndim else float(rate)
-
-
-FORMULAS: dict[str, Callable[[float, float, Any], Any]] = {"mathis": mathis, "pftk": pftk}
-"""Name in a scenario -> formula."""
+CONGESTION: dict[str, type[Congestion]] = {kind.name: kind for kind in (Cubic, Reno, Bbr)}
+"""Name in a scenario -> congestion control; the first is the default."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 
-from fsim.network.transports.congestion import MINIMUM_TIMEOUT
-from fsim.network.transports.pace import INITIAL_FLIGHT
+from fsim.network.transports.pace import NEW_WINDOW, Window
+
+MINIMUM_TIMEOUT = 0.2
+"""Seconds; Linux's TCP_RTO_MIN (include/net/tcp.h). RFC 6298 would have 1 s."""
 
 
 def timeout(round_trip: float) -> float:
@@ -40,19 +42,25 @@ class Connection:
     def __init__(self) -> None:
         self.was_open = False
         self.last_used = self.until = -math.inf
-        self._windows: dict[str, tuple[float, float]] = {}
+        self._windows: dict[str, tuple[Window, float]] = {}
 
     @property
     def is_open(self) -> bool:
         """True if there is one."""
         return self.last_used > -math.inf
 
-    def window(self, direction: str, time: float, round_trip: float) -> float:
-        """Bytes on the wire that its sender may send at once, at a time (seconds)."""
-        window, used = self._windows.get(direction, (INITIAL_FLIGHT, -math.inf))
-        return window if time - used <= timeout(round_trip) else INITIAL_FLIGHT
+    def window(self, direction: str, time: float, round_trip: float, restarts: bool) -> Window:
+        """The window of its sender at a time (seconds).
 
-    def use(self, direction: str, time: float, window: float, until: float = math.inf) -> None:
+        One that ``restarts`` is as small as a new one after a timeout without use; its threshold
+        stays.
+        """
+        window, used = self._windows.get(direction, (NEW_WINDOW, -math.inf))
+        if restarts and time - used > timeout(round_trip):
+            return window._replace(size=min(window.size, NEW_WINDOW.size))
+        return window
+
+    def use(self, direction: str, time: float, window: Window, until: float = math.inf) -> None:
         """Note a transfer whose last byte was sent at a time (seconds), and its window."""
         self.last_used, self.until, self.was_open = time, until, True
         self._windows[direction] = window, time

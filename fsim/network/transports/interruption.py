@@ -16,7 +16,7 @@ from typing import Literal, get_args
 from fsim.core.errors import ScenarioError, TraceError, TransferNeverEnds
 from fsim.network.links.capacity import Capacity
 from fsim.network.transports.base import Transport
-from fsim.network.transports.pace import NEW_CONNECTION, Opening
+from fsim.network.transports.pace import NEW_CONNECTION, Opening, Window
 
 Rule = Literal["resume", "restart", "lost"]
 
@@ -37,13 +37,13 @@ class Outcome:
     lost_bytes
         Of these, bytes of no use: sent before a restart, or of a transfer that was not finished.
     window
-        Of the sender when it was through, bytes; 0 if it never was.
+        Of the sender when it was through; None if it never was.
     """
 
     finish: float | None
     sent_bytes: int
     lost_bytes: int
-    window: float = field(default=0.0, compare=False)
+    window: Window | None = field(default=None, compare=False)
 
 
 def interrupted(
@@ -109,7 +109,7 @@ def interrupted(
         if tries == most_windows:
             raise not_through(size, start, tries, last_end, received + lost)
         if begin > start:
-            opening = opening._replace(window=None)
+            opening = opening.anew()
         tries, last_end = tries + 1, end
         try:
             finish, amount, grown = _within(
@@ -126,7 +126,7 @@ def interrupted(
             lost += amount
         if rule == "lost":
             break
-        opening = opening._replace(window=None)
+        opening = opening.anew()
     return Outcome(None, received + lost, received + lost)
 
 
@@ -150,9 +150,9 @@ def _within(
     end: float,
     round_trip: float,
     opening: Opening,
-) -> tuple[float | None, int, float]:
+) -> tuple[float | None, int, Window | None]:
     """Finish of a transfer by ``end``, or None; bytes sent by then, and the window that is left."""
-    grown, needed = 0.0, math.inf
+    grown, needed = None, math.inf
 
     def sent_by(time: float) -> int:
         return transport.sent_by(capacity, size, start, time, round_trip, opening)
@@ -173,4 +173,4 @@ def _within(
         finish = math.inf
     if needed <= end:
         return finish, size, grown
-    return None, sent_by(end), 0.0
+    return None, sent_by(end), None

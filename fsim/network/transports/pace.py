@@ -6,10 +6,31 @@ import math
 from typing import NamedTuple
 
 from fsim.network.links.capacity import Capacity
+from fsim.network.transports.congestion import Congestion, Cubic
+from fsim.network.transports.losses import DrawnLosses, Losses
 from fsim.network.transports.packets import SEGMENT_WIRE
 
 INITIAL_FLIGHT = 10.0 * SEGMENT_WIRE
 """Bytes on the wire of a connection's first flight: 10 segments (RFC 6928)."""
+
+
+class Window(NamedTuple):
+    """A congestion window.
+
+    Attributes
+    ----------
+    size
+        Bytes on the wire that may be sent at once.
+    threshold
+        The size from which on it no longer doubles with each round trip; ``inf`` if nothing was
+        ever lost.
+    """
+
+    size: float
+    threshold: float = math.inf
+
+
+NEW_WINDOW = Window(INITIAL_FLIGHT)
 
 
 class Opening(NamedTuple):
@@ -18,16 +39,24 @@ class Opening(NamedTuple):
     Attributes
     ----------
     window
-        Bytes on the wire that may be sent at once over it; None if there is none yet.
+        What its sender may send; None if there is no connection yet.
     fetched
         Whether it is the receiver who has to connect then, and to ask for the payload.
     reconnects
         Whether both ends have been connected before.
+    losses
+        The packets that are lost, where the transport loses any; None if they are not drawn.
     """
 
-    window: float | None = None
+    window: Window | None = None
     fetched: bool = False
     reconnects: bool = False
+    losses: DrawnLosses | None = None
+
+    def anew(self) -> Opening:
+        """That of the connection which takes the place of this one when it is broken."""
+        losses = None if self.losses is None else self.losses.of_another()
+        return self._replace(window=None, losses=losses)
 
 
 NEW_CONNECTION = Opening()
@@ -39,7 +68,9 @@ class Pace(NamedTuple):
 
     It waits for ``setup``; then come flights, each twice the one before and each waiting a round
     trip for its acknowledgements, until one fills the way or carries all that is left; then the
-    rest as fast as the way allows; and ``closing`` after the last byte it is over.
+    rest as fast as the way allows; and ``closing`` after the last byte it is over. What is lost is
+    sent again in a later flight, and the flights change with it
+    (:class:`fsim.network.transports.sender.Sender`).
 
     Attributes
     ----------
@@ -51,32 +82,28 @@ class Pace(NamedTuple):
         Seconds from the last byte to the transfer's end.
     flight
         Bytes on the wire of the first flight; ``inf`` for a transport that waits for nothing.
-    cap
-        Bytes/s that are not exceeded once the flights are over.
     share
         The part of the client's own link that is there for packets that arrive.
+    threshold
+        Flights of more bytes do not double.
+    control
+        The congestion control.
+    losses
+        The packets that are lost; None for none.
+    first
+        Number, among these packets, of the payload's first one.
     """
 
     wire: float
     setup: float = 0.0
     closing: float = 0.0
     flight: float = math.inf
-    cap: float = math.inf
     share: float = 1.0
+    threshold: float = math.inf
+    control: type[Congestion] = Cubic
+    losses: Losses | None = None
+    first: int = 0
 
     def link(self, capacity: Capacity) -> Capacity:
         """The capacity that the client's own link has for the flights."""
         return capacity if self.share == 1 else capacity.scaled(self.share)
-
-    def window(self, flight: float, rest: float, round_trip: float) -> float:
-        """Bytes that may be sent at once after a flight, or a stream, of which ``rest`` was left.
-
-        Each byte that is acknowledged lets one more be sent. What has filled the way has shown no
-        more than that the window is as large; it is taken to have doubled once more.
-        """
-        grown = flight + min(rest, flight)
-        return max(INITIAL_FLIGHT, min(grown, self.cap * round_trip)) if round_trip else grown
-
-    def fills(self, flight: float, rate: float, round_trip: float) -> bool:
-        """True if a flight keeps a way of ``rate`` bytes/s busy for a whole round trip."""
-        return flight >= min(rate, self.cap) * round_trip

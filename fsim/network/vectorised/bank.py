@@ -216,7 +216,6 @@ class CapacityBank:
         clients: Integers,
         starts: npt.ArrayLike,
         sizes: npt.ArrayLike,
-        caps: npt.ArrayLike | None = None,
     ) -> FinishTimes:
         """Finish times of many transfers, each by itself, as :meth:`Capacity.finish_time` has them.
 
@@ -226,10 +225,6 @@ class CapacityBank:
             Whose links they use, shape (transfers,); a client may occur more than once.
         starts, sizes
             Seconds and bytes, of that shape or single numbers.
-        caps
-            Bytes/s that the capacity of each transfer is limited to, as
-            :meth:`Capacity.capped` does, of that shape or a single number. Where a cap binds, the
-            work grows with the pieces of the staircase, for every transfer has its own areas.
 
         Raises
         ------
@@ -240,19 +235,9 @@ class CapacityBank:
         """
         who, (begin, size) = columns(clients, starts, sizes)
         seconds = begin.copy()
-        limits = None
-        if caps is not None:
-            limits = np.broadcast_to(np.asarray(caps, float), who.shape)
-            if not np.all(limits >= 0):
-                raise TraceError(f"found a cap of {limits.min():g} bytes/s, allowed is 0 or more")
         moving = size > 0
         at = None if moving.all() else np.flatnonzero(moving)
         for links in self._groups(who, at):
-            if limits is not None:
-                binds = limits[links.at] < links.steps.highest * links.scales
-                capped, links = links.part(binds), links.part(~binds)
-                where = capped.at
-                seconds[where] = capped.finish(begin[where], size[where], limits[where])
             seconds[links.at] = links.finish(begin[links.at], size[links.at])
         return FinishTimes(seconds, who, begin, size)
 

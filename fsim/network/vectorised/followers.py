@@ -19,9 +19,6 @@ from fsim.network.links.staircase import Staircase
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.integer[Any]]
 
-_CELLS = 2**20
-"""Numbers that are worked on at once where every client has areas of its own: 8 MiB."""
-
 
 @dataclass(frozen=True)
 class Followers:
@@ -64,68 +61,43 @@ class Followers:
         area = steps.delivered[piece] + (within - steps.starts[piece]) * steps.rates[piece]
         return area + cycles * steps.total if math.isfinite(steps.total) else area
 
-    def finish(self, starts: Floats, sizes: Floats, caps: Floats | None = None) -> Floats:
+    def finish(self, starts: Floats, sizes: Floats) -> Floats:
         """Finish times of positive sizes, ``inf`` for never; the steps of ``Capacity``."""
         steps, within = self.steps, starts + self.offsets
         self.refuse(within >= steps.period, within)
         cycles, within = passes(within, steps.period)
         piece = piece_at(steps, within)
-        if caps is None:
-            rates, amounts, rows = steps.rates[piece], sizes / self.scales, len(sizes)
-        else:
-            rates, amounts = np.minimum(steps.rates[piece] * self.scales, caps), sizes
-            rows = max(1, _CELLS // len(steps.starts))
+        rates, amounts = steps.rates[piece], sizes / self.scales
         with np.errstate(all="ignore"):  # of rates of zero, which never get to the end
             seconds = starts + amounts / rates
             rest = (np.append(steps.starts[1:], steps.period)[piece] - within) * rates
             later = np.flatnonzero(~(amounts <= rest))
-        for begin in range(0, len(later), max(1, rows)):
-            part = later[begin : begin + rows]
-            links, cap = self.part(part), None if caps is None else caps[part]
-            finish = links._outlast(cycles[part], within[part], piece[part], amounts[part], cap)
-            seconds[part] = np.maximum(finish, starts[part])
+        if len(later):
+            links = self.part(later)
+            finish = links._outlast(cycles[later], within[later], piece[later], amounts[later])
+            seconds[later] = np.maximum(finish, starts[later])
         return seconds
 
-    def _outlast(
-        self, cycles: Floats, within: Floats, piece: Integers, amounts: Floats, caps: Floats | None
-    ) -> Floats:
+    def _outlast(self, cycles: Floats, within: Floats, piece: Integers, amounts: Floats) -> Floats:
         """Finish times of transfers that outlast the piece in which they begin."""
         steps = self.steps
-        row, rates, delivered, total = self._areas(caps)
-        reached = delivered[row, piece] + (within - steps.starts[piece]) * rates[row, piece]
+        reached = steps.delivered[piece] + (within - steps.starts[piece]) * steps.rates[piece]
         reached = reached + amounts
-        over = reached > total
+        over = reached > steps.total
         self.refuse(over)
         with np.errstate(all="ignore"):
             if over.any():
-                passes, rest = np.divmod(reached, total)
+                passes, rest = np.divmod(reached, steps.total)
                 exact = rest == 0  # at the end of a pass: the earliest time lies within it
                 cycles = cycles + np.where(over, passes - exact, 0)
-                reached = np.where(over, np.where(exact, total, rest), reached)
-            if caps is None:
-                piece = np.searchsorted(delivered[0, 1:], reached, side="left")
-            else:
-                piece = np.sum(delivered[:, 1:] < reached[:, None], axis=1)
-            rate = rates[row, piece]
-            finish = steps.starts[piece] + (reached - delivered[row, piece]) / rate - self.offsets
+                reached = np.where(over, np.where(exact, steps.total, rest), reached)
+            piece = np.searchsorted(steps.delivered[1:], reached, side="left")
+            rate = steps.rates[piece]
+            finish = steps.starts[piece] + (reached - steps.delivered[piece]) / rate - self.offsets
             if math.isfinite(steps.period):
                 finish = finish + cycles * steps.period
-        never = (rate == 0) | (over & (total == 0)) | ~np.isfinite(finish)
+        never = (rate == 0) | (over & (steps.total == 0)) | ~np.isfinite(finish)
         return np.where(never, math.inf, finish)
-
-    def _areas(self, caps: Floats | None) -> tuple[Integers, Floats, Floats, Floats]:
-        """Row of each client; rates, bytes delivered (rows, pieces) and in total (rows,)."""
-        steps = self.steps
-        if caps is None:
-            nought = np.zeros(len(self.clients), dtype=np.intp)
-            return nought, steps.rates[None], steps.delivered[None], np.array([steps.total])
-        rates = np.minimum(steps.rates * self.scales[:, None], caps[:, None])
-        delivered = np.zeros_like(rates)
-        np.cumsum(np.diff(steps.starts) * rates[:, :-1], axis=1, out=delivered[:, 1:])
-        total = np.full(len(rates), math.inf)
-        if math.isfinite(steps.period):
-            total = delivered[:, -1] + (steps.duration - steps.starts[-1]) * rates[:, -1]
-        return np.arange(len(rates)), rates, delivered, total
 
 
 def passes(within: Floats, period: float) -> tuple[Floats, Floats]:

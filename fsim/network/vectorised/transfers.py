@@ -7,10 +7,14 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from fsim.core.errors import TransferNeverEnds
+from fsim.network.links.capacity import Capacity
 from fsim.network.transports.base import Transport
+from fsim.network.transports.growth import streamed
 from fsim.network.transports.pace import INITIAL_FLIGHT
 from fsim.network.transports.packets import DATAGRAM_PAYLOAD, PACKET, with_headers
-from fsim.network.transports.transports import Datagram, Fluid, Tcp
+from fsim.network.transports.tcp import Arq, Tcp
+from fsim.network.transports.transports import Datagram, Fluid
 from fsim.network.vectorised.bank import CapacityBank, FinishTimes
 from fsim.network.vectorised.followers import Floats, Integers, columns
 
@@ -39,7 +43,7 @@ def finish_times(
     Raises
     ------
     NotImplementedError
-        A transport that has no closed form here.
+        A transport of somebody else's.
     """
     who, (size, start, round_trip) = columns(clients, sizes, starts, round_trips)
     match transport:
@@ -48,16 +52,16 @@ def finish_times(
         case Datagram():
             wire = size + np.ceil(size / DATAGRAM_PAYLOAD) * (PACKET - DATAGRAM_PAYLOAD)
             seconds = bank.finish_times(who, start, wire).seconds + round_trip / 2
-        case Tcp():
-            share, caps = transport.share, np.broadcast_to(transport.cap(round_trip), who.shape)
-            links = bank if share == 1 else bank.scaled(share)
+        case Tcp(loss=0) | Arq():
+            links = bank if transport.share == 1 else bank.scaled(transport.share)
             begin = start + transport.set_up_round_trips(reconnects=False) * round_trip
             wire = with_headers(transport.framed(size))
-            time, remaining = _slow_starts(links, who, caps, wire, begin, round_trip)
-            ends = np.isfinite(time)
-            rest = links.finish_times(who[ends], time[ends], remaining[ends], caps[ends])
-            seconds = np.full(who.shape, math.inf)
-            seconds[ends] = rest.seconds + round_trip[ends] / 2
+            seconds = _windows(links, who, wire, begin, round_trip) + round_trip / 2
+        case Tcp():
+            each = zip(who, size.astype(int), start, round_trip, strict=True)
+            seconds = np.array(
+                [_one(transport, bank.capacity(client), *way) for client, *way in each]
+            )
         case _:
             raise NotImplementedError(
                 f"found transport {transport.name}, allowed are those of fsim"
@@ -65,27 +69,39 @@ def finish_times(
     return FinishTimes(seconds, who, start, size)
 
 
-def _slow_starts(
-    links: CapacityBank,
-    who: Integers,
-    caps: Floats,
-    wire: Floats,
-    start: Floats,
-    round_trip: Floats,
-) -> tuple[Floats, Floats]:
-    """Slow start of many connections, flight by flight; ``inf`` for one that never ends.
+def _one(
+    transport: Transport, capacity: Capacity, size: int, start: float, round_trip: float
+) -> float:
+    """Finish time of one transfer, ``inf`` for one that never ends."""
+    try:
+        return transport.finish_time(capacity, size, start, round_trip)
+    except TransferNeverEnds:
+        return math.inf
 
-    A flight is twice the one before, so that there are as many as a payload has doublings.
+
+def _windows(
+    links: CapacityBank, who: Integers, wire: Floats, start: Floats, round_trip: Floats
+) -> Floats:
+    """Times at which the last bytes of many connections are sent; ``inf`` for one that never ends.
+
+    In slow start a flight is twice the one before, so that there are as many as a payload has
+    doublings. What follows is worked out one by one where a link rises beyond the window.
     """
-    time, wire = start.copy(), wire.copy()
-    flight = INITIAL_FLIGHT
-    active = np.flatnonzero(flight < wire)
+    time, rest, window = start.copy(), wire.copy(), np.full(who.shape, INITIAL_FLIGHT)
+    active = np.flatnonzero(window < rest)
     while len(active):
-        rates = np.minimum(links.rates_at(who[active], time[active]), caps[active])
-        active = active[flight < rates * round_trip[active]]
-        finish = links.finish_times(who[active], time[active], flight).seconds
+        rates = links.rates_at(who[active], time[active])
+        active = active[window[active] < rates * round_trip[active]]
+        finish = links.finish_times(who[active], time[active], window[active]).seconds
         time[active] = np.maximum(time[active] + round_trip[active], finish)
-        wire[active] -= flight
-        flight *= 2
-        active = active[np.isfinite(finish) & (flight < wire[active])]
-    return time, wire
+        rest[active] -= window[active]
+        window[active] *= 2
+        active = active[np.isfinite(finish) & (window[active] < rest[active])]
+    ends = np.flatnonzero(np.isfinite(time))
+    seconds = np.full(who.shape, math.inf)
+    seconds[ends] = links.finish_times(who[ends], time[ends], rest[ends]).seconds
+    for one in np.flatnonzero((window < rest) & (round_trip > 0) & np.isfinite(seconds)):
+        link = links.capacity(who[one])
+        if link.changes:
+            seconds[one], _ = streamed(link, time[one], rest[one], round_trip[one], window[one])
+    return seconds

@@ -132,34 +132,31 @@ def test_not_a_factor(factor):
         Capacity.constant(1.0).scaled(factor)
 
 
-def test_capped_capacity_worked_by_hand():
-    # 4/1/0.5/8 Mbit/s from 0/3/6/9 s, never more than 2: 6, 3, 1.5 Mbit by 9 s, then 2 Mbit/s.
-    capacity = Capacity([0, 3, 6, 9], [4 * MBIT, 1 * MBIT, 0.5 * MBIT, 8 * MBIT]).capped(2 * MBIT)
-    assert capacity.rate_at(0) == capacity.rate_at(9) == 2 * MBIT
-    assert capacity.finish_time(0, 20 * MBIT) == pytest.approx(9 + 9.5 / 2, abs=1e-12)
+def test_the_next_piece_above_a_rate():
+    capacity = Capacity([0, 2, 5], [1.0, 3.0, 2.0], duration=6).scaled(2).with_offset(1)
+    assert [capacity.next_above(time, 4) for time in (0, 0.5, 1, 7)] == [1, 1, 7, 13]
+    assert [capacity.next_above(time, 3) for time in (0, 1, 2)] == [1, 4, 4]
+    assert capacity.next_above(0, 6) == math.inf
+    held = Capacity([0, 2], [1.0, 3.0], duration=6, past_end="hold")
+    assert held.next_above(0, 2) == 2
+    assert held.next_above(2, 2) == math.inf
 
 
-def test_a_cap_is_on_the_rates_as_they_were_scaled():
-    capacity = Capacity([0, 2], [1.0, 3.0], duration=4).scaled(2)
-    assert capacity.capped(4).rates.tolist() == [2, 4]
-    assert capacity.capped(6) is capacity
-    assert capacity.scaled(0.25).capped(1).rates.tolist() == [0.5, 1]
-
-
-def test_a_cap_may_be_less_than_a_byte_or_nothing():
-    capacity = Capacity([0, 2], [1.0, 3.0], duration=4)
-    assert capacity.capped(0.5).finish_time(0, 4) == 8
-    with pytest.raises(TransferNeverEnds):
-        capacity.capped(0).finish_time(0, 1)
-
-
-def test_a_cap_that_is_not_reached_changes_nothing():
-    capacity = Capacity([0, 2], [1.0, 3.0], duration=4)
-    assert capacity.capped(3) is capacity
-    assert capacity.capped(math.inf) is capacity
-    for wrong in (-1.0, math.nan):
-        with pytest.raises(TraceError, match="found a cap"):
-            capacity.capped(wrong)
+def test_the_next_return_from_an_outage():
+    capacity = Capacity([0, 2, 3, 5, 9], [1.0, 0, 3.0, 0.0, 2.0], duration=10).with_offset(1)
+    assert [capacity.next_return(time, 2) for time in (0, 7, 8, 18)] == [8, 8, 18, 28]
+    assert capacity.next_return(0, 0.5) == 2
+    assert capacity.next_return(0, 4) == math.inf
+    # One that never ends has no return; the end of a loop is an end.
+    assert Capacity([0, 2], [1.0, 0.0]).next_return(0, 1) == math.inf
+    assert Capacity([0, 2], [1.0, 0.0], duration=4).next_return(0, 1) == 4
+    # What goes on over the end of a loop is one outage; what was before does not count.
+    loop = Capacity([0, 1, 4], [0.0, 5.0, 0.0], duration=6)
+    assert [loop.next_return(time, 2.5) for time in (0, 1, 8)] == [7, 7, 13]
+    assert loop.next_return(0, 3) == math.inf
+    assert loop.next_return(5, 2.5, since=5) == 13
+    assert not Capacity.constant(1).changes
+    assert capacity.changes
 
 
 @pytest.mark.parametrize("start", [-1.0, math.nan, math.inf])
@@ -181,13 +178,6 @@ def test_nothing_is_transferred_at_once():
 def test_a_transfer_that_takes_longer_than_numbers_go_never_ends():
     with pytest.raises(TransferNeverEnds):
         Capacity.constant(1e-300).finish_time(0, 1e10)
-
-
-@given(capacities(), times, sizes, st.floats(1e3, 1e7))
-def test_a_cap_is_never_exceeded_and_never_helps(capacity, start, size, cap):
-    finish = capacity.capped(cap).finish_time(start, size)
-    assert finish - start >= size / cap * (1 - 1e-9) - 1e-9
-    assert finish >= capacity.finish_time(start, size) - 1e-9 * finish
 
 
 @given(capacities(), times, sizes)

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsim.core.errors import ScenarioError, TraceError, TransferNeverEnds
-from fsim.network import Arq, Capacity, Datagram, Fluid, Opening, Reno, Tcp
+from fsim.network import Arq, Capacity, Datagram, Fluid, Opening, Tcp
 from fsim.network.transports.interruption import Outcome, interrupted
+from fsim.network.transports.pace import Window
 from tests.network.transports.test_transports import links, payloads, trips
 
-TRANSPORTS = [Fluid(), Tcp(), Arq(0.2), Reno(0.05), Reno(0.2, "pftk"), Datagram(0.1)]
+TRANSPORTS = [Fluid(), Tcp(), Arq(0.2), Tcp(0.05), Tcp(0.2, congestion="bbr"), Datagram(0.1)]
 HUNDRED = Capacity.constant(100.0)
 
 
@@ -95,7 +96,7 @@ def test_who_sends_may_leave_after_the_last_byte_and_who_receives_may_not():
 
 def test_an_open_connection_is_gone_once_the_client_has_been_away():
     # 15,000 bytes on the wire at 1500 bytes/s, a round trip of 0.5 s: 10.25 s without set-up.
-    capacity, kept = Capacity.constant(1500.0), Opening(15_000.0)
+    capacity, kept = Capacity.constant(1500.0), Opening(Window(15_000.0))
     for windows, finish, window in (
         ([(0, 99)], 10.25, 30_000),
         ([(1, 99)], 11.75, 30_000),
@@ -103,7 +104,7 @@ def test_an_open_connection_is_gone_once_the_client_has_been_away():
     ):
         outcome = interrupted(Tcp(), capacity, 14_480, 0, 0.5, windows, "resume", opening=kept)
         assert outcome.finish == pytest.approx(finish)
-        assert outcome.window == pytest.approx(window, abs=2)
+        assert outcome.window.size == pytest.approx(window, abs=2)
 
 
 def test_datagrams_count_once_they_are_whole():

@@ -1,0 +1,1 @@
+"""The twin: what fsim says of a run, played over real sockets."""
