@@ -295,7 +295,7 @@ class ClientRound:
         )
 
     def _vanish_while_uploading(self, size: int, share: float) -> Generator[simpy.Event, Any, None]:
-        """Send for a share of the time that the upload would take alone, then fall silent.
+        """Send for a share of the time that the upload would take alone, then vanish.
 
         One that would never end is left to go on until its last byte.
         """
