@@ -34,7 +34,8 @@ class Kind(StrEnum):
     RECEIVE = "receive"
     """The server received a payload; bytes are what arrived."""
     LOST = "lost"
-    """The server gave a client up; bytes are what it had sent in vain."""
+    """A client was lost: from when it vanished until the server noticed; bytes are what it had sent
+    in vain, details say why, and whether it was noticed by a reset or by silence."""
     DISCARDED = "discarded"
     """Bytes of an upload that were of no use although the client stayed: sent again later or twice,
     or in packets that did not arrive."""

@@ -48,7 +48,7 @@ class Metrics:
     simulated_s, uplink_bytes, energy_j
         Of the whole run.
     dropouts
-        Clients that the server gave up.
+        Clients that were lost.
     """
 
     time_to_target_s: float | None

@@ -11,6 +11,7 @@ PART_OF = {
     Kind.DOWNLOAD: "download_s",
     Kind.COMPUTE: "compute_s",
     Kind.UPLOAD: "upload_s",
+    Kind.LOST: "lost_s",
 }
 """Kind of a record -> the column that sums its durations."""
 
@@ -22,13 +23,13 @@ CLIENT_ROUND_COLUMNS = (
     "ended_s",
     "duration_s",
     *PART_OF.values(),
-    "silent_s",
+    "server_down_s",
     "lost",
 )
 
 
 def client_rounds(records: pd.DataFrame) -> pd.DataFrame:
-    """A row for each time a client was given a round to do, and was heard of or given up.
+    """A row for each time a client was given a round to do, and was heard of or noticed as lost.
 
     Parameters
     ----------
@@ -40,9 +41,10 @@ def client_rounds(records: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         ``run``, ``client``, ``round``; ``began_s`` and ``ended_s``, simulated seconds;
         ``duration_s`` between them, which is the sum of ``wait_s``, ``download_s``, ``compute_s``,
-        ``upload_s`` and ``silent_s``, the time in which the server waited for a client in vain;
-        ``lost``, whether it was given up. In the order in which they ended, run by run. A client
-        that was still at work when the run ended has no row.
+        ``upload_s``, ``lost_s``, in which the server had not noticed yet that it is lost, and
+        ``server_down_s``, in which it had sent its payload to a server that was down; ``lost``,
+        whether nothing came of it. In the order in which they ended, run by run. A client that was
+        still at work when the run ended has no row.
     """
     rows = records[records["client"] != SERVER].assign(run=records["run"].astype(str))
     ends = rows["kind"].isin([Kind.RECEIVE, Kind.LOST])
@@ -66,7 +68,7 @@ def client_rounds(records: pd.DataFrame) -> pd.DataFrame:
     table = table[table["done"]]
     table["duration_s"] = table["ended_s"] - table["began_s"]
     parts = table[list(PART_OF.values())].sum(axis=1)
-    table["silent_s"] = (table["duration_s"] - parts).clip(lower=0.0)
+    table["server_down_s"] = (table["duration_s"] - parts).clip(lower=0.0)
     order = pd.Categorical(table["run"], records["run"].astype(str).unique())
     table = table.assign(_order=order.codes).sort_values(["_order", "ended_s"], kind="stable")
     return table[list(CLIENT_ROUND_COLUMNS)].reset_index(drop=True)

@@ -281,6 +281,9 @@ class FleetSettings(Settings):
     ``transmit_power`` at all times, or a phone's as it depends on the rate
     (:data:`fsim.fleet.UPLINK_POWER`). ``when_away`` says what becomes of a transfer or of training
     that a client breaks off by going away: it goes on, begins again, or the client is lost.
+    ``silent_losses`` is the probability that a client that is lost falls silent, its radio gone:
+    the others' processes end, and their kernels close the connection, which the server sees at
+    once (``protocol.keepalive``).
     ``cells`` are bottlenecks that clients share.
     """
 
@@ -299,6 +302,7 @@ class FleetSettings(Settings):
     receive_power: Annotated[Power, Effect.REPORT] = 1.0
     count_waiting: Annotated[bool, Effect.REPORT] = False
     when_away: Rule = "resume"
+    silent_losses: Annotated[float, Field(ge=0, le=1), Effect.TIME] = 0.0
     cells: Annotated[CellSettings | None, Effect.TIME] = None
 
     @field_validator("devices", "seconds_per_step")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     Field,
     field_validator,
     model_validator,
@@ -14,10 +15,12 @@ from typing_extensions import override
 
 from fsim.algorithms import make_algorithm
 from fsim.compression import POLICIES, Policy, make_policy
+from fsim.core.errors import shown
 from fsim.core.quantities import Count, Duration, Rate, Size
 from fsim.core.registry import choose
 from fsim.core.validation import Settings, kinds_allowed
 from fsim.server.aggregation import make_aggregation
+from fsim.server.keepalive import KEEPALIVES, Keepalive
 from fsim.server.optimizers import make_optimizer
 from fsim.server.protocols import PROTOCOLS, RoundProtocol, make_protocol
 from fsim.server.screening import Screen
@@ -41,12 +44,51 @@ class StopSettings(Settings):
     without_update: Annotated[Duration, Field(gt=0)] = 7 * 86400.0
 
 
+def _second_or_more(seconds: float) -> float:
+    if seconds < 1:
+        raise ValueError(f"found {seconds:g} s, allowed is 1 s or more")
+    return seconds
+
+
+Patience = Annotated[Duration, AfterValidator(_second_or_more)]
+"""Seconds of a keepalive: a second is the least that grpc-go's servers ping after, and a timeout of
+less than a round trip would end connections of clients that are well."""
+
+
+class KeepaliveSettings(Settings):
+    """The server's pings of clients that it has not heard of (:mod:`fsim.server.keepalive`).
+
+    A name of :data:`~fsim.server.keepalive.KEEPALIVES`, or ``time``, without anything from a client
+    until it is pinged, and ``timeout``, for its answer.
+    """
+
+    time: Patience = KEEPALIVES["flower"].time
+    timeout: Patience = KEEPALIVES["flower"].timeout
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_name(cls, data: Any) -> Any:
+        if isinstance(data, dict | KeepaliveSettings):
+            return data
+        if not isinstance(data, str) or data not in KEEPALIVES:
+            raise ValueError(
+                f"found {shown(data)}, allowed are {', '.join(KEEPALIVES)}, or a mapping with the "
+                f"keys {', '.join(cls.model_fields)}"
+            )
+        named = KEEPALIVES[data]
+        return {"time": f"{named.time!r} s", "timeout": f"{named.timeout!r} s"}
+
+    def make(self) -> Keepalive:
+        """The keepalive itself."""
+        return Keepalive(self.time, self.timeout)
+
+
 class ProtocolSettings(SectionWithOptions):
     """The protocol and the selection of clients; the kind's options beside it.
 
     Clients are chosen by ``selection`` among those that are there (``ask: available``), or among
-    all (``ask: all``), and then waited for if they are away. ``dropout_timeout`` after its last
-    sign of life a client is given up.
+    all (``ask: all``), and then waited for if they are away. ``keepalive`` is how the server
+    notices those that have fallen silent (``fleet.silent_losses``).
     """
 
     registry: ClassVar[Mapping[str, type]] = PROTOCOLS
@@ -54,10 +96,20 @@ class ProtocolSettings(SectionWithOptions):
     kind: str = "synchronous"
     clients_per_round: Count = 10
     rounds: Count = 60
-    dropout_timeout: Duration = 30.0
+    keepalive: Annotated[KeepaliveSettings, Effect.TIME] = KeepaliveSettings()
     selection: choice_of(make_selector) = Choice("uniform", {})  # type: ignore[valid-type]
     ask: Literal["available", "all"] = "available"
     stop: StopSettings = StopSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_a_timeout(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "dropout_timeout" in data:
+            raise ValueError(
+                "dropout_timeout: unknown key, lost clients are noticed by fleet.silent_losses and "
+                "protocol.keepalive"
+            )
+        return data
 
     @classmethod
     @override

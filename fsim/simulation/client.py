@@ -26,15 +26,12 @@ from fsim.simulation.allowance import bytes_within
 from fsim.simulation.billing import Billing
 from fsim.simulation.failures import PayloadFailures, ServerUptime
 from fsim.simulation.learner import Learner, check_result
+from fsim.simulation.losses import Loss, LossNotices
 from fsim.simulation.payload import PayloadEncoder
 from fsim.simulation.reasons import ClientLost, Ending, NoUpdate, Trouble
 from fsim.simulation.transfer import Direction, Route, Transferred, finish_of_work
 from fsim.simulation.uplink_message import UplinkMessage, joined_length
 from fsim.training.trainer import TrainingJob, TrainingResult
-
-LEAST_PATIENCE = 1.0
-"""Seconds that the server waits at the least for a client that is lost in no time, or whose
-transfer never ends, so that to ask it again and again takes time."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,8 @@ class RunContext:
         Encodes their updates.
     energy
         Energy of training and transfers.
-    dropout_timeout
-        Seconds after a client's last sign of life until the server gives it up.
+    notices
+        Of lost clients.
     uptime
         Times at which the server is there.
     failures
@@ -69,7 +66,7 @@ class RunContext:
     recorder: Recorder
     energy: EnergyModel
     billing: Billing
-    dropout_timeout: float
+    notices: LossNotices
     uptime: ServerUptime
     failures: PayloadFailures
     upload_seconds: float | None = None
@@ -138,7 +135,7 @@ class ClientRound:
         vanishing = self.profile.availability.drops_out(self.round_number, self.repeat)
         yield from self._wait_until_available()
         if vanishing is not None and vanishing.moment == "before-download":
-            raise (yield from self._give_up(Trouble.DROPPED_OUT, least=LEAST_PATIENCE))
+            raise (yield from self._give_up(Loss(Trouble.DROPPED_OUT, "before-download")))
         yield from self._download()
         result = yield from self._train(vanishing)
         return (yield from self._upload(result, started, vanishing))
@@ -166,9 +163,9 @@ class ClientRound:
         details |= self._capacity(self.profile.downlink, began)
         self._record(Kind.DOWNLOAD, seconds, transferred.sent_bytes, energy, details)
         if not transferred.arrived:
-            never = Trouble.DOWNLOAD_NEVER_ENDS
-            trouble = never if transferred.never else Trouble.LEFT_DOWNLOADING
-            raise (yield from self._give_up(trouble, transferred.never))
+            never = transferred.never
+            trouble = Trouble.DOWNLOAD_NEVER_ENDS if never else Trouble.LEFT_DOWNLOADING
+            raise (yield from self._give_up(Loss(trouble, "downloading", never)))
 
     def _train(self, vanishing: Vanishing | None) -> Generator[simpy.Event, Any, TrainingResult]:
         run_context, profile, env = self.run_context, self.profile, self.run_context.env
@@ -192,7 +189,7 @@ class ClientRound:
         if finish is None:
             yield env.timeout(end - began)
             self._record(Kind.COMPUTE, env.now - began, energy=energy)
-            raise (yield from self._give_up(trouble))
+            raise (yield from self._give_up(Loss(trouble, "computing", idle_since=began)))
         ticket = run_context.learner.submit(self.job)
         yield env.timeout(finish - began)
         try:
@@ -231,9 +228,9 @@ class ClientRound:
             details["budget_bytes"] = run_context.billing.size(budget)
         self._record(Kind.UPLOAD, env.now - began, transferred.sent_bytes, energy, details)
         if not transferred.arrived:
-            never = Trouble.UPLOAD_NEVER_ENDS
-            trouble = never if transferred.never else Trouble.LEFT_UPLOADING
-            raise (yield from self._give_up(trouble, transferred.never, transferred.wasted))
+            never = transferred.never
+            trouble = Trouble.UPLOAD_NEVER_ENDS if never else Trouble.LEFT_UPLOADING
+            raise (yield from self._give_up(Loss(trouble, "uploading", never, transferred.wasted)))
         if (back := run_context.uptime.back_at(env.now)) > env.now:
             yield env.timeout(back - env.now)
         if run_context.uptime.forgot(started, env.now):
@@ -294,7 +291,7 @@ class ClientRound:
         )
 
     def _vanish_while_uploading(self, size: int, share: float) -> Generator[simpy.Event, Any, None]:
-        """Send for a share of the time that the upload would take alone, then fall silent.
+        """Send for a share of the time that the upload would take alone, then vanish.
 
         One that would never end is left to go on until its last byte.
         """
@@ -310,17 +307,18 @@ class ClientRound:
         sent_bytes = transport.sent_by(*way, env.now, link.round_trip, opening)
         energy = self.run_context.energy.upload(env.now - began, sent_bytes)
         self._record(Kind.UPLOAD, env.now - began, sent_bytes, energy, self._capacity(link, began))
-        raise (yield from self._give_up(Trouble.DROPPED_OUT, wasted=sent_bytes))
+        raise (yield from self._give_up(Loss(Trouble.DROPPED_OUT, "uploading", wasted=sent_bytes)))
 
-    def _give_up(
-        self, trouble: Trouble, never: str = "", wasted: int = 0, least: float = 0.0
-    ) -> Generator[simpy.Event, Any, ClientLost]:
-        """Wait for a sign of life, ``least`` seconds at least; the exception to raise then."""
-        least = LEAST_PATIENCE if never else least
-        self.run_context.connections[self.profile.client].close()
-        yield self.run_context.env.timeout(max(self.run_context.dropout_timeout, least))
-        self._record(Kind.LOST, size=wasted, details={"reason": trouble})
-        return ClientLost(trouble, never)
+    def _give_up(self, loss: Loss) -> Generator[simpy.Event, Any, ClientLost]:
+        """Wait until the server notices the loss; the exception to raise then."""
+        run_context = self.run_context
+        run_context.connections[self.profile.client].close()
+        seconds, notice = yield from run_context.notices.wait(
+            run_context.env, loss, self.profile.uplink.round_trip / 2, self._keys
+        )
+        details = {"reason": loss.trouble, "notice": notice}
+        self._record(Kind.LOST, seconds, loss.wasted, details=details)
+        return ClientLost(loss.trouble, loss.never)
 
     def _transfer(
         self, direction: Direction, size: int

@@ -64,7 +64,7 @@ class Ending:
 
 
 class ClientLost(Exception):
-    """The server has given the client up."""
+    """The server has noticed that the client is lost."""
 
     def __init__(self, trouble: Trouble, never: str = "") -> None:
         super().__init__(trouble)

@@ -34,6 +34,7 @@ from fsim.simulation.feasibility import check_feasible
 from fsim.simulation.global_adapter import GlobalAdapter
 from fsim.simulation.learner import Learner
 from fsim.simulation.limits import Limits
+from fsim.simulation.losses import LossNotices
 from fsim.simulation.payload import PayloadEncoder
 from fsim.simulation.progress import Progress, ProgressReport
 from fsim.simulation.reasons import Ending
@@ -96,7 +97,12 @@ class SimulatedWorld(World):
             recorder=self.recorder,
             energy=build_energy(scenario),
             billing=billing,
-            dropout_timeout=scenario.protocol.dropout_timeout,
+            notices=LossNotices(
+                scenario.seed,
+                scenario.fleet.silent_losses,
+                scenario.protocol.keepalive.make(),
+                uptime,
+            ),
             uptime=uptime,
             failures=PayloadFailures(scenario.seed, scenario.failures),
             upload_seconds=scenario.compression.upload_seconds,

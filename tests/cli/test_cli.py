@@ -121,6 +121,7 @@ def test_a_run_into_which_nothing_enters_says_so(fsim, tiny_file, tmp_path):
 @pytest.mark.usefixtures("undrawn")
 def test_a_run_that_cannot_go_on_keeps_the_records_and_exits_1(fsim, tiny_file, tmp_path):
     path = tiny_file(fleet__availability={"kind": "dropout", "probability": 0.999999},
+                     fleet__silent_losses=1,
                      protocol__stop={"without_update": "1 s"})  # fmt: skip
     done = fsim("run", path, "--out", tmp_path / "out")
     assert done.returncode == 1

@@ -152,6 +152,7 @@ def test_a_comparison_may_grow_and_not_shrink(tiny_file, tmp_path):
 def test_a_failed_run_is_written_and_may_be_replaced(tiny_file, tmp_path):
     path, out = tiny_file(), tmp_path / "out"
     stalls = {"fleet.availability": "{kind: dropout, probability: 0.999999}",
+              "fleet.silent_losses": "1",
               "protocol.stop": "{without_update: 1 s}"}  # fmt: skip
     for _ in range(2):
         run_alone(path, out, **stalls)

@@ -98,10 +98,11 @@ NOT_OF_LEARNING = {
 ONLY_OF_TIME = (
     "fleet.devices", "fleet.seconds_per_step", "fleet.uplink.", "fleet.downlink.", "fleet.cells.",
     "transport.kind", "billing.adapter_parameters", "billing.model_parameters",
-    "server.ingress", "server.egress", "failures.clock_skew",
+    "server.ingress", "server.egress", "failures.clock_skew", "fleet.silent_losses",
+    "protocol.keepalive.",
 )  # fmt: skip
 """Keys, or sections, that change what is trained only where time decides who takes part: how long
-computing and transfers take, by what is billed and by whose clock."""
+computing and transfers take, by what is billed and by whose clock, and how losses are noticed."""
 
 
 def sections_in(annotation):

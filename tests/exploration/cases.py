@@ -50,6 +50,7 @@ RATES = (
     "lognormal(10 kB/s, 2)", "exponential(5 kB/s)",
 )  # fmt: skip
 SHARED_RATES = ("1 kB/s", "20 kB/s", "1 MB/s", "50 B/s")
+KEEPALIVES = ("flower", "grpc", {"time": "1 s", "timeout": "1 s"}, {"time": "20 s"})
 SHARES = (0.0, 0.05, 0.3, 0.7, 1.0)
 ZONES = ({0.0: 1.0}, {-8.0: 1.0, 0.0: 2.0, 9.0: 1.0})
 
@@ -198,7 +199,7 @@ def _protocols(draw: st.DrawFn, clients: int, at_a_time: int) -> Data:
         **draw(chosen_from(kinds, fits=fits)),
         "clients_per_round": at_a_time,
         "rounds": draw(st.integers(1, 6)),
-        "dropout_timeout": draw(st.sampled_from(("30 s", "0 s", "1 s", "10 min"))),
+        "keepalive": draw(st.sampled_from(KEEPALIVES)),
         "selection": draw(chosen_from(SELECTORS)),
         "ask": draw(st.sampled_from(("available", "all"))),
         "stop": {
@@ -274,6 +275,7 @@ def _fleets(draw: st.DrawFn, clients: int, files: dict[str, str]) -> Data:
         "downlink": draw(_links("down", files)),
         "availability": draw(_availabilities(files)),
         "when_away": draw(st.sampled_from(get_args(Rule))),
+        "silent_losses": draw(st.sampled_from(SHARES)),
         "uplink_power": draw(st.sampled_from(("constant", *UPLINK_POWER))),
         "count_waiting": draw(st.booleans()),
         "cells": draw(sometimes(cells)),

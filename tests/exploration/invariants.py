@@ -22,6 +22,7 @@ from fsim.server.aggregation import WeightedMean, make_aggregation
 from fsim.server.optimizers import FedAvg, make_optimizer
 from fsim.server.protocols.deadline import Deadline
 from fsim.server.protocols.tiered import Tiered
+from fsim.simulation.losses import LEAST_PATIENCE
 from fsim.simulation.reasons import Trouble
 from tests.exploration.learner import STEP, Learning, tag_of, tags_in
 from tests.exploration.running import Book
@@ -227,6 +228,23 @@ def answers_take_their_time(book: Book) -> Iterator[str]:
                 least += max(0, min(sizes) - 1) / _highest(link) if _highest(link) else math.inf
         if seconds < least * (1 - ROUNDING) - slack:
             yield f"client {asking.client} answered in {seconds} s, at least {least} s are needed"
+
+
+@invariant
+def losses_are_noticed_in_time(book: Book) -> Iterator[str]:
+    """A reset at once, silence after a timeout and no later than a keepalive tells of it."""
+    keepalive = book.scenario.protocol.keepalive
+    for row in book.rows:
+        if row.kind != Kind.LOST or "notice" not in (told := json.loads(row.details)):
+            continue
+        way = book.world.people[row.client].uplink.round_trip / 2
+        least, most = way, 2 * way
+        if told["notice"] == "silent":
+            least, most = keepalive.timeout - way, keepalive.time + keepalive.timeout + way
+        most += sum(crash.down for crash in book.scenario.server.crashes) + LEAST_PATIENCE
+        slack = _slack(row.time_s + row.duration_s)
+        if not least - slack <= row.duration_s <= most + slack:
+            yield f"{row}, allowed are {least} to {most} s"
 
 
 @invariant

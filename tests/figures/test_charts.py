@@ -95,7 +95,9 @@ def test_bars_of_the_last_client_are_as_high_as_the_rounds_are_long(tmp_path):
     tops = np.sum([bar.y for bar in bars], axis=0)
     lasted = found.records[found.records["kind"] == "round"]["duration_s"]
     assert tops == pytest.approx(lasted.tolist())
-    assert [bar.name for bar in bars] == [name for name, _ in PARTS.values()][1:]
+    assert [bar.name for bar in bars] == [name for name, _ in PARTS.values()][1:-1]
+    assert bars[-1].name == "lost, until noticed"
+    assert list(bars[-1].y) == pytest.approx([0, 0, 30, 0, 0, 0])
 
 
 def test_a_series_whose_target_was_not_reached_stands_apart_and_hollow(results):

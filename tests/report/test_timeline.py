@@ -33,7 +33,9 @@ def test_slices_last_as_long_as_the_records(tmp_path):
         assert event["args"]["bytes"] == row["bytes"]
         assert event["cat"] == row["kind"]
     instants = [event for event in found if event["ph"] == "i"]
-    assert sorted({event["name"] for event in instants}) == ["lost", "receive"]
+    assert {event["name"] for event in instants} == {"receive"}
+    (lost,) = (event for event in slices if event["name"] == "lost")
+    assert lost["dur"] == pytest.approx(30e6)
 
 
 def test_tracks_are_the_clients_and_the_server(tmp_path):

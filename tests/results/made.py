@@ -24,7 +24,7 @@ def recorder(seed=0, rounds=6, clients=4, payload=1000, pace=0.3, lost=None, sec
             made.record(Kind.DOWNLOAD, began, 1.0, client, number, 4 * payload, 1.0)
             made.record(Kind.COMPUTE, began + 1, 2.0, client, number, 0, 8.0)
             if lost == (number, client):
-                made.record(Kind.LOST, began + 3 + 30, 0.0, client, number)
+                made.record(Kind.LOST, began + 3, 30.0, client, number)
                 ends.append(began + 33)
                 continue
             details = {"payload": sections} if sections else None

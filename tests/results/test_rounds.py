@@ -13,7 +13,7 @@ def tidy(made, run="r"):
 
 
 def by_hand():
-    """Client 5 waits 2 s, loads 1, works 3, sends 4; client 7 is given up after 30 s of silence."""
+    """Client 5 waits 2 s, loads 1, works 3, sends 4; client 7 is lost, noticed after 30 s."""
     made = Recorder()
     made.record(Kind.DOWNLOAD, 0, 1, 7, 1, 10)
     made.record(Kind.WAIT, 0, 2, 5, 1)
@@ -21,7 +21,7 @@ def by_hand():
     made.record(Kind.COMPUTE, 3, 3, 5, 1)
     made.record(Kind.UPLOAD, 6, 4, 5, 1, 5)
     made.record(Kind.RECEIVE, 10, 0, 5, 1, 5)
-    made.record(Kind.LOST, 31, 0, 7, 1)
+    made.record(Kind.LOST, 1, 30, 7, 1)
     made.record(Kind.ROUND, 0, 31, SERVER, 1)
     return made
 
@@ -29,14 +29,26 @@ def by_hand():
 def test_parts_of_a_clients_round_worked_by_hand():
     table = client_rounds(tidy(by_hand())).set_index("client")
     five = table.loc[5]
-    assert five[["wait_s", "download_s", "compute_s", "upload_s", "silent_s"]].tolist() == [
+    assert five[["wait_s", "download_s", "compute_s", "upload_s", "lost_s"]].tolist() == [
         2, 1, 3, 4, 0,
     ]  # fmt: skip
     assert (five["began_s"], five["ended_s"], five["duration_s"]) == (0, 10, 10)
     assert not five["lost"]
     seven = table.loc[7]
-    assert (seven["download_s"], seven["silent_s"], seven["duration_s"]) == (1, 30, 31)
+    assert (seven["download_s"], seven["lost_s"], seven["duration_s"]) == (1, 30, 31)
     assert seven["lost"]
+
+
+def test_what_is_left_of_a_clients_round_is_that_the_server_was_down():
+    made = Recorder()
+    made.record(Kind.UPLOAD, 0, 4, 1, 1, 5)
+    made.record(Kind.RECEIVE, 10, 0, 1, 1, 5)
+    made.record(Kind.UPLOAD, 10, 1, 2, 1, 5)
+    made.record(Kind.LOST, 13, 0, 2, 1, 5)
+    rows = client_rounds(tidy(made))
+    assert rows["server_down_s"].tolist() == [6, 2]
+    assert rows["lost_s"].tolist() == [0, 0]
+    assert rows["lost"].tolist() == [False, True]
 
 
 def test_the_last_client_is_the_one_that_the_round_waited_for():
@@ -48,7 +60,7 @@ def test_the_last_client_is_the_one_that_the_round_waited_for():
 def test_parts_add_up_and_the_last_clients_are_as_long_as_synchronous_rounds():
     table = tidy(recorder(rounds=9, clients=6, lost=(4, 2)))
     every, last = client_rounds(table), last_clients(table)
-    parts = every[["wait_s", "download_s", "compute_s", "upload_s", "silent_s"]].sum(axis=1)
+    parts = every[["wait_s", "download_s", "compute_s", "upload_s", "lost_s"]].sum(axis=1)
     assert parts.to_numpy() == pytest.approx(every["duration_s"].to_numpy())
     assert len(every) == 54
     assert last["round"].tolist() == list(range(1, 10))

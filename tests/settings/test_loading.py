@@ -43,7 +43,7 @@ def test_a_scenario_written_out_is_the_same_scenario(path, tmp_path):
     ("changes", "message"),
     [
         ({"protocol__round": 3}, "protocol: round: unknown key, allowed are kind, clients_per_round, "
-         "rounds, dropout_timeout"),
+         "rounds, keepalive"),
         ({"protocol__rounds": "many"}, "protocol.rounds: found 'many', allowed is a valid integer"),
         ({"protocol__rounds": 0}, "protocol.rounds: found 0, allowed is greater than 0"),
         ({"protocol__kind": "anarchy"}, "protocol: found protocol 'anarchy', allowed are synchronous, deadline"),

@@ -68,7 +68,8 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "transport": {"kind": "arq", "loss": 0.05},
     },
     "disasters": _protocol(
-        "deadline", after="12 s", over_selection=1.5, minimum=2, rounds=10, dropout_timeout="5 s"
+        "deadline", after="12 s", over_selection=1.5, minimum=2, rounds=10,
+        keepalive={"time": "4 s", "timeout": "2 s"},
     )
     | {
         "server__crashes": [
@@ -80,6 +81,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "fleet__availability": {"kind": "renewal", "on": "exponential(20 s)",
                                 "off": "exponential(10 s)"},
         "fleet__when_away": "lost",
+        "fleet__silent_losses": 0.5,
     },
     "waiting": _protocol("synchronous", ask="all", selection="round-robin")
     | {

@@ -12,6 +12,8 @@ from tests.simulation.quadratic import QuadraticLearner
 
 OPTIONS = {"buffered": {"buffer": 2}, "tiered": {"tiers": 2}}
 LOST = {"kind": "dropout", "probability": 0.999999}
+SILENT = {"fleet__availability": LOST, "fleet__silent_losses": 1}
+"""All are lost, which takes minutes to notice."""
 
 
 def run(tiny, kind="synchronous", on_progress=None, **changes):
@@ -53,13 +55,13 @@ def test_the_adapter_at_the_end_is_evaluated(tiny):
     assert len(done.evaluations) == 2
     assert done.evaluations["time_s"].iloc[-1] == 20.0
     assert balanced(done)["aggregated"] > 0
-    unmoved = run(tiny, protocol__stop={"after": "20 s"}, fleet__availability=LOST)
+    unmoved = run(tiny, protocol__stop={"after": "20 s"}, **SILENT)
     assert len(unmoved.evaluations) == 1
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PROTOCOLS if kind != "synchronous"])
 def test_a_run_in_which_nothing_enters_any_more_says_why(tiny, kind):
-    done = run(tiny, kind, fleet__availability=LOST, protocol__stop={"without_update": "1 h"})
+    done = run(tiny, kind, protocol__stop={"without_update": "1 h"}, **SILENT)
     assert done.metrics.simulated_s == pytest.approx(3600, abs=1)
     asked, lost = (done.facts["accounts"][name] for name in ("selected", "dropped"))
     assert done.failure == (
@@ -76,7 +78,7 @@ IN_VAIN = {
     # Lost before it has begun, and known at once: such an asking takes no time at all.
     "dropped out": {
         "fleet__availability": LOST | {"moment": "before-download"},
-        "protocol__dropout_timeout": "0 s",
+        "fleet__uplink": {"rate": "1 Mbit/s", "round_trip": "0 s"},
     },
     "its payload was damaged": {"failures": {"corrupted": 1.0}},
 }
@@ -169,7 +171,8 @@ def test_the_upload_counts_as_well(tiny):
 def test_progress_is_shown_while_no_round_closes(tiny, monkeypatch):
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
     told = []
-    run(tiny, "buffered", told.append, fleet__availability=LOST, protocol__stop={"after": "10 min"})
+    often = {"protocol__keepalive": {"time": "30 s"}, "protocol__stop": {"after": "10 min"}}
+    run(tiny, "buffered", told.append, **often, **SILENT)
     times = [state.simulated_s for state in told]
     assert len(times) > 5
     assert times == sorted(times)

@@ -35,7 +35,7 @@ class Watched(QuadraticLearner):
 
 
 def run(tiny, kind, seed=0, learner=None, **changes):
-    protocol = {"kind": kind, "clients_per_round": 4, "rounds": 30, "dropout_timeout": "1 s",
+    protocol = {"kind": kind, "clients_per_round": 4, "rounds": 30,
                 **OPTIONS.get(kind, {})}  # fmt: skip
     loaded = tiny(fleet__clients=CLIENTS, protocol=protocol, seed=seed, **changes)
     return run_world(SimulatedWorld(loaded, learner or Watched()))

@@ -47,7 +47,8 @@ class Learner(QuadraticLearner):
 
 
 def settings(kind="synchronous", **more):
-    protocol = {"kind": kind, "clients_per_round": 3, "rounds": 8, "dropout_timeout": "5 s"}
+    protocol = {"kind": kind, "clients_per_round": 3, "rounds": 8,
+                "keepalive": {"time": "4 s", "timeout": "1 s"}}  # fmt: skip
     return {"protocol": {**protocol, **OPTIONS.get(kind, {})}, "seed": 3, **more}
 
 
@@ -90,7 +91,7 @@ def test_a_link_that_dies(tiny, kind, link, shared, rule):
             kind,
             fleet__when_away=rule,
             protocol__rounds=rounds,
-            protocol__dropout_timeout="1 s",
+            protocol__keepalive={"time": "1 s", "timeout": "1 s"},
             **more,
         )
     )
@@ -105,15 +106,16 @@ def test_a_link_that_dies(tiny, kind, link, shared, rule):
 
 
 def test_a_round_ends_by_its_deadline_when_a_link_is_dead(tiny):
-    """Half of all are asked too many; the dead one is given up 5 s after its last byte at 0.2 s."""
+    """Half of all are asked too many; the dead one's last byte, of 0.2 s, is 5 s old when it is
+    taken for lost, and half a round trip more."""
     loaded = tiny(**settings("deadline", protocol__clients_per_round=6, protocol__over_selection=1))
     done = run(loaded, uplink=Capacity([0.0, 0.2], [1000.0, 0.0]))
     lost = done.records[done.records["kind"] == "lost"].iloc[0]
-    assert lost["time_s"] == pytest.approx(5.2)
+    assert lost["time_s"] + lost["duration_s"] == pytest.approx(5.2 + 0.025)
     assert lost["bytes"] > 0
 
 
-def test_a_dead_link_is_given_up_the_patience_after_its_last_byte(tiny):
+def test_a_dead_link_is_given_up_a_keepalive_after_its_last_byte(tiny):
     loaded = tiny(**settings(protocol__clients_per_round=6, transport__kind="fluid",
                              fleet__seconds_per_step={"laptop": "10 ms"}))  # fmt: skip
     done = run(loaded, uplink=Capacity([0.0, 0.1], [1000.0, 0.0]))
@@ -122,7 +124,8 @@ def test_a_dead_link_is_given_up_the_patience_after_its_last_byte(tiny):
     assert upload["time_s"] + upload["duration_s"] == pytest.approx(0.1)
     assert upload["bytes"] == int(1000 * upload["duration_s"])
     lost = rows[rows["kind"] == "lost"].iloc[0]
-    assert (lost["time_s"], lost["bytes"]) == (pytest.approx(5.1), upload["bytes"])
+    assert lost["time_s"] + lost["duration_s"] == pytest.approx(5.1 + 0.025)
+    assert lost["bytes"] == upload["bytes"]
 
 
 @pytest.mark.parametrize("kind", PROTOCOLS)

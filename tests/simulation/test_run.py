@@ -134,7 +134,8 @@ def test_float32_federation_of_one_client_is_local_training(tiny):
 
 def test_dropouts_cost_time_and_energy_and_are_accounted_for(tiny):
     availability = {"kind": "dropout", "probability": 0.5}
-    loaded = tiny(fleet__availability=availability, protocol__dropout_timeout="100 s",
+    loaded = tiny(fleet__availability=availability, fleet__silent_losses=1,
+                  protocol__keepalive={"time": "90 s", "timeout": "10 s"},
                   protocol__rounds=3)  # fmt: skip
     run = simulate_quadratic(loaded)
     lost, received = of_kind(run, "lost"), of_kind(run, "receive")
@@ -145,9 +146,9 @@ def test_dropouts_cost_time_and_energy_and_are_accounted_for(tiny):
         closed = of_kind(run, "round").set_index("round").loc[number]
         assert closed["duration_s"] > 100
         assert json.loads(closed["details"])["received"] == (received["round"] == number).sum()
-    silent = of_kind(run, "compute").merge(lost, on=["client", "round"])
-    assert (silent["energy_j_x"] > 0).all()
-    assert (silent["details_x"] == "").all()
+    computed = of_kind(run, "compute").merge(lost, on=["client", "round"])
+    assert (computed["energy_j_x"] > 0).all()
+    assert (computed["details_x"] == "").all()
 
 
 def test_a_round_in_which_all_drop_out_changes_nothing(tiny):
@@ -469,7 +470,7 @@ ONE = {
         "uplink": {"rate": "1 Mbit/s", "round_trip": "100 ms"},
         "downlink": {"rate": "1 Mbit/s", "round_trip": "100 ms"},
     },
-    "protocol": {"clients_per_round": 1, "rounds": 4, "dropout_timeout": "1 s"},
+    "protocol": {"clients_per_round": 1, "rounds": 4},
 }
 
 

@@ -1,4 +1,4 @@
-"""The time of a round by part: download, compute, upload, waiting."""
+"""The time of a round by part: download, compute, upload, waiting, of the lost too."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ PARTS = {
     "download_s": ("download", Look(EDGE, fill="#A6D5F2", hatch="/")),
     "compute_s": ("compute", Look(EDGE, fill="#E69F00")),
     "upload_s": ("upload", Look(EDGE, fill="#0B5A91")),
-    "silent_s": ("lost: until given up", Look(EDGE, fill="#FFFFFF", hatch="x")),
+    "lost_s": ("lost, until noticed", Look(EDGE, fill="#CC79A7", hatch="x")),
+    "server_down_s": ("server down", Look(EDGE, fill="#999999")),
 }
 """What a client's round consists of, drawn in this order from the bottom."""
 

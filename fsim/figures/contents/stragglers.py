@@ -26,7 +26,8 @@ PARTS = {
     "compute_s": "compute",
     "download_s": "download",
     "wait_s": "waiting",
-    "silent_s": "lost",
+    "lost_s": "lost, until noticed",
+    "server_down_s": "server down",
 }
 
 

@@ -33,7 +33,7 @@ Moment = Literal["before-download", "computing", "uploading", "any"]
 
 
 class Vanishing(NamedTuple):
-    """Point at which a client falls silent: after a share, in [0, 1), of what it is at."""
+    """Point at which a client vanishes: after a share, in [0, 1), of what it is at."""
 
     moment: Moment
     share: float

@@ -17,7 +17,6 @@ from fsim.network.links.cursor import Cursor
 from fsim.network.transports.connection import timeout
 from fsim.network.transports.pace import INITIAL_FLIGHT
 
-
 ROUNDING = 1e-9
 """Part of a transfer that is rounding, not bytes: it does not outlast a piece of the link."""
 
