@@ -22,7 +22,7 @@ from fsim.core.errors import FsimError, ScenarioError, TraceError
 from fsim.core.quantities import Duration, DurationLaw, Power, RateLaw
 from fsim.core.registry import parse_choice
 from fsim.core.validation import Settings
-from fsim.fleet import DEVICES, Nights, Traced
+from fsim.fleet import DEVICES, RADIOS, Nights, Traced
 from fsim.fleet.availability import Moment
 from fsim.fleet.availability.renewal import check_law
 from fsim.network import Capacity, Transport
@@ -281,7 +281,8 @@ class FleetSettings(Settings):
     ``transmit_power`` at all times, or a phone's as it depends on the rate
     (:data:`fsim.fleet.UPLINK_POWER`). ``when_away`` says what becomes of a transfer or of training
     that a client breaks off by going away: it goes on, begins again, or the client is lost.
-    ``cells`` are bottlenecks that clients share.
+    ``radio`` (:data:`fsim.fleet.RADIOS`) says how long it takes to wake up, and what it draws after
+    the last byte. ``cells`` are bottlenecks that clients share.
     """
 
     clients: Annotated[Clients, Effect.TASK]
@@ -298,6 +299,7 @@ class FleetSettings(Settings):
     transmit_power: Annotated[Power, Effect.REPORT] = 2.0
     receive_power: Annotated[Power, Effect.REPORT] = 1.0
     count_waiting: Annotated[bool, Effect.REPORT] = False
+    radio: Annotated[str, Effect.TIME] = "none"
     when_away: Rule = "resume"
     cells: Annotated[CellSettings | None, Effect.TIME] = None
 
@@ -307,6 +309,11 @@ class FleetSettings(Settings):
         for name in devices:
             one_of(name, DEVICES)
         return devices
+
+    @field_validator("radio")
+    @classmethod
+    def _allowed_radio(cls, radio: str) -> str:
+        return one_of(radio, RADIOS)
 
     @field_validator("devices")
     @classmethod
