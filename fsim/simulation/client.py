@@ -27,6 +27,7 @@ from fsim.simulation.billing import Billing
 from fsim.simulation.failures import PayloadFailures, ServerUptime
 from fsim.simulation.learner import Learner, check_result
 from fsim.simulation.payload import PayloadEncoder
+from fsim.simulation.radios import ClientRadio, Radios
 from fsim.simulation.reasons import ClientLost, Ending, NoUpdate, Trouble
 from fsim.simulation.transfer import Route, Transferred, finish_of_work
 from fsim.simulation.uplink_message import UplinkMessage, joined_length
@@ -55,6 +56,8 @@ class RunContext:
         Times at which the server is there.
     failures
         Damage and doubling of payloads on their way.
+    radios
+        Radios of the clients.
     upload_seconds
         Seconds that an upload may take, which set each client's budget of bytes; None for none.
     connections
@@ -72,6 +75,7 @@ class RunContext:
     dropout_timeout: float
     uptime: ServerUptime
     failures: PayloadFailures
+    radios: Radios
     upload_seconds: float | None = None
     connections: defaultdict[int, Connection] = field(
         default_factory=lambda: defaultdict(Connection)
@@ -161,8 +165,9 @@ class ClientRound:
             part = billing.size(beside)
             details = {"parts": {"adapter": size - part, self.algorithm.companion: part}}
         profile = self.profile
+        radio = self.run_context.radios.begin(profile, self.round_number)
         transferred = yield from self.run_context.downlink.transfer(
-            size, profile.downlink, profile.availability, self._connection()
+            size, profile.downlink, profile.availability, self._connection(), radio
         )
         seconds = self.run_context.env.now - began
         energy = self.run_context.energy.download(transferred.active_s)
@@ -220,19 +225,21 @@ class ClientRound:
         self, result: TrainingResult, started: float, vanishing: Vanishing | None
     ) -> Generator[simpy.Event, Any, Ending]:
         run_context, env = self.run_context, self.run_context.env
-        message = self._encode(result)
+        budget = self._budget()
+        message = self._encode(result, budget)
         began, size = env.now, run_context.billing.size(message.size)
+        radio = run_context.radios.begin(self.profile, self.round_number)
         if vanishing is not None and vanishing.moment == "uploading":
-            yield from self._vanish_while_uploading(size, vanishing.share)
+            yield from self._vanish_while_uploading(size, vanishing.share, radio)
         transferred = yield from run_context.uplink.transfer(
-            size, self.profile.uplink, self.profile.availability, self._connection()
+            size, self.profile.uplink, self.profile.availability, self._connection(), radio
         )
         energy = run_context.energy.upload(transferred.active_s, transferred.sent_bytes)
         parts = {name: run_context.billing.size(part) for name, part in message.breakdown().items()}
         details: dict[str, Any] = self._capacity(self.profile.uplink, began)
         if parts:
             details["payload"] = parts
-        if (budget := self._budget()) is not None:
+        if budget is not None:
             details["budget_bytes"] = run_context.billing.size(budget)
         self._record(Kind.UPLOAD, env.now - began, transferred.sent_bytes, energy, details)
         if not transferred.arrived:
@@ -297,14 +304,16 @@ class ClientRound:
             companion=companion,
         )
 
-    def _vanish_while_uploading(self, size: int, share: float) -> Generator[simpy.Event, Any, None]:
+    def _vanish_while_uploading(
+        self, size: int, share: float, radio: ClientRadio
+    ) -> Generator[simpy.Event, Any, None]:
         """Send for a share of the time that the upload would take alone, then fall silent.
 
         One that would never end is left to go on until its last byte.
         """
         env, link, route = self.run_context.env, self.profile.uplink, self.run_context.uplink
         began, transport = env.now, route.transport
-        opening = route.opening(link, self._connection())
+        opening = route.opening(link, self._connection(), radio.waking)
         way = link.capacity, size, began
         try:
             whole = transport.finish_time(*way, link.round_trip, opening) - began
@@ -312,7 +321,8 @@ class ClientRound:
             return
         yield env.timeout(share * whole)
         sent_bytes = transport.sent_by(*way, env.now, link.round_trip, opening)
-        energy = self.run_context.energy.upload(env.now - began, sent_bytes)
+        active = env.now - began - radio.end(self.profile.availability, began)
+        energy = self.run_context.energy.upload(active, sent_bytes)
         self._record(Kind.UPLOAD, env.now - began, sent_bytes, energy, self._capacity(link, began))
         raise (yield from self._give_up(Trouble.DROPPED_OUT, wasted=sent_bytes))
 
@@ -355,32 +365,22 @@ class ClientRound:
         self.run_context.recorder.record(kind, began, seconds, *self._who, size, energy, details)
 
     def _capacity(self, link: Link, began: float) -> dict[str, float]:
-        """Mean rate that the link alone could have carried meanwhile, B/s.
-
-        Of no time there is no mean, nor of what the trace does not tell: of a transfer whose last
-        half of a round trip is after its end.
-        """
-        seconds = self.run_context.env.now - began
-        if not seconds:
-            return {}
-        try:
-            whole = link.capacity.bytes_between(began, self.run_context.env.now)
-        except TraceError:
-            return {}
-        return {"capacity": round(whole / seconds, 3)}
+        """Mean rate that the link alone could have carried meanwhile, B/s, if it is known."""
+        rate = link.mean_rate(began, self.run_context.env.now)
+        return {} if rate is None else {"capacity": round(rate, 3)}
 
     def _budget(self) -> int | None:
         """Bytes, as encoded, that the payload may have."""
-        run_context = self.run_context
+        run_context, link = self.run_context, self.profile.uplink
         if run_context.upload_seconds is None:
             return None
+        promotion = run_context.radios.promotion(self.profile)
         billed = bytes_within(
-            run_context.upload_seconds, self.profile.uplink, run_context.uplink.transport
+            run_context.upload_seconds, link, run_context.uplink.transport, promotion
         )
         return int(billed / run_context.billing.bytes_factor)
 
-    def _encode(self, result: TrainingResult) -> UplinkMessage:
-        budget = self._budget()
+    def _encode(self, result: TrainingResult, budget: int | None) -> UplinkMessage:
         beside = self.algorithm.upload_bytes
         if budget is not None and beside is not None:
             around_it = joined_length(budget, beside) - budget

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import simpy
@@ -15,6 +15,8 @@ from fsim.network import Opening, Transport
 from fsim.network.links.capacity import never_ends
 from fsim.network.transports.connection import Connection
 from fsim.network.transports.interruption import MOST_WINDOWS, Rule, interrupted, not_through
+from fsim.network.transports.waking import AWAKE, Waking
+from fsim.simulation.radios import ClientRadio
 from fsim.simulation.shared_links import SharedLinks
 
 Direction = Literal["up", "down"]
@@ -34,7 +36,7 @@ class Transferred:
         Payload bytes put on the link, those sent again counted again; and those of them that were
         of no use.
     active_s
-        Seconds that the client was there for it.
+        Seconds that the client was there for it, without promotions of its radio.
     never
         The reason why it would never end; empty for one that was finished or broken off.
     window
@@ -70,17 +72,17 @@ class Route:
     shared_links: SharedLinks | None = None
     direction: Direction = "up"
 
-    def opening(self, link: Link, connection: Connection | None) -> Opening:
+    def opening(self, link: Link, connection: Connection | None, waking: Waking = AWAKE) -> Opening:
         """State of a connection for a transfer that begins now; one that broke is closed."""
-        new = Opening(
-            None, self.direction == "down", connection is not None and connection.was_open
-        )
+        promotion = waking.promotion(self.env.now)
+        was_open = connection is not None and connection.was_open
+        new = Opening(None, self.direction == "down", was_open, promotion)
         if connection is None or not self.transport.keeps_connections or not connection.is_open:
             return new
         if connection.until < self.env.now:
             connection.close()
             return new
-        window = connection.window(self.direction, self.env.now, link.round_trip)
+        window = connection.window(self.direction, self.env.now + promotion, link.round_trip)
         return new._replace(window=window)
 
     def transfer(
@@ -89,6 +91,7 @@ class Route:
         link: Link,
         availability: Availability,
         connection: Connection | None = None,
+        radio: ClientRadio | None = None,
     ) -> Generator[simpy.Event, Any, Transferred]:
         """The process of a transfer that begins now.
 
@@ -101,18 +104,23 @@ class Route:
         connection
             The client's, which the transfer goes over if it is open and opens if not; None for a
             connection of the transfer's own.
+        radio
+            The client's, which wakes up first if it has idled; None for one that is always there.
 
         Raises
         ------
         TraceError
             See :meth:`fsim.network.Transport.finish_time`.
         """
-        opening = self.opening(link, connection)
+        began, waking = self.env.now, AWAKE if radio is None else radio.waking
+        way = size, link, availability, self.opening(link, connection, waking), waking
         if self.shared_links is None or not link.path:
-            transferred = yield from self._alone(size, link, availability, opening)
+            transferred = yield from self._alone(*way)
         else:
-            shared_links = self.shared_links
-            transferred = yield from self._shared(shared_links, size, link, availability, opening)
+            transferred = yield from self._shared(self.shared_links, *way)
+        if radio is not None:
+            active = transferred.active_s - radio.end(availability, began)
+            transferred = replace(transferred, active_s=max(0.0, active))
         if connection is not None:
             if transferred.arrived:
                 now, last_byte = self.env.now, self.env.now - link.round_trip / 2
@@ -123,13 +131,18 @@ class Route:
         return transferred
 
     def _alone(
-        self, size: int, link: Link, availability: Availability, opening: Opening
+        self,
+        size: int,
+        link: Link,
+        availability: Availability,
+        opening: Opening,
+        waking: Waking,
     ) -> Generator[simpy.Event, Any, Transferred]:
         began = self.env.now
         try:
             outcome = interrupted(
                 self.transport, link.capacity, size, began, link.round_trip,
-                availability.windows(began), self.rule, opening=opening,
+                availability.windows(began), self.rule, opening=opening, waking=waking,
             )  # fmt: skip
         except TransferNeverEnds as error:
             end = began if error.end is None else max(began, error.end)
@@ -156,6 +169,7 @@ class Route:
         link: Link,
         availability: Availability,
         opening: Opening,
+        waking: Waking,
     ) -> Generator[simpy.Event, Any, Transferred]:
         """Connections one after another, each until it is through or the client goes away."""
         progress, wasted, active, begin = 0, 0, 0.0, self.env.now
@@ -165,6 +179,7 @@ class Route:
                 opening = opening._replace(window=None)
             began = self.env.now
             until = availability.available_until(began)
+            opening = opening._replace(promotion=waking.promotion(began))
             rest = size - progress
             try:
                 part, window = yield from self._connection(shared_links, rest, link, until, opening)
@@ -175,7 +190,7 @@ class Route:
             active += min(self.env.now, until) - began
             if part is None:
                 return Transferred(True, size + wasted, wasted, active, window=window)
-            opening = opening._replace(window=None)
+            opening, waking = opening._replace(window=None), waking.used(self.env.now)
             if self.rule == "resume":
                 progress += part
             else:
@@ -202,7 +217,7 @@ class Route:
         env, began = self.env, self.env.now
         dies = max(began, link.capacity.dies_at)
         last = min(until, dies)
-        pace = self.transport.pace(size, link.round_trip, opening)
+        pace = self.transport.whole_pace(size, link.round_trip, opening)
         own, rest, flight, full = pace.link(link.capacity), pace.wire, pace.flight, False
 
         def broken_off() -> tuple[int, float]:

@@ -37,6 +37,7 @@ from fsim.simulation.learner import Learner
 from fsim.simulation.limits import Limits
 from fsim.simulation.payload import PayloadEncoder
 from fsim.simulation.progress import Progress, ProgressReport
+from fsim.simulation.radios import Radios
 from fsim.simulation.reasons import Ending
 from fsim.simulation.roster import Roster
 from fsim.simulation.shared_links import SharedLinks
@@ -100,6 +101,7 @@ class SimulatedWorld(World):
             dropout_timeout=scenario.protocol.dropout_timeout,
             uptime=uptime,
             failures=PayloadFailures(scenario.seed, scenario.failures),
+            radios=Radios(self.env, self.recorder),
             upload_seconds=scenario.compression.upload_seconds,
         )
         self._broadcast = Broadcast(
@@ -307,6 +309,7 @@ class SimulatedWorld(World):
         selected: Sequence[int] = (),
         aggregate: Aggregate = average,
     ) -> None:
+        self._run_context.radios.settle()
         received = self._global.move(arrivals, selected, aggregate)
         if received:
             self._limits.moved()
@@ -321,6 +324,7 @@ class SimulatedWorld(World):
 
     def close(self) -> None:
         """End the run: count the clients still at work, and check that every count adds up."""
+        self._run_context.radios.settle()
         at_work = set(self._roster.busy)
         for (client, round_number), size in sorted(self.recorder.unaccounted().items()):
             if client in at_work:
@@ -351,6 +355,7 @@ class SimulatedWorld(World):
 
     def evaluate(self, round_number: int) -> None:
         """Measure the global adapter; it takes no simulated time."""
+        self._run_context.radios.settle()
         result = self.learner.evaluate(self.adapter)
         self._evaluated = self.adapter
         self._lately.append(result.accuracy)

@@ -56,6 +56,11 @@ class Transport(ABC):
             The state of the connection that it finds.
         """
 
+    def whole_pace(self, size: int, round_trip: float, opening: Opening) -> Pace:
+        """The pace with the promotion of the client's radio before it; parameters as there."""
+        pace = self.pace(size, round_trip, opening)
+        return pace._replace(setup=opening.promotion + pace.setup) if opening.promotion else pace
+
     @abstractmethod
     def payload(self, wire: float) -> int:
         """Whole payload bytes in the first ``wire`` bytes that are put on the link."""
@@ -90,7 +95,7 @@ class Transport(ABC):
         TraceError
             The link's trace ends first, and does not say what follows.
         """
-        pace = self.pace(size, round_trip, opening)
+        pace = self.whole_pace(size, round_trip, opening)
         return self.end(capacity, pace, start, round_trip)[0]
 
     def end(
@@ -118,7 +123,7 @@ class Transport(ABC):
 
         The other parameters are those of :meth:`finish_time`.
         """
-        pace = self.pace(size, round_trip, opening)
+        pace = self.whole_pace(size, round_trip, opening)
         if until <= start + pace.setup:
             return 0
         link = pace.link(capacity)

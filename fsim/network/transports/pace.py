@@ -23,11 +23,14 @@ class Opening(NamedTuple):
         Whether it is the receiver who has to connect then, and to ask for the payload.
     reconnects
         Whether both ends have been connected before.
+    promotion
+        Seconds before all else, in which the client's radio wakes up.
     """
 
     window: float | None = None
     fetched: bool = False
     reconnects: bool = False
+    promotion: float = 0.0
 
 
 NEW_CONNECTION = Opening()
