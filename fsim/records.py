@@ -43,6 +43,9 @@ class Kind(StrEnum):
     """The server received an update that it could not use, or would not; details say why."""
     LATE = "late"
     """The server received an update too late to use it."""
+    RADIO = "radio"
+    """A promotion or a tail of the client's radio; details say which, and its seconds. It is beside
+    what the client does, and so of no duration."""
     ROUND = "round"
     """A whole round of the server."""
 

@@ -21,7 +21,7 @@ from fsim.experiments.engines.local import Processes
 from fsim.experiments.run import code_version
 from fsim.figures.content import Axis, Content, Panel
 from fsim.figures.registry import FIGURES, Drawing
-from fsim.fleet import DEVICES, Device
+from fsim.fleet import DEVICES, RADIOS, Device, Radio
 from fsim.network import Fluid
 from fsim.network.formats import FORMATS, Format
 from fsim.network.generators import GENERATORS, TraceGenerator
@@ -187,6 +187,7 @@ REGISTRIES = (
     TRANSPORTS,
     GENERATORS,
     DEVICES,
+    RADIOS,
     TRACKERS,
     ALGORITHMS,
     FIGURES,
@@ -204,6 +205,7 @@ OWN = {
     TRANSPORTS.noun: OwnTransport,
     GENERATORS.noun: OwnGenerator,
     DEVICES.noun: Device("own", 1e9, 1.0, "made up"),
+    RADIOS.noun: Radio("own", "made up", 1.0, 1.0, ((1.0, 1.0),)),
     TRACKERS.noun: OwnTracker,
     ALGORITHMS.noun: OwnAlgorithm,
     FIGURES.noun: Drawing(own),
@@ -344,6 +346,7 @@ def make(registry, scenario):
         "task": {"task__name": "own"},
         "transport": {"transport": {"kind": "own"}},
         "device": {"fleet__devices": {"own": 1.0}},
+        "radio": {"fleet__radio": "own"},
     }.get(registry.noun)  # fmt: skip
 
 
@@ -374,6 +377,7 @@ def test_a_process_for_jobs_knows_all_and_its_results_have_the_same_source(tiny,
         server__aggregation="own",
         transport={"kind": "own"},
         fleet__devices={"own": 1.0},
+        fleet__radio="own",
         compression={"policy": "own"},
     )
     events = do_jobs(Processes(1), [Job(loaded, tmp_path / "out", None)])

@@ -67,6 +67,7 @@ LISTINGS = (
     Listing("generators", "fsim.network.generators", "GENERATORS", "the generators of traces"),
     Listing("transports", "fsim.network.transports.transports", "TRANSPORTS", "the transports"),
     Listing("devices", "fsim.fleet", "DEVICES", "the devices that clients can be"),
+    Listing("radios", "fsim.fleet", "RADIOS", "the radios that clients can have"),
     Listing("figures", "fsim.figures.registry", "FIGURES", "the figures of results"),
     Listing("trackers", "fsim.trackers", "TRACKERS", "the trackers that a run can be told to"),
 )

@@ -1,4 +1,4 @@
-"""The fleet: devices, their power, when they are available, and how a population is drawn.
+"""The fleet: devices, power, radios, availability, and how a population is drawn.
 
 Nothing here knows of models or compression.
 """
@@ -22,9 +22,11 @@ from fsim.fleet.power import (
     EnergyModel,
     PowerModel,
 )
+from fsim.fleet.radio import RADIOS, Radio
 
 __all__ = [
     "DEVICES",
+    "RADIOS",
     "UPLINK_POWER",
     "AffinePower",
     "AlwaysOn",
@@ -40,6 +42,7 @@ __all__ = [
     "OnOff",
     "Population",
     "PowerModel",
+    "Radio",
     "Traced",
     "Window",
     "batteries",

@@ -11,7 +11,7 @@ from typing import overload
 import numpy as np
 
 from fsim.core.distributions import Distribution
-from fsim.core.errors import ScenarioError
+from fsim.core.errors import ScenarioError, TraceError
 from fsim.core.rng import stream, streams
 from fsim.fleet.availability import (
     AlwaysOn,
@@ -24,6 +24,7 @@ from fsim.fleet.availability import (
     Traced,
 )
 from fsim.fleet.devices import DEVICES, Device
+from fsim.fleet.radio import RADIOS, Radio
 from fsim.network import Capacity
 
 
@@ -45,6 +46,19 @@ class Link:
     round_trip: float
     path: tuple[int, ...] = ()
 
+    def mean_rate(self, begin: float, end: float) -> float | None:
+        """Mean bytes/s that it alone could have carried between two times (seconds).
+
+        None of no time, and of what its trace does not tell: of a transfer whose last half of a
+        round trip is after the trace's end.
+        """
+        if begin == end:
+            return None
+        try:
+            return self.capacity.bytes_between(begin, end) / (end - begin)
+        except TraceError:
+            return None
+
 
 @dataclass(frozen=True)
 class ClientProfile:
@@ -54,6 +68,8 @@ class ClientProfile:
     ----------
     seconds_per_step
         Measured seconds of one local step; None to work it out from the device's rate.
+    radio
+        What its bytes go over, up and down.
     """
 
     client: int
@@ -62,6 +78,7 @@ class ClientProfile:
     downlink: Link
     availability: Availability
     seconds_per_step: float | None = None
+    radio: Radio = RADIOS["none"]
 
     def compute_seconds(self, operations: float, steps: float) -> float:
         """Seconds of local training, from floating-point operations or measured steps."""
@@ -240,6 +257,7 @@ def draw_population(
     downlink: LinkLaw,
     availability: AvailabilityLaw,
     seconds_per_step: Mapping[str, float] | None = None,
+    radio: str = "none",
 ) -> DrawnPopulation:
     """Draw the clients of a run, each when it is first asked for.
 
@@ -255,6 +273,8 @@ def draw_population(
         The laws that each client's own are drawn from.
     seconds_per_step
         Device name -> measured seconds of one local step.
+    radio
+        Name of the radio that all have.
     """
     names = sorted(devices)
     shares = np.array([devices[name] for name in names], dtype=np.float64)
@@ -262,7 +282,7 @@ def draw_population(
     # Where a uniform number falls among the shares, as Generator.choice has it.
     bounds = shares.cumsum()
     bounds = (bounds / bounds[-1]).tolist()
-    measured = seconds_per_step or {}
+    measured, kind = seconds_per_step or {}, RADIOS[radio]
 
     def draw(some: Sequence[int]) -> list[ClientProfile]:
         lots = streams(seed, "fleet.device", some)
@@ -276,6 +296,7 @@ def draw_population(
                 downlink=down,
                 availability=availability(client),
                 seconds_per_step=measured.get(name),
+                radio=kind,
             )
             for client, name, up, down in zip(some, kinds, ups, downs, strict=True)
         ]

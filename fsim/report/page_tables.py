@@ -37,7 +37,7 @@ MODELS = {
     "downlink": ("fleet.downlink.trace", "fleet.downlink.rate", "fleet.downlink.mean"),
     "transport": ("transport.kind",),
     "availability": ("fleet.availability.kind",),
-    "energy of the radio": ("fleet.uplink_power",),
+    "energy of the radio": ("fleet.uplink_power", "fleet.radio"),
 }
 """What is modelled -> settings that choose the model: dotted keys, or the beginnings of such."""
 

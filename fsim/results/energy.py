@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from fsim.records import SERVER
+from fsim.records import SERVER, Kind
 
 ROUND_ENERGY_TYPES = {
     "clients": "int64",
     "total_j": "float64",
+    "radio_j": "float64",
     "mean_j": "float64",
     "max_j": "float64",
     "max_client": "int64",
@@ -32,14 +33,17 @@ def energy_by_round(records: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Indexed by ``round``, a row for each that a client had a part in: ``clients`` that had,
-        ``total_j``, ``mean_j``, ``max_j`` and ``max_client``, the client with that maximum (of
-        several, the lowest number).
+        ``total_j``, ``radio_j``, the part of it that promotions and tails of radios took,
+        ``mean_j``, ``max_j`` and ``max_client``, the client with that maximum (of several, the
+        lowest number).
     """
     spent = _by_round_and_client(records)
+    radio = records[records["kind"] == Kind.RADIO].groupby("round")["energy_j"].sum()
     table = pd.DataFrame(
         {
             "clients": spent.notna().sum(axis=1),
             "total_j": spent.sum(axis=1),
+            "radio_j": radio.reindex(spent.index, fill_value=0.0),
             "mean_j": spent.mean(axis=1),
             "max_j": spent.max(axis=1),
             "max_client": spent.idxmax(axis=1),

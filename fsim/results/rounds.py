@@ -46,7 +46,9 @@ def client_rounds(records: pd.DataFrame) -> pd.DataFrame:
         whether nothing came of it. In the order in which they ended, run by run. A client that was
         still at work when the run ended has no row.
     """
-    rows = records[records["client"] != SERVER].assign(run=records["run"].astype(str))
+    # What its radio draws is beside its round, and may be told in the next one.
+    of_clients = (records["client"] != SERVER) & (records["kind"] != Kind.RADIO)
+    rows = records[of_clients].assign(run=records["run"].astype(str))
     ends = rows["kind"].isin([Kind.RECEIVE, Kind.LOST])
     who = [rows["run"], rows["client"]]
     # What follows an end belongs to the client's next task, which may be of the same round.

@@ -22,7 +22,7 @@ from fsim.core.errors import FsimError, ScenarioError, TraceError
 from fsim.core.quantities import Duration, DurationLaw, Power, RateLaw
 from fsim.core.registry import parse_choice
 from fsim.core.validation import Settings
-from fsim.fleet import DEVICES, Nights, Traced
+from fsim.fleet import DEVICES, RADIOS, Nights, Traced
 from fsim.fleet.availability import Moment
 from fsim.fleet.availability.renewal import check_law
 from fsim.network import Capacity, Transport
@@ -284,7 +284,8 @@ class FleetSettings(Settings):
     ``silent_losses`` is the probability that a client that is lost falls silent, its radio gone:
     the others' processes end, and their kernels close the connection, which the server sees at
     once (``protocol.keepalive``).
-    ``cells`` are bottlenecks that clients share.
+    ``radio`` (:data:`fsim.fleet.RADIOS`) says how long it takes to wake up, and what it draws after
+    the last byte. ``cells`` are bottlenecks that clients share.
     """
 
     clients: Annotated[Clients, Effect.TASK]
@@ -301,6 +302,7 @@ class FleetSettings(Settings):
     transmit_power: Annotated[Power, Effect.REPORT] = 2.0
     receive_power: Annotated[Power, Effect.REPORT] = 1.0
     count_waiting: Annotated[bool, Effect.REPORT] = False
+    radio: Annotated[str, Effect.TIME] = "none"
     when_away: Rule = "resume"
     silent_losses: Annotated[float, Field(ge=0, le=1), Effect.TIME] = 0.0
     cells: Annotated[CellSettings | None, Effect.TIME] = None
@@ -311,6 +313,11 @@ class FleetSettings(Settings):
         for name in devices:
             one_of(name, DEVICES)
         return devices
+
+    @field_validator("radio")
+    @classmethod
+    def _allowed_radio(cls, radio: str) -> str:
+        return one_of(radio, RADIOS)
 
     @field_validator("devices")
     @classmethod

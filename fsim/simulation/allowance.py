@@ -10,7 +10,7 @@ from fsim.network import Capacity, Transport
 from fsim.network.transports.pace import INITIAL_FLIGHT
 
 
-def bytes_within(seconds: float, link: Link, transport: Transport) -> int:
+def bytes_within(seconds: float, link: Link, transport: Transport, promotion: float = 0.0) -> int:
     """Bytes of payload whose upload takes at most some seconds, as far as the client can know.
 
     It knows its link's mean capacity and round-trip time, not what the link will do next nor who
@@ -22,6 +22,8 @@ def bytes_within(seconds: float, link: Link, transport: Transport) -> int:
         From asking for the transfer until it is over.
     link, transport
         The client's link, and the transport over it.
+    promotion
+        Seconds of them in which the client's radio wakes up.
 
     Returns
     -------
@@ -29,7 +31,7 @@ def bytes_within(seconds: float, link: Link, transport: Transport) -> int:
         0 where the time is too short for a single byte.
     """
     expected = Capacity.constant(link.capacity.mean)
-    opening = transport.opening(INITIAL_FLIGHT)
+    opening = transport.opening(INITIAL_FLIGHT)._replace(promotion=promotion)
 
     def fits(size: int) -> bool:
         try:

@@ -72,6 +72,7 @@ def build_population(loaded: LoadedScenario) -> DrawnPopulation:
         _link_law(fleet.downlink, loaded),
         _availability_law(loaded),
         fleet.seconds_per_step,
+        fleet.radio,
     )
 
     def draw(clients: Sequence[int]) -> list[ClientProfile]:

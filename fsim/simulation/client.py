@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import simpy
@@ -16,63 +15,21 @@ from fsim.compression.faults import explained
 from fsim.core.errors import PayloadError, TraceError, TrainingDiverged, TransferNeverEnds
 from fsim.core.rng import participation, stream
 from fsim.core.types import Update
-from fsim.fleet import ClientProfile, EnergyModel, Link
+from fsim.fleet import ClientProfile, Link
 from fsim.fleet.availability import Vanishing
 from fsim.network.transports.connection import Connection
-from fsim.network.transports.losses import Draws
-from fsim.records import Kind, Recorder
+from fsim.network.transports.packet_losses import Draws
+from fsim.records import Kind
 from fsim.server.protocols.base import ClientUpdate
 from fsim.simulation.allowance import bytes_within
-from fsim.simulation.billing import Billing
-from fsim.simulation.failures import PayloadFailures, ServerUptime
-from fsim.simulation.learner import Learner, check_result
-from fsim.simulation.losses import Loss, LossNotices
-from fsim.simulation.payload import PayloadEncoder
+from fsim.simulation.learner import check_result
+from fsim.simulation.losses import Loss
+from fsim.simulation.radios import ClientRadio
 from fsim.simulation.reasons import ClientLost, Ending, NoUpdate, Trouble
-from fsim.simulation.transfer import Direction, Route, Transferred, finish_of_work
+from fsim.simulation.run_context import RunContext
+from fsim.simulation.transfer import Direction, Transferred, finish_of_work
 from fsim.simulation.uplink_message import UplinkMessage, joined_length
 from fsim.training.trainer import TrainingJob, TrainingResult
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """The part of a run that all its clients share.
-
-    Attributes
-    ----------
-    uplink, downlink
-        Routes of their bytes.
-    encoder
-        Encodes their updates.
-    energy
-        Energy of training and transfers.
-    notices
-        Of lost clients.
-    uptime
-        Times at which the server is there.
-    failures
-        Damage and doubling of payloads on their way.
-    upload_seconds
-        Seconds that an upload may take, which set each client's budget of bytes; None for none.
-    connections
-        Client -> its connection to the server.
-    """
-
-    env: simpy.Environment
-    uplink: Route
-    downlink: Route
-    learner: Learner
-    encoder: PayloadEncoder
-    recorder: Recorder
-    energy: EnergyModel
-    billing: Billing
-    notices: LossNotices
-    uptime: ServerUptime
-    failures: PayloadFailures
-    upload_seconds: float | None = None
-    connections: defaultdict[int, Connection] = field(
-        default_factory=lambda: defaultdict(Connection)
-    )
 
 
 @dataclass(frozen=True)
@@ -157,7 +114,8 @@ class ClientRound:
             size = billing.size(joined_length(self.download_bytes, beside))
             part = billing.size(beside)
             details = {"parts": {"adapter": size - part, self.algorithm.companion: part}}
-        transferred = yield from self._transfer("down", size)
+        radio = self.run_context.radios.begin(self.profile, self.round_number)
+        transferred = yield from self._transfer("down", size, radio)
         seconds = self.run_context.env.now - began
         energy = self.run_context.energy.download(transferred.active_s)
         details |= self._capacity(self.profile.downlink, began)
@@ -214,17 +172,19 @@ class ClientRound:
         self, result: TrainingResult, started: float, vanishing: Vanishing | None
     ) -> Generator[simpy.Event, Any, Ending]:
         run_context, env = self.run_context, self.run_context.env
-        message = self._encode(result)
+        budget = self._budget()
+        message = self._encode(result, budget)
         began, size = env.now, run_context.billing.size(message.size)
+        radio = run_context.radios.begin(self.profile, self.round_number)
         if vanishing is not None and vanishing.moment == "uploading":
-            yield from self._vanish_while_uploading(size, vanishing.share)
-        transferred = yield from self._transfer("up", size)
+            yield from self._vanish_while_uploading(size, vanishing.share, radio)
+        transferred = yield from self._transfer("up", size, radio)
         energy = run_context.energy.upload(transferred.active_s, transferred.sent_bytes)
         parts = {name: run_context.billing.size(part) for name, part in message.breakdown().items()}
         details: dict[str, Any] = self._capacity(self.profile.uplink, began)
         if parts:
             details["payload"] = parts
-        if (budget := self._budget()) is not None:
+        if budget is not None:
             details["budget_bytes"] = run_context.billing.size(budget)
         self._record(Kind.UPLOAD, env.now - began, transferred.sent_bytes, energy, details)
         if not transferred.arrived:
@@ -290,14 +250,16 @@ class ClientRound:
             companion=companion,
         )
 
-    def _vanish_while_uploading(self, size: int, share: float) -> Generator[simpy.Event, Any, None]:
+    def _vanish_while_uploading(
+        self, size: int, share: float, radio: ClientRadio
+    ) -> Generator[simpy.Event, Any, None]:
         """Send for a share of the time that the upload would take alone, then vanish.
 
         One that would never end is left to go on until its last byte.
         """
         env, link, route = self.run_context.env, self.profile.uplink, self.run_context.uplink
         began, transport = env.now, route.transport
-        opening = route.opening(link, self._connection(), self._draws("up"))
+        opening = route.opening(link, self._connection(), radio.waking, self._draws("up"))
         way = link.capacity, size, began
         try:
             whole = transport.finish_time(*way, link.round_trip, opening) - began
@@ -305,7 +267,8 @@ class ClientRound:
             return
         yield env.timeout(share * whole)
         sent_bytes = transport.sent_by(*way, env.now, link.round_trip, opening)
-        energy = self.run_context.energy.upload(env.now - began, sent_bytes)
+        active = env.now - began - radio.end(self.profile.availability, began)
+        energy = self.run_context.energy.upload(active, sent_bytes)
         self._record(Kind.UPLOAD, env.now - began, sent_bytes, energy, self._capacity(link, began))
         raise (yield from self._give_up(Loss(Trouble.DROPPED_OUT, "uploading", wasted=sent_bytes)))
 
@@ -321,7 +284,7 @@ class ClientRound:
         return ClientLost(loss.trouble, loss.never)
 
     def _transfer(
-        self, direction: Direction, size: int
+        self, direction: Direction, size: int, radio: ClientRadio
     ) -> Generator[simpy.Event, Any, Transferred]:
         profile, up = self.profile, direction == "up"
         route = self.run_context.uplink if up else self.run_context.downlink
@@ -330,6 +293,7 @@ class ClientRound:
             profile.uplink if up else profile.downlink,
             profile.availability,
             self._connection(),
+            radio,
             self._draws(direction),
         )
 
@@ -367,32 +331,22 @@ class ClientRound:
         self.run_context.recorder.record(kind, began, seconds, *self._who, size, energy, details)
 
     def _capacity(self, link: Link, began: float) -> dict[str, float]:
-        """Mean rate that the link alone could have carried meanwhile, B/s.
-
-        Of no time there is no mean, nor of what the trace does not tell: of a transfer whose last
-        half of a round trip is after its end.
-        """
-        seconds = self.run_context.env.now - began
-        if not seconds:
-            return {}
-        try:
-            whole = link.capacity.bytes_between(began, self.run_context.env.now)
-        except TraceError:
-            return {}
-        return {"capacity": round(whole / seconds, 3)}
+        """Mean rate that the link alone could have carried meanwhile, B/s, if it is known."""
+        rate = link.mean_rate(began, self.run_context.env.now)
+        return {} if rate is None else {"capacity": round(rate, 3)}
 
     def _budget(self) -> int | None:
         """Bytes, as encoded, that the payload may have."""
-        run_context = self.run_context
+        run_context, link = self.run_context, self.profile.uplink
         if run_context.upload_seconds is None:
             return None
+        promotion = run_context.radios.promotion(self.profile)
         billed = bytes_within(
-            run_context.upload_seconds, self.profile.uplink, run_context.uplink.transport
+            run_context.upload_seconds, link, run_context.uplink.transport, promotion
         )
         return int(billed / run_context.billing.bytes_factor)
 
-    def _encode(self, result: TrainingResult) -> UplinkMessage:
-        budget = self._budget()
+    def _encode(self, result: TrainingResult, budget: int | None) -> UplinkMessage:
         beside = self.algorithm.upload_bytes
         if budget is not None and beside is not None:
             around_it = joined_length(budget, beside) - budget

@@ -44,18 +44,24 @@ class LeastRound:
 
     def seconds(self, profile: ClientProfile) -> tuple[float, float, float]:
         """Seconds of download, training and upload."""
-        training = profile.compute_seconds(
-            self.operations(profile.client), self.steps(profile.client)
-        )
+        # The radio may be in its tail when a client is asked.
         down = self._transfer(self.download_bytes, profile.downlink)
-        return down, training, self._transfer(self.upload_bytes, profile.uplink)
+        up = self._transfer(self.upload_bytes, profile.uplink, self.promotion(profile))
+        return down, self._training(profile), up
 
-    def _transfer(self, size: int, link: Link) -> float:
+    def promotion(self, profile: ClientProfile) -> float:
+        """The least seconds that a client's radio takes to wake up for its upload."""
+        return profile.radio.promotion_after(self._training(profile))
+
+    def _training(self, profile: ClientProfile) -> float:
+        return profile.compute_seconds(self.operations(profile.client), self.steps(profile.client))
+
+    def _transfer(self, size: int, link: Link, promotion: float = 0.0) -> float:
         highest = link.capacity.staircase.highest * link.capacity.scale
         if not highest:
             return float("inf")
         # As over a connection that is kept, whose window is as large as it may be.
-        opening = self.transport.opening(math.inf)
+        opening = self.transport.opening(math.inf)._replace(promotion=promotion)
         capacity = Capacity.constant(highest)
         return self.transport.finish_time(capacity, size, 0.0, link.round_trip, opening)
 
@@ -109,7 +115,7 @@ def check_feasible(
         least = replace(least, upload_bytes=billing.size(HEADER_BYTES))
     check_presence(rule, population, least)
     if seconds is not None:
-        check_budget(seconds, scenario, learner, billing, transport, population)
+        check_budget(seconds, scenario, learner, billing, least, population)
     elif zeros is None:
         check_policy(scenario, learner, transport)
 
@@ -163,7 +169,7 @@ def check_budget(
     scenario: Scenario,
     learner: Learner,
     billing: Billing,
-    transport: Transport,
+    least: LeastRound,
     clients: Iterable[ClientProfile],
 ) -> None:
     """Refuse a time for uploads in which no client can send anything.
@@ -174,8 +180,10 @@ def check_budget(
         Naming the time, and what the policy says of the largest budget.
     """
     refused: dict[int, str] = {}
+    transport = least.transport
     for profile in clients:
-        budget = int(bytes_within(seconds, profile.uplink, transport) / billing.bytes_factor)
+        billed = bytes_within(seconds, profile.uplink, transport, least.promotion(profile))
+        budget = int(billed / billing.bytes_factor)
         if refused and budget <= max(refused):
             continue
         try:

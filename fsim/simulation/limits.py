@@ -60,11 +60,7 @@ class Limits:
         self.moved()
         env.process(self._watch())
         if stop.after is not None:
-            # Whatever happens at that very moment belongs to the run.
-            end = simpy.Event(env)
-            end._ok, end._value = True, None
-            end.callbacks.append(lambda _: self._end())
-            env.schedule(end, LAST, stop.after)
+            self._last_of_moment(stop.after).callbacks.append(lambda _: self._end())
 
     def moved(self) -> None:
         """An update has entered the global adapter now."""
@@ -92,11 +88,18 @@ class Limits:
         else:
             self.over.fail(NothingLeft(failure))
 
+    def _last_of_moment(self, delay: float) -> simpy.Event:
+        """The end of the moment in so many seconds: whatever happens in it belongs to the run."""
+        end = simpy.Event(self._env)
+        end._ok, end._value = True, None
+        self._env.schedule(end, LAST, delay)
+        return end
+
     def _watch(self) -> Generator[simpy.Event, Any, None]:
         patience = self._stop.without_update
         # To the microsecond: in floating point, now + (then - now) may fall short of then.
         while (patience_left := self._moved_at + patience - self._env.now) > 1e-6:
-            yield self._env.timeout(patience_left)
+            yield self._last_of_moment(patience_left)
         self._end(
             f"no update has entered the global adapter for {format_duration(patience)} of "
             f"simulated time (protocol.stop.without_update): {self._meanwhile()}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import simpy
@@ -17,9 +17,11 @@ from fsim.network.links.cursor import Cursor
 from fsim.network.transports.connection import Connection
 from fsim.network.transports.growth import GrowthCursor
 from fsim.network.transports.interruption import MOST_WINDOWS, Rule, interrupted, not_through
-from fsim.network.transports.losses import Draws
 from fsim.network.transports.pace import Window
+from fsim.network.transports.packet_losses import Draws
 from fsim.network.transports.sender import Sender
+from fsim.network.transports.waking import AWAKE, Waking
+from fsim.simulation.radios import ClientRadio
 from fsim.simulation.shared_links import SharedLinks
 
 Direction = Literal["up", "down"]
@@ -39,7 +41,7 @@ class Transferred:
         Payload bytes put on the link, those sent again counted again; and those of them that were
         of no use.
     active_s
-        Seconds that the client was there for it.
+        Seconds that the client was there for it, without promotions of its radio.
     never
         The reason why it would never end; empty for one that was finished or broken off.
     window
@@ -76,14 +78,20 @@ class Route:
     direction: Direction = "up"
 
     def opening(
-        self, link: Link, connection: Connection | None, draws: Draws | None = None
+        self,
+        link: Link,
+        connection: Connection | None,
+        waking: Waking = AWAKE,
+        draws: Draws | None = None,
     ) -> Opening:
         """State of a connection for a transfer that begins now; one that broke is closed."""
+        promotion = waking.promotion(self.env.now)
         new = Opening(
             None,
             self.direction == "down",
             connection is not None and connection.was_open,
             None if draws is None else self.transport.draw_losses(draws),
+            promotion,
         )
         if connection is None or not self.transport.keeps_connections or not connection.is_open:
             return new
@@ -91,7 +99,7 @@ class Route:
             connection.close()
             return new
         window = connection.window(
-            self.direction, self.env.now, link.round_trip, self.transport.restarts
+            self.direction, self.env.now + promotion, link.round_trip, self.transport.restarts
         )
         return new._replace(window=window)
 
@@ -101,6 +109,7 @@ class Route:
         link: Link,
         availability: Availability,
         connection: Connection | None = None,
+        radio: ClientRadio | None = None,
         draws: Draws | None = None,
     ) -> Generator[simpy.Event, Any, Transferred]:
         """The process of a transfer that begins now.
@@ -114,6 +123,8 @@ class Route:
         connection
             The client's, which the transfer goes over if it is open and opens if not; None for a
             connection of the transfer's own.
+        radio
+            The client's, which wakes up first if it has idled; None for one that is always there.
         draws
             Of the packets that are lost; None for losses at their mean distance.
 
@@ -122,12 +133,15 @@ class Route:
         TraceError
             See :meth:`fsim.network.Transport.finish_time`.
         """
-        opening = self.opening(link, connection, draws)
+        began, waking = self.env.now, AWAKE if radio is None else radio.waking
+        way = size, link, availability, self.opening(link, connection, waking, draws), waking
         if self.shared_links is None or not link.path:
-            transferred = yield from self._alone(size, link, availability, opening)
+            transferred = yield from self._alone(*way)
         else:
-            shared_links = self.shared_links
-            transferred = yield from self._shared(shared_links, size, link, availability, opening)
+            transferred = yield from self._shared(self.shared_links, *way)
+        if radio is not None:
+            active = transferred.active_s - radio.end(availability, began)
+            transferred = replace(transferred, active_s=max(0.0, active))
         if connection is not None:
             if transferred.window is not None:
                 now, last_byte = self.env.now, self.env.now - link.round_trip / 2
@@ -138,13 +152,18 @@ class Route:
         return transferred
 
     def _alone(
-        self, size: int, link: Link, availability: Availability, opening: Opening
+        self,
+        size: int,
+        link: Link,
+        availability: Availability,
+        opening: Opening,
+        waking: Waking,
     ) -> Generator[simpy.Event, Any, Transferred]:
         began = self.env.now
         try:
             outcome = interrupted(
                 self.transport, link.capacity, size, began, link.round_trip,
-                availability.windows(began), self.rule, opening=opening,
+                availability.windows(began), self.rule, opening=opening, waking=waking,
             )  # fmt: skip
         except TransferNeverEnds as error:
             end = began if error.end is None else max(began, error.end)
@@ -171,6 +190,7 @@ class Route:
         link: Link,
         availability: Availability,
         opening: Opening,
+        waking: Waking,
     ) -> Generator[simpy.Event, Any, Transferred]:
         """Connections one after another, each until it is through or the client goes away."""
         progress, wasted, active, begin = 0, 0, 0.0, self.env.now
@@ -180,6 +200,7 @@ class Route:
                 opening = opening.anew()
             began = self.env.now
             until = availability.available_until(began)
+            opening = opening._replace(promotion=waking.promotion(began))
             rest = size - progress
             try:
                 part, window = yield from self._connection(shared_links, rest, link, until, opening)
@@ -190,7 +211,7 @@ class Route:
             active += min(self.env.now, until) - began
             if window is not None:
                 return Transferred(True, size + wasted, wasted, active, window=window)
-            opening = opening.anew()
+            opening, waking = opening.anew(), waking.used(self.env.now)
             if self.rule == "resume":
                 progress += part
             else:
@@ -217,7 +238,7 @@ class Route:
         env, began, round_trip = self.env, self.env.now, link.round_trip
         dies = max(began, link.capacity.dies_at)
         last = min(until, dies)
-        pace = self.transport.pace(size, round_trip, opening)
+        pace = self.transport.whole_pace(size, round_trip, opening)
         own, sender, busy = pace.link(link.capacity), Sender(pace, round_trip), False
 
         def broken_off(delivered: float = 0.0) -> tuple[int, None]:

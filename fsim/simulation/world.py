@@ -26,7 +26,7 @@ from fsim.simulation.build import (
     build_population,
     build_shared_links,
 )
-from fsim.simulation.client import ClientRound, RunContext
+from fsim.simulation.client import ClientRound
 from fsim.simulation.client_counts import ClientCounts
 from fsim.simulation.encoding_memory import EncodingMemory
 from fsim.simulation.failures import PayloadFailures, ServerUptime
@@ -37,8 +37,10 @@ from fsim.simulation.limits import Limits
 from fsim.simulation.losses import LossNotices
 from fsim.simulation.payload import PayloadEncoder
 from fsim.simulation.progress import Progress, ProgressReport
+from fsim.simulation.radios import Radios
 from fsim.simulation.reasons import Ending
 from fsim.simulation.roster import Roster
+from fsim.simulation.run_context import RunContext
 from fsim.simulation.shared_links import SharedLinks
 from fsim.simulation.transfer import DIRECTIONS, Route
 from fsim.trackers import Tracker, TrackerGroup
@@ -105,6 +107,7 @@ class SimulatedWorld(World):
             ),
             uptime=uptime,
             failures=PayloadFailures(scenario.seed, scenario.failures),
+            radios=Radios(self.env, self.recorder),
             upload_seconds=scenario.compression.upload_seconds,
         )
         self._broadcast = Broadcast(
@@ -312,6 +315,7 @@ class SimulatedWorld(World):
         selected: Sequence[int] = (),
         aggregate: Aggregate = average,
     ) -> None:
+        self._run_context.radios.settle()
         received = self._global.move(arrivals, selected, aggregate)
         if received:
             self._limits.moved()
@@ -326,6 +330,7 @@ class SimulatedWorld(World):
 
     def close(self) -> None:
         """End the run: count the clients still at work, and check that every count adds up."""
+        self._run_context.radios.settle()
         at_work = set(self._roster.busy)
         for (client, round_number), size in sorted(self.recorder.unaccounted().items()):
             if client in at_work:
@@ -356,6 +361,7 @@ class SimulatedWorld(World):
 
     def evaluate(self, round_number: int) -> None:
         """Measure the global adapter; it takes no simulated time."""
+        self._run_context.radios.settle()
         result = self.learner.evaluate(self.adapter)
         self._evaluated = self.adapter
         self._lately.append(result.accuracy)

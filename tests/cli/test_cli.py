@@ -145,6 +145,7 @@ def test_a_run_that_cannot_go_on_keeps_the_records_and_exits_1(fsim, tiny_file, 
         ("transports", ["tcp", "datagram"]),
         ("trackers", ["tensorboard", "mlflow", "wandb"]),
         ("devices", ["jetson-orin-nano", "phone-mid", "laptop"]),
+        ("radios", ["none", "wifi", "3g", "lte", "nr"]),
     ],
 )
 def test_lists_have_a_line_each(fsim, command, names):

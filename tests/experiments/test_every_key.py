@@ -55,9 +55,9 @@ BASES = (
 VALUES = (
     7, 2, 1, 0.5, 0.25, 2.5, 20, None, True, False,
     "1 min", "3 h", "2 Mbit/s", "20 kbit/s", "9 MB", "1 W", "3 W", "none", "other", "cpu",
-    "all-linear", "fluid", "code", "float32", "topk", "deadline", "round-robin", "trimmed-mean",
-    "fedadam", "fednova", "rouge_l", "mahimahi", "csv", "traces/3g-subway.csv", "other.pkl",
-    str(ROOT / "fsim" / "model" / "nano"),
+    "all-linear", "lte", "fluid", "code", "float32", "topk", "deadline", "round-robin",
+    "trimmed-mean", "fedadam", "fednova", "rouge_l", "mahimahi", "csv",
+    "traces/3g-subway.csv", "other.pkl", str(ROOT / "fsim" / "model" / "nano"),
     {"laptop": 2.0}, {"phone": 1.0}, {"jetson-orin-nano": 1.0}, {"laptop": "1 s"},
     {"most_norm": 5.0}, {1.0: 1.0},
 )  # fmt: skip
@@ -97,7 +97,7 @@ NOT_OF_LEARNING = {
 
 ONLY_OF_TIME = (
     "fleet.devices", "fleet.seconds_per_step", "fleet.uplink.", "fleet.downlink.", "fleet.cells.",
-    "transport.kind", "billing.adapter_parameters", "billing.model_parameters",
+    "fleet.radio", "transport.kind", "billing.adapter_parameters", "billing.model_parameters",
     "server.ingress", "server.egress", "failures.clock_skew", "fleet.silent_losses",
     "protocol.keepalive.",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fsim.algorithms import ALGORITHMS
 from fsim.compression import POLICIES, make_policy
-from fsim.fleet import DEVICES, UPLINK_POWER
+from fsim.fleet import DEVICES, RADIOS, UPLINK_POWER
 from fsim.fleet.availability import Moment
 from fsim.network.links.staircase import PastEnd
 from fsim.network.transports.interruption import Rule
@@ -279,6 +279,7 @@ def _fleets(draw: st.DrawFn, clients: int, files: dict[str, str]) -> Data:
         "uplink_power": draw(st.sampled_from(("constant", *UPLINK_POWER))),
         "count_waiting": draw(st.booleans()),
         "cells": draw(sometimes(cells)),
+        "radio": draw(sometimes(st.sampled_from(list(RADIOS)), "none")),
     }
 
 

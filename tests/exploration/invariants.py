@@ -195,6 +195,40 @@ def bytes_take_their_time(book: Book) -> Iterator[str]:
 
 
 @invariant
+def radios_draw_what_they_take(book: Book) -> Iterator[str]:
+    """Promotions and tails are those of the gaps between a client's transfers, as long as told.
+
+    A transfer that the run's end has cut off leaves no record: tails may then be shorter.
+    """
+    billed: defaultdict[int, float] = defaultdict(float)
+    uses: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
+    for row in book.rows:
+        if row.kind == Kind.RADIO:
+            billed[row.client] += row.energy_j
+        if row.kind in TRANSFERS and '"duplicate"' not in row.details:
+            uses[row.client].append((row.time_s, row.time_s + row.duration_s))
+    cut = {asking.client for asking in book.seen.askings if asking.answered_s is None}
+    for client, spans in uses.items():
+        profile = book.world.people[client]
+        radio, last, joules = profile.radio, -math.inf, 0.0
+        for begin, end in spans:
+            for window in profile.availability.windows(begin):
+                if window.begin >= end:
+                    break
+                gap, until = max(0.0, window.begin - last), min(window.end, end)
+                seconds = min(radio.promotion_after(gap), until - window.begin)
+                joules += radio.promotion_energy(seconds)
+                joules += radio.tail_energy(gap) if math.isfinite(gap) else 0.0
+                last = until
+        least = joules
+        if math.isfinite(last):
+            joules += radio.tail_energy(max(0.0, book.ended_s - last))
+        slack = (_slack(book.ended_s) * len(spans) + ROUNDING) * 10
+        if not (least if client in cut else joules) - slack <= billed[client] <= joules + slack:
+            yield f"the radio of client {client} drew {billed[client]} J, {joules} J are its own"
+
+
+@invariant
 def answers_take_their_time(book: Book) -> Iterator[str]:
     """Nobody answers sooner than download, training and upload take at the highest rates."""
     rows = defaultdict(list)

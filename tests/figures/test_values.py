@@ -1,10 +1,12 @@
 """What figures show, against values worked out by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fsim.figures.content import FigureImpossible
 from fsim.figures.contents.accuracy import accuracy_over_time
+from fsim.figures.contents.energy import energy_per_round
 from fsim.figures.contents.rounds import round_breakdown
 from fsim.figures.contents.scalability import scalability
 from fsim.figures.contents.sweep import sweep_heat_map
@@ -49,6 +51,17 @@ def test_the_uplink_over_time_is_what_all_clients_have_sent_by_then(tmp_path):
     chart = FIGURES["uplink_over_time"].chart(results).figure
     assert chart.layout.yaxis.title.text == "uplink of all clients together (kB)"
     assert chart.data[0].y == pytest.approx([0, 4, 8, 12])
+
+
+def test_energy_says_how_much_of_it_radios_drew_beside_their_transfers(tmp_path):
+    results = load(write_made(tmp_path / "run"))
+    told = "promotions and tails of radios are 25% of it"
+    assert told not in energy_per_round(results.records, results.summary).notes
+    tail = results.records.iloc[:1].assign(
+        kind="radio", energy_j=results.records["energy_j"].sum() / 3
+    )
+    records = pd.concat([results.records, tail], ignore_index=True)
+    assert told in energy_per_round(records, results.summary).notes
 
 
 def test_bars_of_the_last_client_are_as_high_as_the_rounds_are_long(tmp_path):

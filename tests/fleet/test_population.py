@@ -2,7 +2,7 @@ import pytest
 
 from fsim.core.distributions import Distribution
 from fsim.core.errors import ScenarioError
-from fsim.fleet import DEVICES, Device, Nights, OnOff, Traced, batteries, draw_population
+from fsim.fleet import DEVICES, Device, Link, Nights, OnOff, Traced, batteries, draw_population
 from fsim.fleet.population import (
     LinkLaw,
     always_on,
@@ -57,6 +57,21 @@ def test_a_trace_of_its_own_mean_from_its_beginning():
 def test_neither_rate_nor_trace():
     with pytest.raises(ScenarioError, match="needs a rate or a trace"):
         draw(uplink=law(rate=None))
+
+
+def test_the_mean_rate_of_a_link_is_none_of_no_time_and_where_its_trace_tells_nothing():
+    two = Capacity([0.0, 1.0], [300.0, 100.0], 2.0, "error")
+    link = Link(two, 0.1)
+    assert link.mean_rate(0.0, 2.0) == pytest.approx(200)
+    assert link.mean_rate(0.5, 1.0) == pytest.approx(300)
+    assert link.mean_rate(1.0, 1.0) is None
+    assert link.mean_rate(1.0, 2.5) is None
+
+
+def test_all_clients_have_the_radio_that_is_named():
+    for radio in ("lte", "none"):
+        assert {client.radio.name for client in draw(clients=3, radio=radio)} == {radio}
+    assert {client.radio.name for client in draw(clients=3)} == {"none"}
 
 
 def test_compute_seconds():

@@ -28,6 +28,20 @@ def test_energy_by_round_worked_by_hand():
     assert table["max_client"].tolist() == [4, 2]
 
 
+def test_joules_of_radios_are_a_part_of_a_rounds():
+    recorder = Recorder()
+    recorder.record(Kind.UPLOAD, 0, 1, 4, 1, energy=1.0)
+    recorder.record(Kind.RADIO, 1, 0, 4, 1, energy=0.5, details={"part": "promotion"})
+    recorder.record(Kind.UPLOAD, 5, 1, 4, 2, energy=1.0)
+    # The tail of round 1, billed when round 2 is under way.
+    recorder.record(Kind.RADIO, 6, 0, 4, 1, energy=12.0, details={"part": "tail"})
+    recorder.record(Kind.COMPUTE, 6, 1, 2, 3, energy=7.0)
+    table = energy_by_round(recorder.records())
+    assert table["radio_j"].tolist() == [12.5, 0, 0]
+    assert table["total_j"].tolist() == [13.5, 1, 7]
+    assert energy_by_round(records())["radio_j"].tolist() == [0, 0]
+
+
 def test_of_several_with_the_maximum_the_lowest_number():
     recorder = Recorder()
     for client in (7, 3):

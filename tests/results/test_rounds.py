@@ -26,6 +26,21 @@ def by_hand():
     return made
 
 
+def test_what_a_radio_draws_is_no_part_of_a_round():
+    made = Recorder()
+    made.record(Kind.DOWNLOAD, 0, 1, 5, 1, 10)
+    made.record(Kind.RECEIVE, 4, 0, 5, 1, 5)
+    plain = client_rounds(tidy(made))
+    # The tail of round 1 is told as round 2 begins.
+    made.record(Kind.RADIO, 9, 0, 5, 1, energy=3.0)
+    made.record(Kind.DOWNLOAD, 9, 1, 5, 2, 10)
+    made.record(Kind.RECEIVE, 12, 0, 5, 2, 5)
+    table = client_rounds(tidy(made))
+    assert table.iloc[:1].equals(plain)
+    assert table["round"].tolist() == [1, 2]
+    assert table["began_s"].tolist() == [0, 9]
+
+
 def test_parts_of_a_clients_round_worked_by_hand():
     table = client_rounds(tidy(by_hand())).set_index("client")
     five = table.loc[5]

@@ -89,6 +89,11 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "fleet__when_away": "restart",
         "fleet__uplink_power": "lte",
     },
+    "radio": {
+        "fleet__radio": "lte",
+        "fleet__availability": {"kind": "on-off", "on": "20 s", "off": "20 s"},
+        "fleet__seconds_per_step": {"laptop": "1 s", "phone-low": "8 s"},
+    },
     "delta": {"server": {"downlink": "delta", "downlink_policy": "qsgd:bits=4"}},
 }  # fmt: skip
 """Name -> how a scenario differs from the base."""

@@ -9,6 +9,7 @@ import pandas as pd
 from fsim.figures.content import Axis, Content, FigureImpossible, Panel
 from fsim.figures.marks import Line
 from fsim.figures.series import by_series, looks
+from fsim.records import Kind
 from fsim.results.energy import battery_drain as drain_of_run
 from fsim.results.energy import energy_by_round
 
@@ -30,6 +31,10 @@ def energy_per_round(records: pd.DataFrame, summary: pd.DataFrame) -> Content:
     """
     if not records["energy_j"].sum() > 0:
         raise FigureImpossible("found no energy in the records")
+    notes = [OWN_SCALES, *(["means over seeds"] if summary["seed"].nunique() > 1 else [])]
+    if radio := records["energy_j"][records["kind"] == Kind.RADIO].sum():
+        share = radio / records["energy_j"].sum()
+        notes.append(f"promotions and tails of radios are {share:.0%} of it")
     tables = {}
     for name, rows in by_series(records, summary).items():
         runs = [energy_by_round(run) for _, run in rows.groupby("run", observed=True)]
@@ -38,7 +43,7 @@ def energy_per_round(records: pd.DataFrame, summary: pd.DataFrame) -> Content:
     return Content(
         heading="Energy a round",
         summary=summary,
-        notes=[OWN_SCALES, *(["means over seeds"] if summary["seed"].nunique() > 1 else [])],
+        notes=notes,
         columns=2,
         height=2.4,
         panels=_panels(

@@ -13,8 +13,8 @@ from pydantic import ConfigDict
 
 from fsim.network.links.capacity import Capacity
 from fsim.network.transports.growth import streamed
-from fsim.network.transports.losses import DrawnLosses, Draws
 from fsim.network.transports.pace import NEW_CONNECTION, Opening, Pace, Window
+from fsim.network.transports.packet_losses import DrawnLosses, Draws
 from fsim.network.transports.sender import Sender, send_flights
 
 
@@ -64,6 +64,11 @@ class Transport(ABC):
             The state of the connection that it finds.
         """
 
+    def whole_pace(self, size: int, round_trip: float, opening: Opening) -> Pace:
+        """The pace with the promotion of the client's radio before it; parameters as there."""
+        pace = self.pace(size, round_trip, opening)
+        return pace._replace(setup=opening.promotion + pace.setup) if opening.promotion else pace
+
     @abstractmethod
     def payload(self, wire: float) -> int:
         """Whole payload bytes in the first ``wire`` bytes that are put on the link."""
@@ -98,7 +103,7 @@ class Transport(ABC):
         TraceError
             The link's trace ends first, and does not say what follows.
         """
-        pace = self.pace(size, round_trip, opening)
+        pace = self.whole_pace(size, round_trip, opening)
         return self.end(capacity, pace, start, round_trip)[0]
 
     def end(
@@ -127,7 +132,7 @@ class Transport(ABC):
         Those of packets that were lost count when they are sent again. The other parameters are
         those of :meth:`finish_time`.
         """
-        pace = self.pace(size, round_trip, opening)
+        pace = self.whole_pace(size, round_trip, opening)
         if until <= start + pace.setup:
             return 0
         link, sender = pace.link(capacity), Sender(pace, round_trip)

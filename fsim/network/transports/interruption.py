@@ -17,6 +17,7 @@ from fsim.core.errors import ScenarioError, TraceError, TransferNeverEnds
 from fsim.network.links.capacity import Capacity
 from fsim.network.transports.base import Transport
 from fsim.network.transports.pace import NEW_CONNECTION, Opening, Window
+from fsim.network.transports.waking import AWAKE, Waking
 
 Rule = Literal["resume", "restart", "lost"]
 
@@ -56,6 +57,7 @@ def interrupted(
     rule: Rule,
     most_windows: int = MOST_WINDOWS,
     opening: Opening = NEW_CONNECTION,
+    waking: Waking = AWAKE,
 ) -> Outcome:
     """Transfer a payload within the times at which the client is there.
 
@@ -78,6 +80,8 @@ def interrupted(
         How many windows to try, for a payload may not fit any.
     opening
         The connection at ``start``, which is lost if the client is away then.
+    waking
+        The client's radio, which wakes up at the beginning of a window if it has slept.
 
     Raises
     ------
@@ -110,11 +114,13 @@ def interrupted(
             raise not_through(size, start, tries, last_end, received + lost)
         if begin > start:
             opening = opening.anew()
+        here = max(start, begin)
+        opening, waking = opening._replace(promotion=waking.promotion(here)), waking.used(end)
         tries, last_end = tries + 1, end
         try:
             finish, amount, grown = _within(
-                transport, capacity, size - received, max(start, begin), end, round_trip, opening,
-            )  # fmt: skip
+                transport, capacity, size - received, here, end, round_trip, opening
+            )
         except TransferNeverEnds as error:
             error.sent_bytes += received + lost
             raise
@@ -158,7 +164,7 @@ def _within(
         return transport.sent_by(capacity, size, start, time, round_trip, opening)
 
     try:
-        pace = transport.pace(size, round_trip, opening)
+        pace = transport.whole_pace(size, round_trip, opening)
         finish, grown = transport.end(capacity, pace, start, round_trip)
         needed = finish if opening.fetched else finish - pace.closing
     except (TransferNeverEnds, TraceError) as error:

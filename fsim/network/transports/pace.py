@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fsim.network.links.capacity import Capacity
 from fsim.network.transports.congestion import Congestion, Cubic
-from fsim.network.transports.losses import DrawnLosses, Losses
+from fsim.network.transports.packet_losses import DrawnLosses, Losses
 from fsim.network.transports.packets import SEGMENT_WIRE
 
 INITIAL_FLIGHT = 10.0 * SEGMENT_WIRE
@@ -46,12 +46,15 @@ class Opening(NamedTuple):
         Whether both ends have been connected before.
     losses
         The packets that are lost, where the transport loses any; None if they are not drawn.
+    promotion
+        Seconds before all else, in which the client's radio wakes up.
     """
 
     window: Window | None = None
     fetched: bool = False
     reconnects: bool = False
     losses: DrawnLosses | None = None
+    promotion: float = 0.0
 
     def anew(self) -> Opening:
         """That of the connection which takes the place of this one when it is broken."""

@@ -12,8 +12,8 @@ from typing_extensions import override
 from fsim.core.quantities import Size
 from fsim.network.transports.base import Lossy, Transport
 from fsim.network.transports.congestion import CONGESTION
-from fsim.network.transports.losses import DrawnLosses, Draws, EvenLosses
 from fsim.network.transports.pace import NEW_CONNECTION, NEW_WINDOW, Opening, Pace
+from fsim.network.transports.packet_losses import DrawnLosses, Draws, EvenLosses
 from fsim.network.transports.packets import SEGMENT_PAYLOAD, SEGMENT_WIRE, Floats, with_headers
 
 

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from fsim.network import Tcp
-from fsim.network.transports.losses import EvenLosses
 from fsim.network.transports.pace import Pace, Window
+from fsim.network.transports.packet_losses import EvenLosses
 from fsim.network.transports.sender import Sender
 
 FLIGHT = 15_000.0

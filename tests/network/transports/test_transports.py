@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from fsim.network import Arq, Capacity, Datagram, Fluid, Opening, Tcp
 from fsim.network.transports.congestion import CONGESTION
-from fsim.network.transports.losses import EvenLosses
 from fsim.network.transports.pace import Window
+from fsim.network.transports.packet_losses import EvenLosses
 from fsim.network.transports.packets import DATAGRAM_PAYLOAD, SEGMENT_PAYLOAD, packets
 from fsim.network.transports.transports import TRANSPORTS
 from fsim.network.vectorised import CapacityBank, finish_times

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsim.network.transports.losses import DrawnLosses, EvenLosses
+from fsim.network.transports.packet_losses import DrawnLosses, EvenLosses
 
 
 def drawn(probability, seed=0):
