@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,13 @@ def why_not() -> str | None:
     except (OSError, LabError) as error:
         return f"{NEEDS}: {error}"
     return None
+
+
+def remove_abandoned() -> None:
+    """Remove the namespaces of a laboratory whose process was killed."""
+    for name in _run("ip", "netns", "list").split():
+        if (made := re.match(r"fsim-(\d+)-", name)) and not Path(f"/proc/{made[1]}").exists():
+            _run("ip", "netns", "del", name)
 
 
 class Child:
@@ -120,10 +128,11 @@ class Lab:
         egress: PipeSpec | None = None,
         seed: int = 0,
     ) -> None:
-        tag = f"{os.getpid() % 100_000:05d}"
+        remove_abandoned()
+        tag = str(os.getpid())
         self._stack = contextlib.ExitStack()
-        self.server = f"fsim{tag}s"
-        self.clients = [f"fsim{tag}c{at}" for at in range(len(clients))]
+        self.server = f"fsim-{tag}-server"
+        self.clients = [f"fsim-{tag}-client{at}" for at in range(len(clients))]
         paths = tuple(
             ClientPath(f"c{tag}x{at}", (10, 78, 1 + at // 250, 1 + at % 250), up, down, round_trip)
             for at, (up, down, round_trip) in enumerate(clients)

@@ -52,13 +52,15 @@ class Connection:
     def window(self, direction: str, time: float, round_trip: float, restarts: bool) -> Window:
         """The window of its sender at a time (seconds).
 
-        One that ``restarts`` is as small as a new one after a timeout without use; its threshold
-        stays.
+        One that ``restarts`` is halved for each timeout without use, until it is as small as a new
+        one; its threshold stays.
         """
         window, used = self._windows.get(direction, (NEW_WINDOW, -math.inf))
-        if restarts and time - used > timeout(round_trip):
-            return window._replace(size=min(window.size, NEW_WINDOW.size))
-        return window
+        timeouts = (time - used) / timeout(round_trip)
+        if not restarts or timeouts < 1 or window.size <= NEW_WINDOW.size:
+            return window
+        halvings = min(timeouts, math.ceil(math.log2(window.size / NEW_WINDOW.size)))
+        return window._replace(size=max(NEW_WINDOW.size, window.size / 2 ** int(halvings)))
 
     def use(self, direction: str, time: float, window: Window, until: float = math.inf) -> None:
         """Note a transfer whose last byte was sent at a time (seconds), and its window."""
