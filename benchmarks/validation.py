@@ -16,7 +16,17 @@ from typing import Any
 import numpy as np
 import simpy
 
-from benchmarks.measurements import MBIT, WAY, Section, amount, grouped, link_of, read, read_cubic
+from benchmarks.measurements import (
+    MBIT,
+    MEASURED,
+    WAY,
+    Section,
+    amount,
+    grouped,
+    link_of,
+    read,
+    read_cubic,
+)
 from benchmarks.reporting import command_line, save
 from benchmarks.validation_losses import goodputs, losses, simulated_losses
 from fsim.fleet import AlwaysOn, Link
@@ -220,7 +230,38 @@ def fast() -> Section:
     return section
 
 
-SECTIONS = (cold, fast, tls, warm, flower, shared, steps, losses, simulated_losses, goodputs)
+def twin() -> Section:
+    """Recorded runs that were played over sockets."""
+    told = json.loads((MEASURED / "twin.json").read_text(encoding="utf-8"))
+    runs = told["rounds_by_run"]
+    error = {name: f"{told[f'error_of_{name}']:.1%}" for name in (
+        "a_round_median", "a_round_95th_percentile", "an_upload_median", "a_sum_median",
+        "a_sum_largest",
+    )}  # fmt: skip
+    section = Section(
+        "Recorded runs, played over sockets",
+        f"`python -m benchmarks.sockets`: {told['rounds']:.0f} rounds of {len(runs)} runs, drawn "
+        f"from seed {told['seed']}, over TCP and TLS 1.3: policies, sizes, links, doors and "
+        "protocols. The payloads that fsim recorded were sent by processes in network namespaces, "
+        f"computing left out on both sides. A round is {error['a_round_median']} off in the median "
+        f"and {error['a_round_95th_percentile']} at the 95th percentile, an upload "
+        f"{error['an_upload_median']} in the median; the sum over a run's rounds "
+        f"{error['a_sum_median']} in the median and {error['a_sum_largest']} at the most. Below: "
+        "seconds of all rounds of a run, medians of the repetitions; spread is the largest "
+        "difference between repetitions of one round.",
+        ("run", "TLS", "rounds", "sockets", "spread", "fsim"),
+    )
+    for run in runs:
+        measured = np.median(run["measured_s"], axis=0)
+        spread = float(np.ptp(run["measured_s"], axis=0).max())
+        section.rows.append((
+            run["run"], run["tls"], str(len(measured)), f"{measured.sum():.2f}", f"{spread:.3f}",
+            section.compare(sum(run["simulated_s"]), float(measured.sum())),
+        ))  # fmt: skip
+    return section
+
+
+SECTIONS = (twin, cold, fast, tls, warm, flower, shared, steps, losses, simulated_losses, goodputs)
 
 BEGINNING = """# Seconds beside measured ones
 

@@ -9,6 +9,7 @@ once and does not lose capacity.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import heapq
@@ -21,8 +22,8 @@ import select
 import struct
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -44,11 +45,16 @@ class PipeSpec:
         Bytes that may wait at its entrance, the packet on its way included; more are dropped.
     loss
         Probability that a packet is lost behind the queue.
+    fair
+        Whether each client has a queue of its own (of so many bytes) and its turn, a packet at a
+        time, as with Linux's fq_codel; the rate is the first step's at all times then, and nothing
+        is lost behind it.
     """
 
     steps: tuple[tuple[float, float], ...]
     queue: float = math.inf
     loss: float = 0.0
+    fair: bool = False
 
 
 class Pipe:
@@ -101,6 +107,75 @@ class Pipe:
                 return math.inf
             rest -= rates[at] * (until - start)
             start, at = until, at + 1
+
+
+@dataclass
+class Packet:
+    """A packet on its way.
+
+    Attributes
+    ----------
+    client
+        Whose it is.
+    to
+        The device that it is written to in the end.
+    content
+        Its bytes.
+    way
+        The links that it has yet to pass.
+    delay
+        Seconds that it takes after the last one.
+    """
+
+    client: int
+    to: int
+    content: bytes
+    way: tuple[Pipe | FairPipe, ...]
+    delay: float
+
+
+class FairPipe:
+    """A link that serves its clients in turn, a packet each.
+
+    Parameters
+    ----------
+    spec
+        What it does.
+    """
+
+    lost = 0
+
+    def __init__(self, spec: PipeSpec) -> None:
+        self._rate, self._queue = spec.steps[0][1] / 8, spec.queue
+        self._waiting: defaultdict[int, deque[Packet]] = defaultdict(deque)
+        self._backlog: Counter[int] = Counter()
+        self._turns: deque[int] = deque()
+        self.dropped = 0
+
+    def push(self, now: float, packet: Packet) -> float | None:
+        """Put a packet in; the time at which it is through, if the link was idle, or None."""
+        flow, length = packet.client, len(packet.content)
+        if self._backlog[flow] + length > self._queue:
+            self.dropped += 1
+            return None
+        was_idle = not self._turns
+        if not self._waiting[flow]:
+            self._turns.append(flow)
+        self._waiting[flow].append(packet)
+        self._backlog[flow] += length
+        return self._next(now) if was_idle else None
+
+    def pop(self, now: float) -> tuple[Packet, float | None]:
+        """Take out the packet that is through now; and the time at which the next one is."""
+        flow = self._turns.popleft()
+        packet = self._waiting[flow].popleft()
+        self._backlog[flow] -= len(packet.content)
+        if self._waiting[flow]:
+            self._turns.append(flow)
+        return packet, self._next(now) if self._turns else None
+
+    def _next(self, now: float) -> float:
+        return now + len(self._waiting[self._turns[0]][0].content) / self._rate
 
 
 @dataclass(frozen=True)
@@ -161,7 +236,11 @@ class Topology:
 
 
 def _pipe(data: dict[str, Any]) -> PipeSpec:
-    return PipeSpec(tuple(map(tuple, data["steps"])), data["queue"], data["loss"])
+    return PipeSpec(tuple(map(tuple, data["steps"])), data["queue"], data["loss"], data["fair"])
+
+
+def _made(spec: PipeSpec, seed: int) -> Pipe | FairPipe:
+    return FairPipe(spec) if spec.fair else Pipe(spec, seed)
 
 
 def open_tun(name: str) -> int:
@@ -185,7 +264,7 @@ class Emulator:
 
     topology: Topology
     seed: int = 0
-    _due: list[tuple[float, int, int, bytes, tuple[Pipe, ...], float]] = field(default_factory=list)
+    _due: list[tuple[float, int, Packet | FairPipe]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._number = itertools.count()
@@ -203,7 +282,7 @@ class Emulator:
         self._up = [Pipe(path.up, next(seeds)) for path in paths]
         self._down = [Pipe(path.down, next(seeds)) for path in paths]
         doors = (topology.ingress, topology.egress)
-        ingress, egress = (() if spec is None else (Pipe(spec, next(seeds)),) for spec in doors)
+        ingress, egress = (() if spec is None else (_made(spec, next(seeds)),) for spec in doors)
         self._ways_up = [(pipe, *ingress) for pipe in self._up]
         self._ways_down = [(*egress, pipe) for pipe in self._down]
         self._start = time.monotonic()
@@ -261,27 +340,39 @@ class Emulator:
             else:
                 to, way = self._server, self._ways_up[client]
             delay = self.topology.paths[client].round_trip / 2
-            self._enter(now, to, packet, way, delay)
+            self._enter(now, Packet(client, to, packet, way, delay))
 
-    def _enter(self, now: float, to: int, packet: bytes, way: Sequence[Pipe], delay: float) -> None:
-        through = way[0].push(now, len(packet))
-        if through is None or math.isinf(through):
-            return
-        rest = tuple(way[1:])
-        due = through if rest else through + delay
-        heapq.heappush(self._due, (due, next(self._number), to, packet, rest, delay))
+    def _schedule(self, time_: float, event: Packet | FairPipe) -> None:
+        if time_ < math.inf:
+            heapq.heappush(self._due, (time_, next(self._number), event))
+
+    def _enter(self, now: float, packet: Packet) -> None:
+        """A packet comes to the next link on its way."""
+        pipe, packet.way = packet.way[0], packet.way[1:]
+        if isinstance(pipe, FairPipe):
+            if (through := pipe.push(now, packet)) is not None:
+                self._schedule(through, pipe)
+        elif (through := pipe.push(now, len(packet.content))) is not None:
+            self._leave(through, packet)
+
+    def _leave(self, through: float, packet: Packet) -> None:
+        """A packet is through a link at a time that may lie ahead."""
+        self._schedule(through if packet.way else through + packet.delay, packet)
 
     def _pass_on(self) -> None:
         while self._due and self._due[0][0] <= time.monotonic() - self._start:
-            due, _, to, packet, way, delay = heapq.heappop(self._due)
-            if way:
-                self._enter(due, to, packet, way, delay)
-                continue
-            try:
-                os.write(to, packet)
-            except OSError:
-                # As a device does whose queue is full.
-                continue
+            due, _, event = heapq.heappop(self._due)
+            if isinstance(event, FairPipe):
+                packet, following = event.pop(due)
+                if following is not None:
+                    self._schedule(following, event)
+                self._leave(due, packet)
+            elif event.way:
+                self._enter(due, event)
+            else:
+                # A device whose queue is full drops it.
+                with contextlib.suppress(OSError):
+                    os.write(event.to, event.content)
 
 
 def main(arguments: Iterable[str]) -> None:

@@ -196,8 +196,7 @@ class Server:
                 number, moment, _ = self._arrivals.get(timeout=max(0.0, closes - time.monotonic()))
             except queue.Empty:
                 break
-            behind = command["behind"].get(str(number), 0)
-            if behind:
+            if behind := command["behind"][str(number)]:
                 command["behind"][str(number)] = behind - 1
                 late[number] = moment - command["at"]
             else:

@@ -170,7 +170,7 @@ def record(scenario: Mapping[str, Any], folder: Path) -> Recording:
     )
     protocol = settings.protocol
     return Recording(
-        ways, *doors, protocol.clients_per_round, protocol.options.get("after"), rounds
+        ways, *doors, protocol.clients_per_round, getattr(protocol.make(), "after", None), rounds
     )
 
 

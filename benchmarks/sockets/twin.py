@@ -36,9 +36,9 @@ class Played:
     uploads: dict[int, float]
 
 
-def pipe(rate: float, queue: float) -> PipeSpec:
-    """A link of so many bits/s, with a queue of so many bytes."""
-    return PipeSpec(((0.0, rate),), queue)
+def pipe(rate: float, queue: float, fair: bool = False) -> PipeSpec:
+    """A link of so many bits/s, with a queue of so many bytes, or one for each client."""
+    return PipeSpec(((0.0, rate),), queue, fair=fair)
 
 
 def certificate(folder: Path) -> tuple[str, str]:
@@ -75,7 +75,7 @@ def play(
     """
     identity, authority = tls or ("", "")
     doors = [
-        None if rate is None else pipe(rate, queue)
+        None if rate is None else pipe(rate, queue, fair=True)
         for rate in (recording.ingress, recording.egress)
     ]
     laboratory = Lab(
@@ -103,7 +103,7 @@ def play(
             server.tell({
                 "at": at, "clients": numbers, "download": round_.download, "fresh": fresh,
                 "needed": recording.needed, "deadline": recording.deadline,
-                "behind": {str(number): behind[number] for number in numbers},
+                "behind": {str(number): count for number, count in behind.items()},
             })  # fmt: skip
             for upload in round_.uploads:
                 clients[upload.client].tell(

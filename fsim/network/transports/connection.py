@@ -2,7 +2,8 @@
 
 Clients of federated learning hold one connection open for all rounds. What a sender may have in the
 air at once, its congestion window, stays as it has grown until it has been idle for longer than its
-retransmission timeout, and is then that of a new connection (RFC 2861; RFC 5681, section 4.1).
+retransmission timeout; it is halved then, and once more for each timeout that it goes on idling,
+down to that of a new connection (RFC 2861, which Linux follows).
 """
 
 from __future__ import annotations
@@ -15,13 +16,19 @@ MINIMUM_TIMEOUT = 0.2
 """Seconds; Linux's TCP_RTO_MIN (include/net/tcp.h). RFC 6298 would have 1 s."""
 
 
-def timeout(round_trip: float) -> float:
+FORGOTTEN = 0.75
+"""Part of what is known of the variation of round trips that outlives one of them (RFC 6298)."""
+
+
+def timeout(round_trip: float, trips: float = math.inf) -> float:
     """Retransmission timeout of a path whose round trip (seconds) does not vary, seconds.
 
     The smoothed round trip and four times its variation (RFC 6298, section 2), of which Linux takes
-    no less than 0.2 s.
+    no less than 0.2 s. The first round trip that is timed is taken to vary by a half; that is
+    forgotten with the ``trips`` that follow.
     """
-    return round_trip + MINIMUM_TIMEOUT
+    first = max(0.0, 2 * round_trip - MINIMUM_TIMEOUT)
+    return round_trip + MINIMUM_TIMEOUT + first * FORGOTTEN ** max(0.0, trips - 1)
 
 
 class Connection:
@@ -56,7 +63,7 @@ class Connection:
         one; its threshold stays.
         """
         window, used = self._windows.get(direction, (NEW_WINDOW, -math.inf))
-        timeouts = (time - used) / timeout(round_trip)
+        timeouts = (time - used) / timeout(round_trip, window.trips)
         if not restarts or timeouts < 1 or window.size <= NEW_WINDOW.size:
             return window
         halvings = min(timeouts, math.ceil(math.log2(window.size / NEW_WINDOW.size)))

@@ -24,13 +24,17 @@ class Window(NamedTuple):
     threshold
         The size from which on it no longer doubles with each round trip; ``inf`` if nothing was
         ever lost.
+    trips
+        Round trips that its sender has timed.
     """
 
     size: float
     threshold: float = math.inf
+    trips: int = 1
 
 
 NEW_WINDOW = Window(INITIAL_FLIGHT)
+"""That of a new connection, whose handshake was timed."""
 
 
 class Opening(NamedTuple):
@@ -89,6 +93,8 @@ class Pace(NamedTuple):
         The part of the client's own link that is there for packets that arrive.
     threshold
         Flights of more bytes do not double.
+    trips
+        Round trips that were timed before.
     control
         The congestion control.
     losses
@@ -103,6 +109,7 @@ class Pace(NamedTuple):
     flight: float = math.inf
     share: float = 1.0
     threshold: float = math.inf
+    trips: int = 1
     control: type[Congestion] = Cubic
     losses: Losses | None = None
     first: int = 0

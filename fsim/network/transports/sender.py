@@ -28,12 +28,13 @@ class Sender:
         Bytes that may be sent at once.
     """
 
-    __slots__ = ("_control", "_losses", "_packet", "_round_trip", "_threshold", "rest", "window")
+    __slots__ = ("_control", "_losses", "_packet", "_round_trip", "_threshold", "_trips",
+                 "rest", "window")  # fmt: skip
 
     def __init__(self, pace: Pace, round_trip: float) -> None:
         self._losses, self._round_trip = pace.losses, round_trip
         self.rest, self.window, self._threshold = pace.wire, pace.flight, pace.threshold
-        self._packet, self._control = pace.first, pace.control()
+        self._packet, self._trips, self._control = pace.first, pace.trips, pace.control()
 
     @property
     def flight(self) -> float:
@@ -59,6 +60,7 @@ class Sender:
             all, if lost, is missed by a timer alone.
         """
         flight, last = self.flight, self.flight == self.rest
+        self._trips += 1
         lost = self._lost(flight)
         self._packet += packets(flight)
         self.rest -= flight - min(flight, lost * SEGMENT_WIRE)
@@ -88,13 +90,17 @@ class Sender:
     def final_window(self) -> Window:
         """Window after what is left has been sent as well, as a stream.
 
-        Each byte that is acknowledged lets one more be sent. What has filled the way has shown no
-        more than that the window is as large; it is taken to have doubled once more.
+        Each byte that is acknowledged lets one more be sent, up to twice of what was in the air at
+        once: Linux does not enlarge a window that is not used (RFC 7661 has such rules). What has
+        filled the way has shown no more than that the window is as large; it is taken to have
+        doubled once more.
         """
+        trips = self._trips + max(1, math.ceil(self.rest / self.window))
         if self._threshold < math.inf:
-            return Window(max(self.window, 2 * SEGMENT_WIRE), self._threshold)
-        grown = self.window + min(self.rest, self.window)
-        return Window(max(INITIAL_FLIGHT, grown))
+            return Window(max(self.window, 2 * SEGMENT_WIRE), self._threshold, trips)
+        used = min(self.rest, self.window)
+        grown = max(self.window, min(self.window + used, 2 * used))
+        return Window(max(INITIAL_FLIGHT, grown), trips=trips)
 
 
 def packets(size: float) -> int:

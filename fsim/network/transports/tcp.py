@@ -127,6 +127,7 @@ class _Connected(Transport):
             flight=window.size,
             share=self.share,
             threshold=window.threshold,
+            trips=window.trips,
             control=CONGESTION[self.congestion],
         )
 

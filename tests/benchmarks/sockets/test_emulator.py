@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.sockets.emulator import Path, Pipe, PipeSpec, Topology
+from benchmarks.sockets.emulator import FairPipe, Packet, Path, Pipe, PipeSpec, Topology
 
 
 def test_a_packet_takes_its_length_over_the_rate_and_waits_for_those_before():
@@ -59,8 +59,26 @@ def test_no_more_passes_than_the_rate_allows_and_no_more_waits_than_fits(packets
         ends.append((end, length))
 
 
+def test_a_fair_link_serves_its_clients_in_turn():
+    # 1000 B/s: two packets of client 0 are there when one of client 1 comes.
+    pipe = FairPipe(PipeSpec(((0.0, 8000.0),), queue=1000, fair=True))
+    first, second, third = (Packet(who, 0, bytes(500), (), 0.0) for who in (0, 0, 1))
+    assert pipe.push(0.0, first) == 0.5
+    assert [pipe.push(0.1, second), pipe.push(0.2, third)] == [None, None]
+    # A third of client 0 finds its queue full, one of client 1 does not.
+    assert pipe.push(0.2, Packet(0, 0, bytes(500), (), 0.0)) is None
+    assert pipe.dropped == 1
+    assert pipe.pop(0.5) == (first, 1.0)
+    assert pipe.pop(1.0) == (third, 1.5)
+    assert pipe.pop(1.5) == (second, None)
+    assert pipe.push(3.0, first) == 3.5
+
+
 def test_a_topology_is_passed_on_whole():
     link = PipeSpec(((0.0, 1e6), (2.0, 0.0)), 1e5, 0.01)
     path = Path("c1", (10, 78, 1, 1), link, PipeSpec(((0.0, 2e6),)), 0.08)
-    for topology in (Topology("s", (path,)), Topology("s", (path, path), link, link)):
+    for topology in (
+        Topology("s", (path,)),
+        Topology("s", (path, path), link, PipeSpec(((0.0, 1e6),), fair=True)),
+    ):
         assert Topology.from_json(topology.to_json()) == topology

@@ -100,7 +100,7 @@ def test_an_open_connection_is_gone_once_the_client_has_been_away():
     for windows, finish, window in (
         ([(0, 99)], 10.25, 30_000),
         ([(1, 99)], 11.75, 30_000),
-        ([(0, 4), (9, 99)], 15.75, 24_000),
+        ([(0, 4), (9, 99)], 15.75, 18_000),
     ):
         outcome = interrupted(Tcp(), capacity, 14_480, 0, 0.5, windows, "resume", opening=kept)
         assert outcome.finish == pytest.approx(finish)

@@ -16,9 +16,13 @@ def test_a_window_grows_with_what_is_acknowledged_and_is_never_below_the_first()
     def left(window, wire):
         return Sender(Pace(wire, flight=window), 0.1).final_window()
 
-    assert left(60_000.0, 30_000.0) == Window(90_000)
-    assert left(60_000.0, 1e9) == Window(120_000)
-    assert left(3_000.0, 3_000.0) == Window(15_000)
+    # A handshake and one flight were timed; and a stream of ten windows.
+    assert left(60_000.0, 45_000.0) == Window(90_000, trips=2)
+    # No larger than twice of what it has in the air.
+    assert left(60_000.0, 35_000.0) == Window(70_000, trips=2)
+    assert left(60_000.0, 20_000.0) == Window(60_000, trips=2)
+    assert left(60_000.0, 600_000) == Window(120_000, trips=11)
+    assert left(3_000.0, 3_000.0) == Window(15_000, trips=2)
 
 
 def test_flights_double_and_lose():
@@ -34,7 +38,8 @@ def test_flights_double_and_lose():
     assert sender.window == 9_000
     sender.acknowledge(0.1)
     assert (sender.window, sender.rest) == (4_500, 150_000 - 19 * 1500)
-    assert sender.final_window() == Window(4_500, 4_500)
+    window = sender.final_window()
+    assert (window.size, window.threshold) == (4_500, 4_500)
 
 
 def test_a_way_that_is_full_does_not_double_the_window_of_a_lossy_transfer():
