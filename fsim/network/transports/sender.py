@@ -43,11 +43,19 @@ class Sender:
             window = math.floor(window / SEGMENT_WIRE + 1e-9) * SEGMENT_WIRE
         return min(window, self.rest)
 
-    def streams(self, rate: float) -> bool:
-        """True if all that is left follows without a pause over a way of ``rate`` bytes/s."""
+    @property
+    def state(self) -> Window:
+        """Its window, and from which size on it no longer doubles."""
+        return Window(self.window, self._threshold)
+
+    def streams(self, rate: float, wait: float = 0.0) -> bool:
+        """True if all that is left follows without a pause over a way of ``rate`` bytes/s.
+
+        Where others' packets wait, each round trip is ``wait`` seconds longer.
+        """
         if self._lost(self.rest):
             return False
-        return self.window >= self.rest or self.window >= rate * self._round_trip
+        return self.window >= self.rest or self.window >= rate * (self._round_trip + wait)
 
     def acknowledge(self, seconds: float) -> float:
         """Note that the next flight has been answered, in so many seconds.
