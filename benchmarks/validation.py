@@ -19,6 +19,7 @@ import simpy
 from benchmarks.measurements import MBIT, WAY, Section, amount, grouped, link_of, read, read_cubic
 from benchmarks.reporting import command_line, save
 from benchmarks.validation_losses import goodputs, losses, simulated_losses
+from benchmarks.validation_queue import queues
 from fsim.fleet import AlwaysOn, Link
 from fsim.network import Capacity, Opening, Tcp
 from fsim.network.transports.connection import Connection
@@ -220,7 +221,9 @@ def fast() -> Section:
     return section
 
 
-SECTIONS = (cold, fast, tls, warm, flower, shared, steps, losses, simulated_losses, goodputs)
+SECTIONS = (
+    cold, fast, tls, warm, flower, shared, queues, steps, losses, simulated_losses, goodputs,
+)  # fmt: skip
 
 BEGINNING = """# Seconds beside measured ones
 
