@@ -39,7 +39,7 @@ class Sender:
     def flight(self) -> float:
         """Bytes on the wire of the next flight; packets are whole where one may be lost."""
         window = self.window
-        if self._losses is not None:
+        if self._losses is not None and window < math.inf:
             window = math.floor(window / SEGMENT_WIRE + 1e-9) * SEGMENT_WIRE
         return min(window, self.rest)
 
