@@ -29,6 +29,7 @@ from benchmarks.measurements import (
 )
 from benchmarks.reporting import command_line, save
 from benchmarks.validation_losses import goodputs, losses, simulated_losses
+from benchmarks.validation_queue import queues
 from fsim.fleet import AlwaysOn, Link
 from fsim.network import Capacity, Opening, Tcp
 from fsim.network.transports.connection import Connection
@@ -261,7 +262,9 @@ def twin() -> Section:
     return section
 
 
-SECTIONS = (twin, cold, fast, tls, warm, flower, shared, steps, losses, simulated_losses, goodputs)
+SECTIONS = (
+    twin, cold, fast, tls, warm, flower, shared, queues, steps, losses, simulated_losses, goodputs,
+)  # fmt: skip
 
 BEGINNING = """# Seconds beside measured ones
 

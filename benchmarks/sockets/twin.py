@@ -16,7 +16,7 @@ QUEUE = 1e6
 """Bytes that wait at each link at the most: so many that hardly anything is dropped, for fsim knows
 no losses at the end of a queue."""
 
-AHEAD = 0.05
+AHEAD = 0.01
 """Seconds ahead that a round's beginning is told, so that all processes are ready for it."""
 
 

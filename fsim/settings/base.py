@@ -30,6 +30,31 @@ def one_of(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
     return name
 
 
+LEAST_QUEUE = 1500
+"""Bytes of a packet."""
+
+
+def check_queue(link: str, queue: float | None, capacity: object) -> None:
+    """Refuse a queue that holds no packet, or that has no link of a capacity behind it.
+
+    Raises
+    ------
+    ValueError
+        In one line.
+    """
+    if queue is None:
+        return
+    if capacity is None:
+        raise ValueError(
+            f"{link}_queue: found {queue:g} B and no {link}, allowed is a queue of a link that has "
+            "a rate"
+        )
+    if not queue >= LEAST_QUEUE:
+        raise ValueError(
+            f"{link}_queue: found {queue:g} B, allowed is a packet, {LEAST_QUEUE} B, or more"
+        )
+
+
 class SectionWithOptions(Settings):
     """A section that names one of several registered things, whose options stand beside the name.
 

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from fsim.core.distributions import Distribution
 from fsim.core.errors import FsimError, ScenarioError, TraceError
-from fsim.core.quantities import Duration, DurationLaw, Power, RateLaw
+from fsim.core.quantities import Duration, DurationLaw, Power, RateLaw, Size
 from fsim.core.registry import parse_choice
 from fsim.core.validation import Settings
 from fsim.fleet import DEVICES, RADIOS, Nights, Traced
@@ -30,7 +30,7 @@ from fsim.network.formats import read_availability, read_trace
 from fsim.network.links.staircase import PastEnd
 from fsim.network.transports.interruption import Rule
 from fsim.network.transports.transports import TRANSPORTS, make_transport
-from fsim.settings.base import SectionWithOptions, find_file, folders, one_of
+from fsim.settings.base import SectionWithOptions, check_queue, find_file, folders, one_of
 from fsim.settings.effects import Effect
 
 
@@ -257,12 +257,16 @@ class CellSettings(Settings):
     """Cells that clients share, each client dealt into one of them.
 
     ``uplink`` and ``downlink`` are the laws of each cell's own rate in that direction, None for
-    one that is no bottleneck. Its clients share a cell max-min fairly.
+    one that is no bottleneck. Its clients share a cell max-min fairly. ``uplink_queue`` and
+    ``downlink_queue`` are for one that is a single FIFO, as a home's uplink is: the bytes that fit
+    into it, for which newcomers wait. None, the default, is for one that schedules per user.
     """
 
     count: Clients
     uplink: RateLaw | None = None
     downlink: RateLaw | None = None
+    uplink_queue: Size | None = None
+    downlink_queue: Size | None = None
 
     @model_validator(mode="after")
     def _is_a_bottleneck(self) -> CellSettings:
@@ -271,7 +275,14 @@ class CellSettings(Settings):
         for key, law in (("uplink", self.uplink), ("downlink", self.downlink)):
             if law is not None and law.always_zero:
                 raise ValueError(f"{key}: found a rate of zero, over which nothing ever arrives")
+        check_queue("uplink", self.uplink_queue, self.uplink)
+        check_queue("downlink", self.downlink_queue, self.downlink)
         return self
+
+    @property
+    def queues(self) -> dict[str, float | None]:
+        """Bytes that fit into its queues, by their keys."""
+        return {"uplink_queue": self.uplink_queue, "downlink_queue": self.downlink_queue}
 
 
 class FleetSettings(Settings):

@@ -12,12 +12,13 @@ from fsim.algorithms import make_algorithm
 from fsim.algorithms.base import Conditions
 from fsim.core.quantities import Seed
 from fsim.core.validation import Settings, kinds_allowed
+from fsim.network.transports.transports import TRANSPORTS
 from fsim.server.aggregation import make_aggregation
 from fsim.server.optimizers import FedAvg, make_optimizer
 from fsim.server.protocols import PROTOCOLS
 from fsim.server.selection import make_selector
 from fsim.settings.effects import Effect
-from fsim.settings.fleet import FleetSettings, TransportSettings
+from fsim.settings.fleet import CellSettings, FleetSettings, TransportSettings
 from fsim.settings.learning import (
     EvaluationSettings,
     ModelSettings,
@@ -101,6 +102,24 @@ class Scenario(Settings):
                 f"{self.protocol.kind}, which averages updates of several cohorts; allowed is "
                 f"denominator: received, or {kinds_allowed(fitting)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _queues_fit(self) -> Scenario:
+        places: dict[str, CellSettings | ServerSettings | None] = {
+            "fleet.cells": self.fleet.cells, "server": self.server
+        }  # fmt: skip
+        for place, section in places.items():
+            for key, queue in (section.queues if section is not None else {}).items():
+                if queue is not None and not self.transport.make().has_windows:
+                    others = ", ".join(
+                        name for name, kind in TRANSPORTS.items() if kind.has_windows
+                    )
+                    raise ValueError(
+                        f"{place}.{key}: found {queue:g} B and transport.kind: "
+                        f"{self.transport.kind}, which has no window that would fill a queue; "
+                        f"allowed is no queue, or one of {others}"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ from fsim.server.optimizers import make_optimizer
 from fsim.server.protocols import PROTOCOLS, RoundProtocol, make_protocol
 from fsim.server.screening import Screen
 from fsim.server.selection import make_selector
-from fsim.settings.base import Choice, SectionWithOptions, choice_of
+from fsim.settings.base import Choice, SectionWithOptions, check_queue, choice_of
 from fsim.settings.effects import Effect
 
 
@@ -144,7 +144,9 @@ class ServerSettings(Settings):
     ``screen`` keeps updates out that cannot be right (:class:`fsim.server.screening.Screen`).
     ``downlink_policy`` is how what is sent down is encoded: the whole adapter, or, with
     ``downlink: delta``, what has changed since the version that the client has. ``ingress`` and
-    ``egress`` are rates that all transfers to and from the server share, None for no limit.
+    ``egress`` are rates that all transfers to and from the server share, None for no limit;
+    ``ingress_queue`` and ``egress_queue`` the bytes that fit into its queue where all share one
+    FIFO, None for one that keeps transfers apart.
     """
 
     aggregation: choice_of(make_aggregation) = Choice("fedavg", {})  # type: ignore[valid-type]
@@ -155,6 +157,8 @@ class ServerSettings(Settings):
     downlink_policy: choice_of(make_policy) = Choice("float32", {})  # type: ignore[valid-type]
     ingress: Annotated[Rate | None, Effect.TIME] = None
     egress: Annotated[Rate | None, Effect.TIME] = None
+    ingress_queue: Annotated[Size | None, Effect.TIME] = None
+    egress_queue: Annotated[Size | None, Effect.TIME] = None
     crashes: tuple[CrashSettings, ...] = ()
 
     @model_validator(mode="after")
@@ -162,7 +166,14 @@ class ServerSettings(Settings):
         for key, rate in (("ingress", self.ingress), ("egress", self.egress)):
             if rate == 0:
                 raise ValueError(f"{key}: found a rate of zero, over which nothing ever arrives")
+        check_queue("ingress", self.ingress_queue, self.ingress)
+        check_queue("egress", self.egress_queue, self.egress)
         return self
+
+    @property
+    def queues(self) -> dict[str, float | None]:
+        """Bytes that fit into its queues, by their keys."""
+        return {"ingress_queue": self.ingress_queue, "egress_queue": self.egress_queue}
 
     @field_validator("screen")
     @classmethod

@@ -121,6 +121,28 @@ def build_shared_links(scenario: Scenario) -> tuple[list[Capacity], list[Capacit
     )
 
 
+def build_queues(scenario: Scenario) -> tuple[list[float | None], list[float | None]]:
+    """Bytes that fit into the queue of each shared link, in their order; None for no FIFO."""
+    cells, server = scenario.fleet.cells, scenario.server
+
+    def queues(
+        law: Distribution | None, queue: float | None, whole: float | None, last: float | None
+    ) -> list[float | None]:
+        of_cells = [queue] * cells.count if cells is not None and law is not None else []
+        return of_cells + ([last] if whole else [])
+
+    return (
+        queues(
+            cells.uplink if cells else None, cells.uplink_queue if cells else None,
+            server.ingress, server.ingress_queue,
+        ),
+        queues(
+            cells.downlink if cells else None, cells.downlink_queue if cells else None,
+            server.egress, server.egress_queue,
+        ),
+    )  # fmt: skip
+
+
 def _availability_law(loaded: LoadedScenario) -> AvailabilityLaw:
     settings, seed = loaded.scenario.fleet.availability, loaded.scenario.seed
     match settings:

@@ -14,6 +14,7 @@ from fsim.fleet import Availability, Link
 from fsim.network import Capacity, Opening, Transport
 from fsim.network.links.capacity import never_ends
 from fsim.network.links.cursor import Cursor
+from fsim.network.sharing.backlog import Stream
 from fsim.network.transports.connection import Connection
 from fsim.network.transports.growth import GrowthCursor
 from fsim.network.transports.interruption import MOST_WINDOWS, Rule, interrupted, not_through
@@ -228,7 +229,8 @@ class Route:
         """One connection; payload bytes sent, and its window if it was not broken off.
 
         Every flight is a transfer over the shared links, and so is what follows once one of them
-        has kept its share busy for a whole round trip.
+        has kept its share busy for a whole round trip. Each waits first for what waits at the
+        entrance of the shared links (:meth:`fsim.simulation.shared_links.SharedLinks.wait`).
 
         Raises
         ------
@@ -250,18 +252,22 @@ class Route:
                 raise error
             return part, None
 
-        wait = began + pace.setup
+        queue_wait = shared_links.wait(link.path)
+        wait = began + pace.setup + (pace.setup_trips + 1) * queue_wait
         while True:
             if wait >= last:
                 yield env.timeout(last - env.now)
                 return broken_off()
             yield env.timeout(wait - env.now)
-            streams = sender.streams(0.0 if busy else own.rate_at(env.now))
+            streams = sender.streams(0.0 if busy else own.rate_at(env.now), queue_wait)
             sent_at, part = env.now, sender.rest if streams else sender.flight
             limit: Capacity | Cursor = own
             if streams and sender.window < sender.rest and round_trip:
                 limit = GrowthCursor(own, sent_at, round_trip, sender.window / round_trip)
             flow, finished = shared_links.begin(part, link.path, limit)
+            if streams:
+                stream = Stream(sender.state, pace.control(), round_trip, part)
+                shared_links.fill(flow, stream)
             if math.isinf(last):
                 yield finished
             else:
@@ -274,9 +280,12 @@ class Route:
                 break
             # Its acknowledgements come a round trip after it left. If they find the way busy still,
             # the window is as large as the way, and what is left follows without a pause.
-            answered = max(sent_at + round_trip, env.now)
+            queue_wait = shared_links.wait(link.path)
+            answered = max(sent_at + round_trip + queue_wait, env.now)
             busy = answered == env.now
-            wait = answered + sender.acknowledge(answered - sent_at)
+            # A sender under loss takes a flight for slow that took longer than its round trip.
+            in_time = queue_wait > 0 and not busy
+            wait = answered + sender.acknowledge(round_trip if in_time else answered - sent_at)
         if opening.fetched and env.now + pace.closing > until:
             yield env.timeout(until - env.now)
             return size, None

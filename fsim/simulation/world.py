@@ -24,6 +24,7 @@ from fsim.simulation.broadcast import Broadcast
 from fsim.simulation.build import (
     build_energy,
     build_population,
+    build_queues,
     build_shared_links,
 )
 from fsim.simulation.client import ClientRound
@@ -202,10 +203,15 @@ class SimulatedWorld(World):
                 self.env,
                 transport,
                 self.scenario.fleet.when_away,
-                SharedLinks(self.env, links) if links else None,
+                SharedLinks(self.env, links, queues) if links else None,
                 direction,
             )
-            for direction, links in zip(DIRECTIONS, build_shared_links(self.scenario), strict=True)
+            for direction, links, queues in zip(
+                DIRECTIONS,
+                build_shared_links(self.scenario),
+                build_queues(self.scenario),
+                strict=True,
+            )
         )
         return up, down
 

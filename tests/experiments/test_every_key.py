@@ -29,6 +29,8 @@ BASES = (
         "fleet__uplink": TRACE,
         "fleet__downlink": TRACE,
         "fleet__cells": {"count": 2, "uplink": "9 Mbit/s", "downlink": "9 Mbit/s"},
+        "server__ingress": "9 Mbit/s",
+        "server__egress": "9 Mbit/s",
     },
     {
         "fleet__availability": {"kind": "on-off", "on": "2 h", "off": "1 min"},

@@ -125,6 +125,10 @@ def cases(draw: st.DrawFn) -> Case:
         training["optimizer"] = "sgd"
         server["aggregation"] = {"kind": "fedavg", "weights": "equal"}
         server["correction"] = correction
+    fleet = draw(_fleets(clients, files))
+    server |= draw(_queues(server, ("ingress", "egress"), transport))
+    if fleet["cells"] is not None:
+        fleet["cells"] |= draw(_queues(fleet["cells"], ("uplink", "downlink"), transport))
     name, options = compression["policy"], {k: v for k, v in compression.items() if k != "policy"}
     if make_policy(name, options).keeps_to_budget:
         compression["upload_seconds"] = draw(st.sampled_from((None, "5 s", "1 min", "10 ms")))
@@ -132,7 +136,7 @@ def cases(draw: st.DrawFn) -> Case:
         "name": "explored",
         "seed": draw(st.integers(0, 2**32 - 1)),
         "training": training,
-        "fleet": draw(_fleets(clients, files)),
+        "fleet": fleet,
         "transport": transport,
         "protocol": protocol,
         "server": server,
@@ -247,6 +251,15 @@ def _servers(draw: st.DrawFn, tagged: bool, protocol: RoundProtocol) -> Data:
         "egress": draw(sometimes(st.sampled_from(SHARED_RATES))),
         "crashes": draw(sometimes(st.lists(crash, min_size=1, max_size=2), [])),
     }
+
+
+@st.composite
+def _queues(draw: st.DrawFn, section: Data, links: tuple[str, ...], transport: Data) -> Data:
+    """Queues of those of a section's links that have a capacity, if senders have windows."""
+    if not TRANSPORTS[transport["kind"]].has_windows:
+        return {}
+    sizes = sometimes(st.sampled_from(("1500 B", "20 kB", "1 MB")))
+    return {f"{link}_queue": draw(sizes) for link in links if section.get(link) is not None}
 
 
 @st.composite

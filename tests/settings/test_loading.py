@@ -196,3 +196,34 @@ def test_passes_over_a_clients_own_examples_become_steps():
     assert again == scenario
     part = scenario.training.model_copy(update={"local_epochs": 0.1})
     assert [part.steps(examples) for examples in (8, 800)] == [1, 10]
+
+
+@pytest.mark.parametrize("kind", ["datagram", "fluid"])
+@pytest.mark.parametrize("key", ["fleet.cells.uplink_queue", "server.egress_queue"])
+def test_a_queue_and_a_transport_without_windows_are_refused_by_both_names(tiny, kind, key):
+    place, _, name = key.rpartition(".")
+    section = {"count": 1} if place == "fleet.cells" else {}
+    section |= {name.removesuffix("_queue"): "1 Mbit/s", name: "50 kB"}
+    tiny(**{place.replace(".", "__"): section})
+    with pytest.raises(ScenarioError) as told:
+        tiny(**{place.replace(".", "__"): section}, transport={"kind": kind})
+    (line,) = str(told.value).splitlines()
+    assert f"{key}: found 50000 B and transport.kind: {kind}" in line
+    assert line.endswith("allowed is no queue, or one of tcp, arq")
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ({"ingress_queue": "50 kB"}, "ingress_queue: found 50000 B and no ingress, allowed is"),
+        ({"egress": "1 Mbit/s", "egress_queue": "1 kB"}, "egress_queue: found 1000 B, allowed is"),
+    ],
+)
+def test_a_queue_is_a_links_and_holds_a_packet(tiny, server, message):
+    with pytest.raises(ScenarioError) as told:
+        tiny(server=server)
+    assert message in str(told.value)
+    cells = {key.replace("ingress", "uplink"): value for key, value in server.items()}
+    if "uplink_queue" in cells:
+        with pytest.raises(ScenarioError, match="uplink_queue: found 50000 B and no uplink"):
+            tiny(fleet__cells={"count": 1, "downlink": "1 Mbit/s", **cells})

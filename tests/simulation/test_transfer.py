@@ -69,8 +69,8 @@ def test_shared_uploads_against_measured_sockets(rate, round_trip, sizes, measur
 class Ledger(SharedLinks):
     """Shared links that note when each transfer over them began and finished."""
 
-    def __init__(self, env, links):
-        super().__init__(env, links)
+    def __init__(self, env, links, queues):
+        super().__init__(env, links, queues)
         self.env, self.entries = env, []
 
     def begin(self, size, path, cap):
@@ -80,11 +80,11 @@ class Ledger(SharedLinks):
         return flow, finished
 
 
-def played(links, shared, sizes, round_trip, transport=None, starts=None):
+def played(links, shared, sizes, round_trip, transport=None, starts=None, queue=None):
     """Ends of uploads that begin at given times behind a shared link, and what it carried."""
     env = simpy.Environment()
     capacity = shared if isinstance(shared, Capacity) else Capacity.constant(shared)
-    ledger = Ledger(env, [capacity])
+    ledger = Ledger(env, [capacity], [queue])
     route = Route(env, transport or Tcp(), "resume", ledger)
 
     ends = [0.0] * len(sizes)
@@ -109,12 +109,15 @@ CELLS = (
 )
 
 
-@given(UPLOADS, CELLS, st.floats(0.001, 0.5))
-def test_no_more_passes_a_shared_link_than_it_can_carry(uploads, shared, round_trip):
+QUEUES = st.none() | st.floats(1500, 1e6)
+
+
+@given(UPLOADS, CELLS, st.floats(0.001, 0.5), QUEUES)
+def test_no_more_passes_a_shared_link_than_it_can_carry(uploads, shared, round_trip, queue):
     """Of any interval, all transfers within it; slow start is among them, to the last byte."""
     sizes, starts, rates = zip(*uploads, strict=True)
     links = [Capacity.constant(rate) for rate in rates]
-    _, entries = played(links, shared, sizes, round_trip, starts=list(starts))
+    _, entries = played(links, shared, sizes, round_trip, starts=list(starts), queue=queue)
     assert sum(size for *_, size in entries) == pytest.approx(sum(sizes) * 1500 / 1448)
     begins, ends = ({entry[place] for entry in entries} for place in (0, 1))
     for begin in begins:
@@ -124,13 +127,13 @@ def test_no_more_passes_a_shared_link_than_it_can_carry(uploads, shared, round_t
                 assert within <= shared.bytes_between(begin, end) * (1 + 1e-6) + 1e-3
 
 
-@given(UPLOADS, CELLS, st.floats(0.001, 0.5))
-def test_no_last_finish_is_earlier_than_as_a_fluid(uploads, shared, round_trip):
+@given(UPLOADS, CELLS, st.floats(0.001, 0.5), QUEUES)
+def test_no_last_finish_is_earlier_than_as_a_fluid(uploads, shared, round_trip, queue):
     sizes, starts, rates = zip(*uploads, strict=True)
     links = [Capacity.constant(rate) for rate in rates]
     tcp, fluid = (
-        max(played(links, shared, sizes, round_trip, transport, list(starts))[0])
-        for transport in (Tcp(), Fluid())
+        max(played(links, shared, sizes, round_trip, transport, list(starts), fits)[0])
+        for transport, fits in ((Tcp(), queue), (Fluid(), None))
     )
     assert tcp >= fluid * (1 - 1e-9)
 

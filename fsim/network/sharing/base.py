@@ -162,6 +162,15 @@ class Sharing(ABC, Generic[U]):
         self._run(time)
         return self._take_finished()
 
+    def cap(self, flow: int) -> float:
+        """Bytes/s that a flow which is there may have at most by its own link, now."""
+        cap = self._flows[flow].cap
+        return math.inf if cap is None else cap.rate
+
+    def capacity(self, link: int) -> float:
+        """Bytes/s of a shared link now, as long as a flow is there."""
+        return self._links[link].rate
+
     def drain(self) -> list[tuple[int, float]]:
         """Let the clock go on until every flow has finished or none ever will.
 

@@ -33,6 +33,9 @@ class Transport(ABC):
     loses_packets: ClassVar[bool] = False
     """Whether parts of a payload may never arrive."""
 
+    has_windows: ClassVar[bool] = False
+    """Whether its senders have windows, which grow into a queue until it is full."""
+
     def __post_init__(self) -> None:  # noqa: B027 (most have nothing to refuse)
         """Refuse options that are not allowed, by ValueError."""
 

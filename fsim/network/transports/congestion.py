@@ -23,6 +23,12 @@ class Congestion(ABC):
     yields: ClassVar[bool] = True
     """Whether a loss is taken for congestion: slow start ends by it."""
 
+    leaves_early: ClassVar[bool] = False
+    """Whether slow start ends by a wait that is noticed (HyStart; RFC 9406), before a loss."""
+
+    mean: ClassVar[float] = 1.0
+    """Mean of its window between two losses, as a share of that at a loss."""
+
     @abstractmethod
     def reduced(self, window: float) -> float:
         """Window after a loss, segments."""
@@ -36,6 +42,7 @@ class Reno(Congestion):
     """Half the window at a loss, a segment more each round trip (RFC 5681, section 3.1)."""
 
     name: ClassVar[str] = "reno"
+    mean: ClassVar[float] = 0.75
 
     @override
     def reduced(self, window: float) -> float:
@@ -54,12 +61,16 @@ class Cubic(Congestion):
     """
 
     name: ClassVar[str] = "cubic"
+    leaves_early: ClassVar[bool] = True
 
     SCALE: ClassVar[float] = 0.4
     """Segments/s^3, the RFC's C."""
 
     DECREASE: ClassVar[float] = 0.7
     """What a loss leaves of the window, the RFC's beta."""
+
+    mean: ClassVar[float] = 1 - (1 - DECREASE) / 4
+    """Of ``1 - (1 - DECREASE) (1 - x)^3``, x from 0 to 1."""
 
     RENO_STEP: ClassVar[float] = 3 * (1 - DECREASE) / (1 + DECREASE)
     """Segments a round trip of a Reno that is as fast with this decrease, the RFC's alpha."""

@@ -28,7 +28,8 @@ def timeout(round_trip: float, trips: float = math.inf) -> float:
     forgotten with the ``trips`` that follow.
     """
     first = max(0.0, 2 * round_trip - MINIMUM_TIMEOUT)
-    return round_trip + MINIMUM_TIMEOUT + first * FORGOTTEN ** max(0.0, trips - 1)
+    rest: float = FORGOTTEN ** max(0.0, trips - 1)
+    return round_trip + MINIMUM_TIMEOUT + first * rest
 
 
 class Connection:

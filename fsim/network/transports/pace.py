@@ -101,6 +101,8 @@ class Pace(NamedTuple):
         The packets that are lost; None for none.
     first
         Number, among these packets, of the payload's first one.
+    setup_trips
+        Round trips among ``setup``, each of which waits for what waits on its way.
     """
 
     wire: float
@@ -113,6 +115,7 @@ class Pace(NamedTuple):
     control: type[Congestion] = Cubic
     losses: Losses | None = None
     first: int = 0
+    setup_trips: int = 0
 
     def link(self, capacity: Capacity) -> Capacity:
         """The capacity that the client's own link has for the flights."""

@@ -28,11 +28,12 @@ class Sender:
         Bytes that may be sent at once.
     """
 
-    __slots__ = ("_control", "_losses", "_packet", "_round_trip", "_threshold", "_trips",
+    __slots__ = ("_control", "_losses", "_packet", "_round_trip", "_threshold", "_trips", "_whole",
                  "rest", "window")  # fmt: skip
 
     def __init__(self, pace: Pace, round_trip: float) -> None:
         self._losses, self._round_trip = pace.losses, round_trip
+        self._whole = pace.wire
         self.rest, self.window, self._threshold = pace.wire, pace.flight, pace.threshold
         self._packet, self._trips, self._control = pace.first, pace.trips, pace.control()
 
@@ -40,15 +41,23 @@ class Sender:
     def flight(self) -> float:
         """Bytes on the wire of the next flight; packets are whole where one may be lost."""
         window = self.window
-        if self._losses is not None:
+        if self._losses is not None and window < math.inf:
             window = math.floor(window / SEGMENT_WIRE + 1e-9) * SEGMENT_WIRE
         return min(window, self.rest)
 
-    def streams(self, rate: float) -> bool:
-        """True if all that is left follows without a pause over a way of ``rate`` bytes/s."""
+    @property
+    def state(self) -> Window:
+        """Its window, and from which size on it no longer doubles."""
+        return Window(self.window, self._threshold)
+
+    def streams(self, rate: float, wait: float = 0.0) -> bool:
+        """True if all that is left follows without a pause over a way of ``rate`` bytes/s.
+
+        Where others' packets wait, each round trip is ``wait`` seconds longer.
+        """
         if self._lost(self.rest):
             return False
-        return self.window >= self.rest or self.window >= rate * self._round_trip
+        return self.window >= self.rest or self.window >= rate * (self._round_trip + wait)
 
     def acknowledge(self, seconds: float) -> float:
         """Note that the next flight has been answered, in so many seconds.
@@ -90,16 +99,18 @@ class Sender:
     def final_window(self) -> Window:
         """Window after what is left has been sent as well, as a stream.
 
-        Each byte that is acknowledged lets one more be sent, up to twice of what was in the air at
-        once: Linux does not enlarge a window that is not used (RFC 7661 has such rules). What has
-        filled the way has shown no more than that the window is as large; it is taken to have
-        doubled once more.
+        Each byte that is acknowledged lets one more be sent. A transfer that is a single flight
+        does not enlarge the window beyond twice of what it had in the air, as Linux leaves one
+        alone that is not used (RFC 7661 has such rules). What has filled the way has shown no more
+        than that the window is as large; it is taken to have doubled once more.
         """
         trips = self._trips + max(1, math.ceil(self.rest / self.window))
         if self._threshold < math.inf:
             return Window(max(self.window, 2 * SEGMENT_WIRE), self._threshold, trips)
         used = min(self.rest, self.window)
-        grown = max(self.window, min(self.window + used, 2 * used))
+        grown = self.window + used
+        if self.rest == self._whole:
+            grown = max(self.window, min(grown, 2 * used))
         return Window(max(INITIAL_FLIGHT, grown), trips=trips)
 
 

@@ -72,6 +72,8 @@ class _Connected(Transport):
         How many times as long as it is a payload goes out; in base64 4/3.
     """
 
+    has_windows: ClassVar[bool] = True
+
     congestion: Literal["cubic", "reno", "bbr"] = field(default="cubic", kw_only=True)
     connection: Literal["persistent", "fresh"] = field(default="persistent", kw_only=True)
     tls: Tls = field(default="none", kw_only=True)
@@ -113,12 +115,11 @@ class _Connected(Transport):
 
     @override
     def pace(self, size: int, round_trip: float, opening: Opening = NEW_CONNECTION) -> Pace:
-        window, setup = opening.window, 0.0
+        window, setup, setup_trips = opening.window, 0.0, 0
         if window is None:
             # Who fetches says so when the connection is there; half a round trip later it is known.
-            setup = (
-                self.set_up_round_trips(opening.reconnects) + 0.5 * opening.fetched
-            ) * round_trip
+            setup_trips = self.set_up_round_trips(opening.reconnects)
+            setup = (setup_trips + 0.5 * opening.fetched) * round_trip
             window = NEW_WINDOW
         return Pace(
             with_headers(self.framed(size)),
@@ -129,6 +130,7 @@ class _Connected(Transport):
             threshold=window.threshold,
             trips=window.trips,
             control=CONGESTION[self.congestion],
+            setup_trips=setup_trips,
         )
 
     @override

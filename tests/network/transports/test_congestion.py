@@ -65,3 +65,15 @@ def test_losses_never_enlarge_a_window_and_time_never_makes_it_smaller(
     assert 2 <= left <= window
     grown = control.grown(left, seconds, round_trip)
     assert left <= grown <= max(left + 1, 1.5 * left)
+
+
+@given(st.sampled_from([Cubic, Reno]), st.floats(400, 1e4))
+def test_the_mean_between_two_losses_is_that_of_the_windows_in_between(control, highest):
+    # CUBIC's curve in 50 steps, in which a Reno would be far behind; Reno's own line.
+    sender, windows = control(), []
+    windows.append(sender.reduced(highest))
+    seconds = (highest * 0.3 / 0.4) ** (1 / 3) / 50
+    while windows[-1] < highest * 0.99999:
+        windows.append(sender.grown(windows[-1], seconds, 0.0))
+    mean = (sum(windows) - (windows[0] + windows[-1]) / 2) / (len(windows) - 1)
+    assert mean == pytest.approx(control.mean * highest, rel=0.01)

@@ -75,3 +75,13 @@ def test_the_last_packet_is_missed_by_a_timer():
     # Number 2 arrives.
     assert sender.acknowledge(0.1) == 0
     assert sender.rest == 0
+
+
+def test_a_window_that_has_doubled_beyond_all_numbers_sends_what_is_left():
+    # BBR's, of which 0.9 are lost, doubles with each of some 1000 round trips.
+    pace = Tcp(0.9, "even", congestion="bbr").pace(10**5, 0.1)._replace(flight=math.inf)
+    sender = Sender(pace, 0.1)
+    assert sender.flight == sender.rest == pace.wire
+    sender.acknowledge(0.1)
+    assert 0 < sender.rest < pace.wire
+    assert sender.flight == sender.rest
