@@ -105,8 +105,8 @@ def test_transfers_that_cannot_be(stairs, tmp_path):
         ("--transport", "quic", "found transport 'quic', allowed are"),
         (
             "--transport",
-            "tcp:loss=0.1",
-            "--transport: transport tcp: loss: unknown key, allowed are connection, tls, ",
+            "tcp:formula=mathis",
+            "--transport: transport tcp: formula: unknown key, allowed are ",
         ),
     ):
         options = {"--bytes": "1", option: value}
