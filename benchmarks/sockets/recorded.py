@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 import fsim
-from fsim.compression import EncodingContext, register
+from fsim.compression import POLICIES, EncodingContext
 from fsim.compression.coding.wire import pack, unpack
 from fsim.compression.wrapper import Wrapper
 from fsim.core.types import Layout, TrainingRequest, Update
@@ -20,7 +20,6 @@ from fsim.settings.loading import as_loaded
 from fsim.simulation.build import build_population
 
 
-@register
 @dataclass(frozen=True)
 class Recorded(Wrapper):
     """A policy whose payloads are written to files.
@@ -145,6 +144,8 @@ def record(scenario: Mapping[str, Any], folder: Path) -> Recording:
     folder
         For the payloads.
     """
+    if Recorded.name not in POLICIES:
+        POLICIES.register(Recorded)
     folder.mkdir(parents=True)
     policy = scenario["compression"]["policy"]
     data = {**scenario, "compression": {

@@ -4,14 +4,15 @@ import pytest
 
 from benchmarks.sockets.__main__ import HIGHEST, MEDIAN, Comparison, excess, report
 from benchmarks.sockets.plan import draw_cases
+from fsim.core.registry import parse_choice
 from fsim.settings.loading import as_loaded
 
 
 def test_every_run_that_is_drawn_is_a_scenario():
     cases = draw_cases(40, 3, seed=5)
     for case in cases:
-        inner = case.scenario["compression"]["policy"]
-        as_loaded({**case.scenario, "compression": {"policy": "recorded", "inner": inner}})
+        name, options = parse_choice("policy", case.scenario["compression"]["policy"])
+        as_loaded({**case.scenario, "compression": {"policy": name, **options}})
     assert {case.fresh for case in cases} == {True, False}
     assert len({case.scenario["protocol"]["kind"] for case in cases}) == 2
     assert len({case.scenario["compression"]["policy"] for case in cases}) > 4
