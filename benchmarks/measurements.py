@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,6 +87,14 @@ def grouped(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[str, ...]
     for row in rows:
         groups.setdefault(tuple(row[column] for column in columns), []).append(row)
     return groups
+
+
+def medians(rows: Iterable[Row]) -> dict[str, float]:
+    """Congestion control -> median seconds of its runs."""
+    return {
+        row["congestion_control"]: statistics.median(json.loads(row["seconds_by_run"]))
+        for row in rows
+    }
 
 
 def link_of(row: Row) -> tuple[Capacity, float]:

@@ -24,6 +24,7 @@ from benchmarks.measurements import (
     amount,
     grouped,
     link_of,
+    medians,
     read,
     read_cubic,
 )
@@ -193,10 +194,7 @@ def steps() -> Section:
         for key, rows in grouped(read(name), columns).items():
             profile = json.loads(key[0])
             link = Capacity(*zip(*((start, rate / 8) for start, rate in profile), strict=True))
-            measured = {
-                row["congestion_control"]: statistics.median(json.loads(row["seconds_by_run"]))
-                for row in rows
-            }
+            measured = medians(rows)
             round_trip = float(key[1]) / 1e3
             seconds = Tcp().finish_time(link, int(key[2]), 0, round_trip) + reply * round_trip
             changes = [f"{rate / 1e6:g} from {start:g}" for start, rate in profile]
@@ -218,10 +216,7 @@ def fast() -> Section:
         ("round trip", "payload", "CUBIC", "BBR", "`tcp`"),
     )
     for key, rows in grouped(read("fast.csv"), ("round_trip_ms", "payload_bytes")).items():
-        measured = {
-            row["congestion_control"]: statistics.median(json.loads(row["seconds_by_run"]))
-            for row in rows
-        }
+        measured = medians(rows)
         link = Capacity.constant(100 * MBIT)
         seconds = Tcp().finish_time(link, int(key[1]), 0, float(key[0]) / 1e3)
         section.rows.append((

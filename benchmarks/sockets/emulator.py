@@ -298,8 +298,8 @@ class Emulator:
     def run(self, control: int) -> None:
         """Pass packets on until the control's other end is closed.
 
-        A line ``"reset"`` begins anew, a line ``"counts"`` does not; both are answered by
-        :meth:`counts` until then, a line of JSON on standard output.
+        For each line from there it begins anew, and tells :meth:`counts` until then, a line of
+        JSON on standard output.
         """
         gc.disable()
         descriptors = [self._server, *self._clients, control]
@@ -313,10 +313,9 @@ class Emulator:
                     lines = os.read(control, 4096).splitlines()
                     if not lines:
                         return
-                    for line in lines:
+                    for _ in lines:
                         counts = self.counts()
-                        if json.loads(line) == "reset":
-                            self.reset()
+                        self.reset()
                         print(json.dumps(counts), flush=True)
                 else:
                     self._read(descriptor)

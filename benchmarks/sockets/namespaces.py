@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,20 +174,6 @@ class Lab:
         """Links from their start, and nothing on its way; what was dropped and lost before."""
         return dict(self._emulator.ask("reset"))
 
-    def counts(self) -> dict[str, int]:
-        """Packets dropped and lost since the last reset."""
-        return dict(self._emulator.ask("counts"))
-
     def close(self) -> None:
         """End all processes, and remove the namespaces."""
         self._stack.close()
-
-
-@contextlib.contextmanager
-def lab(*arguments: Any, **options: Any) -> Iterator[Lab]:
-    """A :class:`Lab` that is closed in the end."""
-    made = Lab(*arguments, **options)
-    try:
-        yield made
-    finally:
-        made.close()

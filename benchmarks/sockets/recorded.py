@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,12 +190,3 @@ def _rounds(records: Any, seed: int, folder: Path) -> list[Round]:
         download = int(downloads["bytes"].max())
         rounds.append(Round(number, download, tuple(parts), float(row.duration_s)))
     return rounds
-
-
-def describe(recording: Recording) -> str:
-    """One line of JSON: what was drawn."""
-    ways = {
-        client: [way.up / 1e6, way.down / 1e6, way.round_trip]
-        for client, way in recording.ways.items()
-    }
-    return json.dumps({"mbit_up_down_and_round_trip": ways})

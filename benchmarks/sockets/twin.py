@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,14 +78,14 @@ def play(
         None if rate is None else pipe(rate, queue, fair=True)
         for rate in (recording.ingress, recording.egress)
     ]
-    laboratory = Lab(
+    made = Lab(
         [
             (pipe(way.up, queue), pipe(way.down, queue), way.round_trip)
             for way in recording.ways.values()
         ],
         *doors,
     )
-    try:
+    with contextlib.closing(made) as laboratory:
         program = ("-m", "benchmarks.sockets.peers")
         server = laboratory.start(laboratory.server, *program, "server", congestion, identity)
         clients = {
@@ -121,10 +121,3 @@ def play(
                 clients[int(key)].answer()
             played.append(Played(answer["seconds"], arrivals))
         return played
-    finally:
-        laboratory.close()
-
-
-def sums(played: Sequence[Played]) -> float:
-    """Seconds of all rounds together."""
-    return sum(each.seconds for each in played)

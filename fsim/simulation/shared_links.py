@@ -58,6 +58,11 @@ class SharedLinks:
         self._waiting: dict[int, simpy.Event] = {}
         self._alarm = 0
 
+    @property
+    def has_queues(self) -> bool:
+        """True if one of the links is a FIFO."""
+        return bool(self._backlogs)
+
     def begin(
         self, size: float, path: Sequence[int], cap: Capacity | Cursor
     ) -> tuple[int, simpy.Event]:

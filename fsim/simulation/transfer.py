@@ -265,7 +265,7 @@ class Route:
             if streams and sender.window < sender.rest and round_trip:
                 limit = GrowthCursor(own, sent_at, round_trip, sender.window / round_trip)
             flow, finished = shared_links.begin(part, link.path, limit)
-            if streams:
+            if streams and shared_links.has_queues:
                 stream = Stream(sender.state, pace.control(), round_trip, part)
                 shared_links.fill(flow, stream)
             if math.isinf(last):

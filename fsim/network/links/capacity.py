@@ -208,6 +208,8 @@ class Capacity:
         Seconds of it before ``since`` do not count. ``inf`` if there is none.
         """
         steps = self.staircase
+        if steps.longest_outage <= seconds:
+            return math.inf
         passed, within = self._passed(time)
         here = since + self.offset - passed
         for begin, end in steps.outages:

@@ -132,6 +132,11 @@ class Staircase:
             return [(outages[-1][0] - self.period, outages[0][1]), *outages[1:-1]]
         return outages
 
+    @cached_property
+    def longest_outage(self) -> float:
+        """Seconds; 0 if there is none that ends."""
+        return max((end - begin for begin, end in self.outages), default=0.0)
+
     def beyond(self, time: float, offset: float) -> TraceError:
         """Error for a time (on the staircase; inf for its end) at which it is unknown."""
         reached = "its end" if math.isinf(time) else f"{time - offset:g} s"

@@ -46,7 +46,7 @@ class Transport(ABC):
 
     @property
     def restarts(self) -> bool:
-        """True if the window of a connection that has been idle is that of a new one."""
+        """True if the window of a connection that idles goes back to that of a new one."""
         return True
 
     def opening(self, window: float) -> Opening:

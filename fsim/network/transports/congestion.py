@@ -18,7 +18,7 @@ class Congestion(ABC):
     name: ClassVar[str]
 
     restarts: ClassVar[bool] = True
-    """Whether a window that has been idle is that of a new connection again (RFC 2861)."""
+    """Whether a window that idles goes back to that of a new connection (RFC 2861)."""
 
     yields: ClassVar[bool] = True
     """Whether a loss is taken for congestion: slow start ends by it."""

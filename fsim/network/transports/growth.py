@@ -52,6 +52,7 @@ class GrowthCursor(Cursor):
         self._limit = self._doubles_at = self._dark_since = math.inf
         super().__init__(capacity, time)
         self._enter(time)
+        self._apply()
 
     @property
     def grows(self) -> bool:
@@ -85,7 +86,6 @@ class GrowthCursor(Cursor):
             self._dark_since = math.inf
         if self._link_rate > 2 * self.highest and not self.grows:
             self._limit, self._doubles_at = 2 * self.highest, now + self._round_trip
-        self._apply()
 
     def _apply(self) -> None:
         if self._limit >= self._link_rate:
