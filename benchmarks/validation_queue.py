@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import statistics
 from collections.abc import Generator
@@ -90,12 +89,10 @@ def queues() -> Section:
         starts = [float(row["start_s"]) for row in rows]
         found, plain = (
             statistics.fmean(
-                newcomer(*options, connection == "kept")
-                for options in itertools.product(
-                    [float(rate) * MBIT], [size_of_queue], [control], [int(size)], starts
-                )
+                newcomer(float(rate) * MBIT, fifo, control, int(size), start, connection == "kept")
+                for start in starts
             )
-            for size_of_queue in (float(queue), None)
+            for fifo in (float(queue), None)
         )
         section.rows.append((
             rate, amount(queue), control, connection, amount(size), f"{measured:.3f}",

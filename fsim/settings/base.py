@@ -19,6 +19,7 @@ from pydantic import (
 from fsim.core.errors import ScenarioError, shown
 from fsim.core.registry import parse_choice
 from fsim.core.validation import LONGEST_PATH, Settings
+from fsim.network.transports.packets import PACKET
 
 T = TypeVar("T")
 
@@ -28,10 +29,6 @@ def one_of(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
     if name not in names:
         raise ValueError(f"found {shown(name)}, allowed are {', '.join(names)}")
     return name
-
-
-LEAST_QUEUE = 1500
-"""Bytes of a packet."""
 
 
 def check_queue(link: str, queue: float | None, capacity: object) -> None:
@@ -49,9 +46,9 @@ def check_queue(link: str, queue: float | None, capacity: object) -> None:
             f"{link}_queue: found {queue:g} B and no {link}, allowed is a queue of a link that has "
             "a rate"
         )
-    if not queue >= LEAST_QUEUE:
+    if not queue >= PACKET:
         raise ValueError(
-            f"{link}_queue: found {queue:g} B, allowed is a packet, {LEAST_QUEUE} B, or more"
+            f"{link}_queue: found {queue:g} B, allowed is a packet, {PACKET} B, or more"
         )
 
 
