@@ -229,29 +229,31 @@ def fast() -> Section:
 def twin() -> Section:
     """Recorded runs that were played over sockets."""
     told = json.loads((MEASURED / "twin.json").read_text(encoding="utf-8"))
-    runs = told["rounds_by_run"]
-    error = {name: f"{told[f'error_of_{name}']:.1%}" for name in (
-        "a_round_median", "a_round_95th_percentile", "an_upload_median", "a_sum_median",
-        "a_sum_largest",
-    )}  # fmt: skip
+    errors = "; ".join(
+        f"{over}, {each['rounds']:.0f} rounds of {each['runs']:.0f} runs: a round "
+        f"{each['error_of_a_round_median']:.1%} off in the median and "
+        f"{each['error_of_a_round_95th_percentile']:.1%} at the 95th percentile, the sum over a "
+        f"run's rounds {each['error_of_a_sum_median']:.1%} in the median and "
+        f"{each['error_of_a_sum_largest']:.1%} at the most"
+        for over, each in told["figures"].items()
+    )
     section = Section(
         "Recorded runs, played over sockets",
-        f"`python -m benchmarks.sockets`: {told['rounds']:.0f} rounds of {len(runs)} runs, drawn "
-        f"from seed {told['seed']}, over TCP and TLS 1.3: policies, sizes, links, doors and "
-        "protocols. The payloads that fsim recorded were sent by processes in network namespaces, "
-        f"computing left out on both sides. A round is {error['a_round_median']} off in the median "
-        f"and {error['a_round_95th_percentile']} at the 95th percentile, an upload "
-        f"{error['an_upload_median']} in the median; the sum over a run's rounds "
-        f"{error['a_sum_median']} in the median and {error['a_sum_largest']} at the most. Below: "
-        "seconds of all rounds of a run, medians of the repetitions; spread is the largest "
-        "difference between repetitions of one round.",
-        ("run", "TLS", "rounds", "sockets", "spread", "fsim"),
+        f"`python -m benchmarks.sockets`: runs drawn from seed {told['seed']}: policies, sizes, "
+        "links, doors and protocols. The payloads that fsim recorded were sent by processes in "
+        "network namespaces, computing left out on both sides: over TCP and TLS 1.3, the server's "
+        "door serving its clients in turn; over TCP through a door of one queue for all (FIFO), "
+        "with fsim's `ingress_queue` and `egress_queue`; and by a server and clients of Flower, "
+        f"the runs whose rounds wait for all. {errors}. Below: seconds of all rounds of a run, "
+        "medians of the repetitions; spread is the largest difference between repetitions of one "
+        "round.",
+        ("run", "over", "rounds", "sockets", "spread", "fsim"),
     )
-    for run in runs:
+    for run in told["rounds_by_run"]:
         measured = np.median(run["measured_s"], axis=0)
         spread = float(np.ptp(run["measured_s"], axis=0).max())
         section.rows.append((
-            run["run"], run["tls"], str(len(measured)), f"{measured.sum():.2f}", f"{spread:.3f}",
+            run["run"], run["over"], str(len(measured)), f"{measured.sum():.2f}", f"{spread:.3f}",
             section.compare(sum(run["simulated_s"]), float(measured.sum())),
         ))  # fmt: skip
     return section

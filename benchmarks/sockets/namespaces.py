@@ -58,7 +58,7 @@ class Child:
     """A process that answers lines of JSON by lines of JSON."""
 
     def __init__(self, words: Sequence[str], ready: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "FLWR_TELEMETRY_ENABLED": "0"}
         self.process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,12 +54,36 @@ def certificate(folder: Path) -> tuple[str, str]:
     return both, signed
 
 
+@contextlib.contextmanager
+def laboratory_of(recording: Recording, queue: float, fifo: bool) -> Iterator[Lab]:
+    """Namespaces with the links of a recording, until the end of the ``with`` block.
+
+    Parameters
+    ----------
+    queue
+        Bytes at each link.
+    fifo
+        Whether all clients share one queue at the server's door.
+    """
+    doors = (
+        None if rate is None else pipe(rate, queue, fair=not fifo)
+        for rate in (recording.ingress, recording.egress)
+    )
+    links = [
+        (pipe(way.up, queue), pipe(way.down, queue), way.round_trip)
+        for way in recording.ways.values()
+    ]
+    with contextlib.closing(Lab(links, *doors)) as laboratory:
+        yield laboratory
+
+
 def play(
     recording: Recording,
     congestion: str,
     fresh: bool,
     tls: tuple[str, str] | None = None,
     queue: float = QUEUE,
+    fifo: bool = False,
 ) -> list[Played]:
     """Play all rounds of a recording.
 
@@ -70,22 +95,11 @@ def play(
         Whether each round has connections of its own.
     tls
         Files of :func:`certificate`; None for plain TCP.
-    queue
-        Bytes at each link.
+    queue, fifo
+        Of :func:`laboratory_of`.
     """
     identity, authority = tls or ("", "")
-    doors = [
-        None if rate is None else pipe(rate, queue, fair=True)
-        for rate in (recording.ingress, recording.egress)
-    ]
-    made = Lab(
-        [
-            (pipe(way.up, queue), pipe(way.down, queue), way.round_trip)
-            for way in recording.ways.values()
-        ],
-        *doors,
-    )
-    with contextlib.closing(made) as laboratory:
+    with laboratory_of(recording, queue, fifo) as laboratory:
         program = ("-m", "benchmarks.sockets.peers")
         server = laboratory.start(laboratory.server, *program, "server", congestion, identity)
         clients = {
