@@ -170,7 +170,10 @@ class AlgorithmState:
             As for :meth:`fsim.server.aggregation.Aggregation.combine`.
         """
         examples = [arrival.weight for arrival in arrivals]
-        return aggregation.combine(updates, examples, selected=selected, scales=scales)
+        coverages = [arrival.coverage for arrival in arrivals]
+        return aggregation.combine(
+            updates, examples, selected=selected, scales=scales, coverages=coverages
+        )
 
 
 @dataclass(frozen=True)

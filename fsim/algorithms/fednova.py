@@ -67,7 +67,9 @@ class FedNovaState(AlgorithmState):
             raise TypeError(f"fednova: {aggregation.name} has no weights to normalise")
         weights, total = aggregation.weigh([arrival.weight for arrival in arrivals], selected)
         norms = [fednova_norm(arrival.steps) for arrival in arrivals]
-        return fednova(updates, weights, norms, scales=scales, denominator=total)
+        mean = fednova(updates, weights, norms, scales=scales, denominator=total)
+        coverages = [arrival.coverage for arrival in arrivals]
+        return aggregation.of_arrived(mean, weights, coverages, total)
 
 
 def fednova_norm(steps: int, momentum: float = 0.0) -> float:

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from fsim.compression.policy import EncodingContext, Policy
 from fsim.core.types import FloatArray, Layout
 
-_RESIDUAL = "residual"
+RESIDUAL = "residual"
+"""Where a client's memory has it."""
 
 
 def encode_with_feedback(
@@ -43,12 +44,12 @@ def encode_with_feedback(
     ValueError
         The residual in the memory is of another layout.
     """
-    residual = context.memory.get(_RESIDUAL)
+    residual = context.memory.get(RESIDUAL)
     if residual is not None and residual.shape != vector.shape:
         raise ValueError(
             f"the client's residual has {residual.size} coordinates, the update {vector.size}"
         )
     corrected = vector if residual is None else vector + residual
     payload = encode(corrected)
-    context.memory[_RESIDUAL] = corrected - layout.flatten(policy.decode(payload, layout))
+    context.memory[RESIDUAL] = corrected - layout.flatten(policy.decode(payload, layout))
     return payload

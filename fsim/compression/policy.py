@@ -91,6 +91,10 @@ class Policy(ABC):
     """With what options payloads keep to a budget, as an error says it: empty for any, None for a
     policy that has no such options."""
 
+    whole_matrices: ClassVar[bool] = False
+    """True if an update in packets is cut between matrices only: what is sent for a matrix is of
+    no use in part."""
+
     @abstractmethod
     def encode(self, update: Update, context: EncodingContext) -> bytes:
         """Serialise an update (float32 arrays by name).
@@ -115,6 +119,10 @@ class Policy(ABC):
     def keeps_to_budget(self) -> bool:
         """True if payloads are no longer than the context's budget, or refused."""
         return False
+
+    def slice_length(self, length: int) -> int:
+        """The most coordinates, up to ``length``, that are coded without padding."""
+        return length
 
     def training_request(self) -> TrainingRequest:
         """Request to local training; by default for nothing."""

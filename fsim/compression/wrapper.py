@@ -41,6 +41,15 @@ class Wrapper(Policy):
         """As the policy inside."""
         return self.policy.keeps_to_budget
 
+    @property
+    def whole_matrices(self) -> bool:  # type: ignore[override]
+        """As the policy inside."""
+        return self.policy.whole_matrices
+
+    def slice_length(self, length: int) -> int:
+        """As the policy inside."""
+        return self.policy.slice_length(length)
+
     def training_request(self) -> TrainingRequest:
         """The inside policy's."""
         return self.policy.training_request()

@@ -14,6 +14,9 @@ FloatArray = npt.NDArray[np.float32]
 Update = dict[str, FloatArray]
 """Float32 arrays by tensor name: an adapter, its delta, or anything of the same shapes."""
 
+Coverage = dict[str, npt.NDArray[np.bool_]]
+"""By tensor name, which coordinates of an update arrived."""
+
 
 @dataclass(frozen=True)
 class TensorSpec:

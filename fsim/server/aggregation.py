@@ -12,7 +12,8 @@ from pydantic import ConfigDict
 from typing_extensions import override
 
 from fsim.core.registry import Registry
-from fsim.core.types import Update
+from fsim.core.types import Coverage, Update
+from fsim.server.coverage import mean_of_arrived, trimmed_mean_of_arrived
 
 
 def fedavg(
@@ -75,7 +76,9 @@ def weighted_sum(updates: Sequence[Update], factors: Sequence[float]) -> Update:
     return {name: sums.astype(np.float32) for name, sums in total.items()}
 
 
-def trimmed_mean(updates: Sequence[Update], share: float) -> Update:
+def trimmed_mean(
+    updates: Sequence[Update], share: float, coverages: Sequence[Coverage | None] = ()
+) -> Update:
     """Coordinate by coordinate, the mean without the largest and the smallest values.
 
     Yin et al., "Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates", ICML
@@ -100,12 +103,14 @@ def trimmed_mean(updates: Sequence[Update], share: float) -> Update:
     if not updates:
         raise ValueError("cannot average 0 updates")
     check_layouts(updates)
-    # 0.29 of 100 is 28.999999999999996 in binary and 29 to whoever wrote it.
-    cut = int(share * len(updates) + 1e-9)
     mean: Update = {}
     for name in updates[0]:
-        values = np.sort(np.stack([update[name] for update in updates]).astype(np.float64), axis=0)
-        mean[name] = values[cut : len(updates) - cut].mean(axis=0).astype(np.float32)
+        values = np.stack([update[name] for update in updates]).astype(np.float64)
+        arrived = np.stack([
+            np.ones(update[name].shape, dtype=bool) if coverage is None else coverage[name]
+            for update, coverage in zip(updates, coverages or [None] * len(updates), strict=True)
+        ])  # fmt: skip
+        mean[name] = trimmed_mean_of_arrived(values, arrived, share).astype(np.float32)
     return mean
 
 
@@ -186,39 +191,6 @@ def fedasync(current: Update, base: Update, delta: Update, mixing: float) -> Upd
     }
 
 
-def fedat_weights(updates_by_tier: Sequence[int], prior: float = 0.0) -> list[float]:
-    """The weight of each tier's adapter in the global one: tiers that update less weigh more.
-
-    Chai et al., "FedAT: A High-Performance and Communication-Efficient Federated Learning System
-    with Asynchronous Tiers", SC 2021, section 4: tier m of M, in the order of speed, has the weight
-    ``T_(M+1-m) / T``: the count of the tier opposite over the count of all. The global adapter is
-    the mean of the tiers' adapters (not of their deltas) with these weights.
-
-    Parameters
-    ----------
-    updates_by_tier
-        How often each tier has updated, the fastest tier first.
-    prior
-        Added to each count. With the paper's 0, the fastest tier weighs nothing until the slowest
-        has updated once.
-
-    Returns
-    -------
-    list of float
-        Of sum 1.
-
-    Raises
-    ------
-    ValueError
-        No tier, a negative count or prior, or nothing but zeros.
-    """
-    counts = [count + prior for count in reversed(updates_by_tier)]
-    total = float(sum(counts))
-    if not (counts and min(counts) >= 0 and prior >= 0 and 0 < total < np.inf):
-        raise ValueError("updates_by_tier: allowed are counts of 0 or more, not all 0")
-    return [count / total for count in counts]
-
-
 def add(adapter: Update, step: Update) -> Update:
     """The adapter moved by a step."""
     return {name: adapter[name] + step[name] for name in adapter}
@@ -256,6 +228,7 @@ class Aggregation(ABC):
         *,
         selected: Sequence[float] | None = None,
         scales: Sequence[float] | None = None,
+        coverages: Sequence[Coverage | None] = (),
     ) -> Update:
         """The mean update.
 
@@ -270,6 +243,8 @@ class Aggregation(ABC):
             all.
         scales
             Staleness weight of each update; None if none is stale.
+        coverages
+            What arrived of each update, None for all of it; without any, all of all.
 
         Raises
         ------
@@ -289,12 +264,16 @@ class WeightedMean(Aggregation):
     denominator
         The weight of the clients ``"received"`` or of all ``"selected"``: then a client that is
         missing counts as one that changed nothing.
+    missing
+        A coordinate that was lost on the way: ``"skip"``, the mean is over the clients from whom it
+        arrived; or ``"zero"``, it counts as unchanged.
     """
 
     name: ClassVar[str] = "fedavg"
 
     weights: Literal["examples", "equal"] = "examples"
     denominator: Literal["received", "selected"] = "received"
+    missing: Literal["skip", "zero"] = "skip"
 
     @override
     def combine(
@@ -304,10 +283,24 @@ class WeightedMean(Aggregation):
         *,
         selected: Sequence[float] | None = None,
         scales: Sequence[float] | None = None,
+        coverages: Sequence[Coverage | None] = (),
     ) -> Update:
         weights, total = self.weigh(examples, selected)
         scales = [1.0] * len(updates) if scales is None else scales
-        return fedbuff(updates, weights, scales, total)
+        mean = fedbuff(updates, weights, scales, total)
+        return self.of_arrived(mean, weights, coverages, total)
+
+    def of_arrived(
+        self,
+        mean: Update,
+        weights: Sequence[float],
+        coverages: Sequence[Coverage | None],
+        total: float,
+    ) -> Update:
+        """A mean in which what is missing is 0, as this rule has it (:func:`mean_of_arrived`)."""
+        if self.missing == "zero" or all(coverage is None for coverage in coverages):
+            return mean
+        return mean_of_arrived(mean, weights, coverages, total)
 
     def weigh(
         self, examples: Sequence[float], selected: Sequence[float] | None
@@ -327,11 +320,14 @@ class TrimmedMean(Aggregation):
     ----------
     share
         Of the values that is cut off at each end, from 0 to less than 0.5.
+    missing
+        As for ``fedavg``.
     """
 
     name: ClassVar[str] = "trimmed-mean"
 
     share: float = 0.1
+    missing: Literal["skip", "zero"] = "skip"
 
     def __post_init__(self) -> None:
         _check_share(self.share)
@@ -344,13 +340,14 @@ class TrimmedMean(Aggregation):
         *,
         selected: Sequence[float] | None = None,
         scales: Sequence[float] | None = None,
+        coverages: Sequence[Coverage | None] = (),
     ) -> Update:
         if scales is not None:
             updates = [
                 {name: array * np.float32(scale) for name, array in update.items()}
                 for update, scale in zip(updates, scales, strict=True)
             ]
-        return trimmed_mean(updates, self.share)
+        return trimmed_mean(updates, self.share, () if self.missing == "zero" else coverages)
 
 
 AGGREGATIONS: Registry[Aggregation] = Registry(

@@ -14,7 +14,7 @@ from fsim.compression import EncodingContext
 from fsim.compression.faults import explained
 from fsim.core.errors import PayloadError, TraceError, TrainingDiverged, TransferNeverEnds
 from fsim.core.rng import participation, stream
-from fsim.core.types import Update
+from fsim.core.types import Coverage, Update
 from fsim.fleet import ClientProfile, Link
 from fsim.fleet.availability import Vanishing
 from fsim.network.transports.connection import Connection
@@ -219,16 +219,17 @@ class ClientRound:
         if transferred.sent_bytes + twice > received:
             self._record(Kind.DISCARDED, size=transferred.sent_bytes + twice - received)
         self._record(Kind.RECEIVE, size=received)
-        update, companion, trouble = None, None, None
+        update, companion, coverage, trouble = None, None, None, None
         try:
             encoded, beside = arrived.read()
             if beside is not None:
                 companion = self.algorithm.decode(beside)
-            update = encoded.decoded
+            update, coverage = encoded.decoded, encoded.coverage
         except PayloadError as error:
             self._record(Kind.REJECTED, details={"reason": explained(error)})
             trouble = Trouble.DAMAGED
-        return Ending(self._arrival(update, started, result.losses[-1], companion), trouble)
+        arrival = self._arrival(update, started, result.losses[-1], companion, coverage)
+        return Ending(arrival, trouble)
 
     def _arrival(
         self,
@@ -236,6 +237,7 @@ class ClientRound:
         started: float,
         loss: float | None = None,
         companion: Update | None = None,
+        coverage: Coverage | None = None,
     ) -> ClientUpdate:
         return ClientUpdate(
             client=self.profile.client,
@@ -248,6 +250,7 @@ class ClientRound:
             loss=loss,
             steps=len(self.job.batches),
             companion=companion,
+            coverage=coverage,
         )
 
     def _vanish_while_uploading(

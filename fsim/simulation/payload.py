@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fsim.compression import EncodingContext, Policy
-from fsim.compression.coding.fragments import decode_fragments, encode_fragments
+from fsim.compression.coding.slices import decode_slices, encode_slices, trained_names
 from fsim.compression.coding.wire import breakdown
 from fsim.compression.faults import running
 from fsim.core.errors import PayloadError
-from fsim.core.types import Layout, Update
+from fsim.core.types import Coverage, Layout, Update
 from fsim.network import Transport
 from fsim.network.transports.packets import DATAGRAM_PAYLOAD
 from fsim.simulation.encoding_memory import EncodingMemory
@@ -32,26 +32,33 @@ class EncodedUpdate:
         By which the server reads it.
     pieces
         The payload, or its packets in the order of sending, None for one that was lost.
-    in_packets
-        True if the update was encoded so that it can be read with packets missing.
+    trained
+        The tensors that were, where the update was encoded so that it can be read with packets
+        missing; None where it was not.
     """
 
     policy: Policy
     layout: Layout
     pieces: tuple[bytes | None, ...]
-    in_packets: bool
+    trained: tuple[str, ...] | None = None
 
     @classmethod
     def of(
         cls, update: Update, policy: Policy, context: EncodingContext, transport: Transport
     ) -> EncodedUpdate:
-        """Encode an update: in fragments where the transport may lose packets."""
+        """Encode an update: in slices where the transport may lose packets."""
         layout = Layout.of(update)
         with running(policy, ValueError):
             if transport.loses_packets:
-                fragments = encode_fragments(policy, update, context, DATAGRAM_PAYLOAD)
-                return cls(policy, layout, tuple(fragments), True)
-            return cls(policy, layout, (policy.encode(update, context),), False)
+                packets = encode_slices(policy, update, context, DATAGRAM_PAYLOAD)
+                trained = trained_names(policy, tuple(update), context.round_number)
+                return cls(policy, layout, tuple(packets), trained)
+            return cls(policy, layout, (policy.encode(update, context),))
+
+    @property
+    def in_packets(self) -> bool:
+        """True if it can be read with packets missing."""
+        return self.trained is not None
 
     @property
     def size(self) -> int:
@@ -82,7 +89,7 @@ class EncodedUpdate:
                 return replace(self, pieces=(*self.pieces[:at], other, *self.pieces[at + 1 :]))
         return self
 
-    @cached_property
+    @property
     def decoded(self) -> Update:
         """The update as the server makes it of what there is, for reading alone.
 
@@ -91,18 +98,37 @@ class EncodedUpdate:
         PayloadError
             It is not a payload of its policy and layout any more.
         """
-        if self.in_packets:
-            with running(self.policy, PayloadError):
-                update = decode_fragments(self.policy, self.pieces, self.layout)
-        else:
-            (payload,) = self.pieces
-            if payload is None:
-                raise ValueError("a payload that is not in packets cannot lose a part")
-            with running(self.policy, PayloadError):
+        return self._read[0]
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """Mask of the coordinates that arrived; None if no packet is missing.
+
+        Raises
+        ------
+        PayloadError
+            As for :attr:`decoded`.
+        """
+        return self._read[1]
+
+    @cached_property
+    def _read(self) -> tuple[Update, Coverage | None]:
+        coverage: Coverage | None = None
+        with running(self.policy, PayloadError):
+            if self.trained is not None:
+                update, coverage = decode_slices(
+                    self.policy, self.pieces, self.layout, self.trained
+                )
+            else:
+                (payload,) = self.pieces
+                if payload is None:
+                    raise RuntimeError("a payload that is not in packets cannot lose a part")
                 update = self.policy.decode(payload, self.layout)
         for array in update.values():
             array.flags.writeable = False
-        return update
+        if None not in self.pieces:
+            coverage = None
+        return update, coverage
 
 
 class PayloadEncoder:

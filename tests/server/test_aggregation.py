@@ -11,7 +11,6 @@ from fsim.server.aggregation import (
     WeightedMean,
     add,
     fedasync,
-    fedat_weights,
     fedavg,
     fedbuff,
     trimmed_mean,
@@ -184,20 +183,6 @@ def test_fedasync_without_staleness_is_a_share_of_the_delta_to_the_bit():
     assert bits(fedasync(current, current, delta, 1.0)) == bits(delta)
     with pytest.raises(ValueError, match=r"mixing: found 1\.1"):
         fedasync(current, current, delta, 1.1)
-
-
-def test_fedat_weights_worked_by_hand():
-    # Of 10 updates the fast tier made 6, the middle 3 and the slow one 1.
-    assert fedat_weights([6, 3, 1]) == [0.1, 0.3, 0.6]
-    # Until the slowest has updated, the fastest weighs nothing, unless there is a prior.
-    assert fedat_weights([4, 0]) == [0.0, 1.0]
-    assert fedat_weights([4, 0], prior=1) == [1 / 6, 5 / 6]
-
-
-@pytest.mark.parametrize("counts", [[], [0, 0], [-1, 3]])
-def test_fedat_needs_counts(counts):
-    with pytest.raises(ValueError, match="updates_by_tier"):
-        fedat_weights(counts)
 
 
 @given(rounds())

@@ -66,6 +66,11 @@ def pack(policy: str, layout: Layout, sections: Mapping[Section, bytes]) -> byte
     return _HEADER.pack(*fields, checksum) + body
 
 
+def frame_start(policy: str, layout: Layout) -> bytes:
+    """The bytes before the checksum, which are the same in all payloads of a policy and layout."""
+    return _HEADER.pack(MAGIC, VERSION, _policy_code(policy), layout.digest, 0)[:_UNSUMMED]
+
+
 def framed_length(lengths: Sequence[int]) -> int:
     """Bytes of a payload whose sections have these lengths, in this order."""
     heads = sum(1 + len(encode_varint(length)) for length in lengths[:-1])

@@ -83,6 +83,13 @@ class Eden(Policy):
         if not 2 <= self.block <= 65536 or self.block & (self.block - 1):
             raise ValueError(f"block: found {self.block}, allowed are powers of two, 2 to 65536")
 
+    @override
+    def slice_length(self, length: int) -> int:
+        # A share of the coordinates is what is rotated below 1 bit.
+        rotated = length if self.bits >= 1 else share_of(self.bits, length)
+        whole = rotated // self.block * self.block or 1 << (rotated.bit_length() - 1)
+        return whole if self.bits >= 1 else max(1, int(whole / self.bits))
+
     @property
     def _width(self) -> int:
         return max(1, int(self.bits))

@@ -54,6 +54,7 @@ class PowerSgd(Policy):
 
     name: ClassVar[str] = "powersgd"
     size_option: ClassVar[SizeOption | None] = SizeOption(("rank",), 1, 64, whole_from=1)
+    whole_matrices: ClassVar[bool] = True
 
     rank: int = 2
     dtype: Literal["float16", "float32"] = "float16"

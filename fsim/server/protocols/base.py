@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, cast
 import simpy
 from pydantic import ConfigDict
 
-from fsim.core.types import Update
+from fsim.core.types import Coverage, Update
 from fsim.server.aggregation import add
 
 
@@ -36,6 +36,8 @@ class ClientUpdate:
         Local steps that it made.
     companion
         The client's own payload of an algorithm, decoded; None where there is none.
+    coverage
+        Which coordinates of the update arrived, the others being 0; None if all did.
     """
 
     client: int
@@ -48,6 +50,7 @@ class ClientUpdate:
     loss: float | None = None
     steps: int = 1
     companion: Update | None = None
+    coverage: Coverage | None = None
 
 
 @dataclass(frozen=True)

@@ -164,5 +164,8 @@ class Asynchronous(Buffered):
         whole = zip(updates.updates, updates.arrivals, self.scales(updates), strict=True)
         for update, arrival, scale in whole:
             step = fedasync(adapter, base_of(arrival), update, self.mixing * scale)
+            if arrival.coverage is not None:
+                # What the client arrived at is not known there.
+                step = {name: step[name] * arrived for name, arrived in arrival.coverage.items()}
             adapter = add(adapter, updates.step(step))
         return adapter

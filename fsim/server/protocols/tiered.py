@@ -17,7 +17,7 @@ import simpy
 from typing_extensions import override
 
 from fsim.core.types import Update
-from fsim.server.aggregation import add, fedat_weights, weighted_sum
+from fsim.server.aggregation import add, weighted_sum
 from fsim.server.protocols.base import RoundProtocol, RoundUpdates, World, arrivals_of, base_of
 
 
@@ -122,3 +122,36 @@ def aggregate(updates: RoundUpdates, tier: Tier, tiers: Sequence[Tier]) -> Updat
     tier.rounds += 1
     weights = fedat_weights([each.rounds for each in tiers], prior=1.0)
     return weighted_sum([each.adapter for each in tiers], weights)
+
+
+def fedat_weights(updates_by_tier: Sequence[int], prior: float = 0.0) -> list[float]:
+    """The weight of each tier's adapter in the global one: tiers that update less weigh more.
+
+    Chai et al., "FedAT: A High-Performance and Communication-Efficient Federated Learning System
+    with Asynchronous Tiers", SC 2021, section 4: tier m of M, in the order of speed, has the weight
+    ``T_(M+1-m) / T``: the count of the tier opposite over the count of all. The global adapter is
+    the mean of the tiers' adapters (not of their deltas) with these weights.
+
+    Parameters
+    ----------
+    updates_by_tier
+        How often each tier has updated, the fastest tier first.
+    prior
+        Added to each count. With the paper's 0, the fastest tier weighs nothing until the slowest
+        has updated once.
+
+    Returns
+    -------
+    list of float
+        Of sum 1.
+
+    Raises
+    ------
+    ValueError
+        No tier, a negative count or prior, or nothing but zeros.
+    """
+    counts = [count + prior for count in reversed(updates_by_tier)]
+    total = float(sum(counts))
+    if not (counts and min(counts) >= 0 and prior >= 0 and 0 < total < np.inf):
+        raise ValueError("updates_by_tier: allowed are counts of 0 or more, not all 0")
+    return [count / total for count in counts]
