@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import ConfigDict
@@ -171,9 +171,11 @@ class AlgorithmState:
         """
         examples = [arrival.weight for arrival in arrivals]
         coverages = [arrival.coverage for arrival in arrivals]
-        return aggregation.combine(
-            updates, examples, selected=selected, scales=scales, coverages=coverages
-        )
+        partial: dict[str, Any] = {}
+        if any(coverage is not None for coverage in coverages):
+            # Only then, so that a rule of one's own need not know of it elsewhere.
+            partial["coverages"] = coverages
+        return aggregation.combine(updates, examples, selected=selected, scales=scales, **partial)
 
 
 @dataclass(frozen=True)

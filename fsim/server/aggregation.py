@@ -244,7 +244,8 @@ class Aggregation(ABC):
         scales
             Staleness weight of each update; None if none is stale.
         coverages
-            What arrived of each update, None for all of it; without any, all of all.
+            What arrived of each update, None for all of it; without any, all of all. It is given
+            only where something was lost on the way, by a transport that may lose packets.
 
         Raises
         ------
